@@ -1,8 +1,8 @@
 """``threadkeep list``."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -21,16 +21,15 @@ from cli.arguments.options import (
 from cli.render.threads import COLUMNS, SHOWN, ThreadTable
 from cli.terminal import output
 from cli.terminal.cells import fitted
-from cli.terminal.delegated import DELEGATED
 from cli.terminal.hidden import elsewhere, footer, lines_of, no_threads, not_shown, showing
 from cli.terminal.text import iso, money, one_line
-from state.errors import SQLITE_ERRORS
 
 if TYPE_CHECKING:
     from state.db.steps import Steps
     from state.prices.spending import Spending
     from state.query.model import Counted, Page, Query
     from state.query.nearby import Nearby
+    from state.query.oneshot import IndexReader
     from state.query.rows import Row
     from state.sync.unread import Unread
     from state.thread_index import ThreadIndex
@@ -119,11 +118,10 @@ def command(
         else:
             _print(listed, here, query, chosen, keep_all=bool(columns), fits=fits)
 
-    listed = None
-    if not (DELEGATED.get() or wants_spending):
-        # If it cannot, the thorough way says what is wrong, and repairs it where it can.
-        with suppress(*SQLITE_ERRORS):
-            listed = _quickly(here, query, count, sync, wants_ids)
+    from cli.runtime.in_step import in_step
+
+    quick = partial(_quickly, query=query, count=count, wants_ids=wants_ids)
+    listed = None if wants_spending else in_step(here, quick, scan=sync)
     if listed is None:
         from cli.runtime.open_index import read_index
 
@@ -205,26 +203,19 @@ async def _spending(index: "ThreadIndex", rows: "list[Row]") -> "dict[str, Spend
 
 
 def _quickly(
-    here: Locations, query: "Query", count: int | None, sync: bool, wants_ids: bool
+    reader: "IndexReader", query: "Query", count: int | None, wants_ids: bool
 ) -> Listed | None:
-    from state.query.oneshot import IndexReader
-
-    with IndexReader.opened(here.home, here.index, scan=sync) as reader:
-        if reader is None:
+    pages: list[Page] = []
+    while not pages or _wants_more(pages, count):
+        page = reader.page(_next(query, pages, count))
+        if page is None:
             return None
-        pages: list[Page] = []
-        while True:
-            page = reader.page(_next(query, pages, count))
-            if page is None:
-                return None
-            pages.append(page)
-            if not _wants_more(pages, count):
-                break
-        whole = _joined(pages)
-        ids = reader.short_ids([row["id"] for row in whole.rows]) if wants_ids else {}
-        empty = not whole.rows and reader.is_empty()
-        nearby = None if whole.rows or empty else reader.read(_nearby_steps(query))
-        return Listed(whole, reader.count(query), ids, empty, nearby)
+        pages.append(page)
+    whole = _joined(pages)
+    ids = reader.short_ids([row["id"] for row in whole.rows]) if wants_ids else {}
+    empty = not whole.rows and reader.is_empty()
+    nearby = None if whole.rows or empty else reader.read(_nearby_steps(query))
+    return Listed(whole, reader.count(query), ids, empty, nearby)
 
 
 async def _thoroughly(

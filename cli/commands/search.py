@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -30,9 +32,11 @@ if TYPE_CHECKING:
     from cli.render.matches import Matches
     from cli.runtime.searching import Searching
     from cli.runtime.waiting import Coverage
-    from state.fulltext.hits import Hit, Passage
+    from state.db.steps import Steps
+    from state.fulltext.hits import Passage
     from state.fulltext.search import Found, Search
     from state.query.model import Hidden
+    from state.query.oneshot import IndexReader
     from state.thread_index import ThreadIndex
 
 _HITS_KEPT = 20
@@ -119,8 +123,7 @@ def command(
 ) -> int:
     """Search the messages and names of threads. Case and accents do not matter. The exit status is
     1 if nothing is found."""
-    from cli.runtime.open_index import read_index
-    from cli.runtime.searching import Searching
+    from cli.runtime.in_step import in_step
     from rollout.search.terms import Term, terms_of
     from state.db.derived_columns import SORT_KEYS
     from state.fulltext.search import MATCHES, Search
@@ -142,32 +145,60 @@ def command(
     if raw and (ranked or cursor is not None):
         raise typer.BadParameter("--raw cannot be combined with --sort matches or --cursor")
     wants_ids = not as_json and output.on_terminal()
-
-    async def finished(index: "ThreadIndex", searched: Searched) -> Searched:
-        searched.notes = [note for note in searched.notes if note]
-        searched.hidden = (await index.count(search.among)).hidden
-        searched.empty = not searched.found.hits and await index.is_empty()
-        if wants_ids:
-            ids = [hit.row["id"] for hit in searched.found.hits]
-            searched.short_ids = await index.short_ids(ids)
-        return searched
+    count = limit or _USUAL_LIMIT
+    quick = partial(_quickly, here.home, search, count, sync, wants_ids)
+    found = None if raw else in_step(here, quick, scan=sync)
 
     async def work(index: "ThreadIndex") -> Searched:
+        from cli.runtime.searching import Searching
+
         async def show(found: "Found", coverage: "Coverage") -> None:
-            first = await finished(index, _searched(found, search))
+            first = _searched(found, search, answered=True)
             first.coverage = coverage
+            await index.database.query(_finished_steps(first, search, wants_ids))
             _print_first(first, here, search, as_json=as_json, on_terminal=wants_ids)
 
-        count = limit or _USUAL_LIMIT
         if raw:
-            return await finished(index, await _raw(index, search, count, sync))
-        searching = Searching(index, search, count, show, people=wants_ids)
-        return await finished(index, await _indexed(searching, search, sync))
+            searched = await _raw(index, search, count, sync)
+        else:
+            searching = Searching(index, search, count, show, people=wants_ids)
+            searched = await _indexed(searching, search, sync)
+        return await index.database.query(_finished_steps(searched, search, wants_ids))
 
-    found = read_index(here, work)
+    if found is None:
+        from cli.runtime.open_index import read_index
+
+        found = read_index(here, work)
     if raw:
         output.say("All rollouts were read for this: --raw uses no index.")
     return _print(found, here, search, as_json=as_json, on_terminal=wants_ids, fits=limit is None)
+
+
+def _quickly(
+    home: Path, search: "Search", count: int, sync: bool, wants_ids: bool, reader: "IndexReader"
+) -> Searched | None:
+    """What is found, unless the full-text index is behind or a file has just changed."""
+    from state.fulltext.due import is_current_steps
+    from state.fulltext.search import search_steadily
+
+    if sync and not reader.read(is_current_steps(home)):
+        return None
+    found, stale = search_steadily(home, reader.read, search, count)
+    finished = _finished_steps(_searched(found, search), search, wants_ids)
+    return None if stale else reader.read(finished)
+
+
+def _finished_steps(searched: Searched, search: "Search", wants_ids: bool) -> "Steps[Searched]":
+    """``searched`` with what the index has to say of it."""
+    from state.query.listing import any_steps, count_steps, short_id_steps
+
+    searched.notes = [note for note in searched.notes if note]
+    searched.hidden = (yield from count_steps(search.among)).hidden
+    searched.empty = not (searched.found.hits or (yield from any_steps()))
+    if wants_ids:
+        ids = [hit.row["id"] for hit in searched.found.hits]
+        searched.short_ids = yield from short_id_steps(ids)
+    return searched
 
 
 def _print_first(
@@ -296,9 +327,21 @@ async def _raw(index: "ThreadIndex", search: "Search", count: int, sync: bool) -
 async def _indexed(searching: "Searching", search: "Search", sync: bool) -> Searched:
     notes: list[str] = []
     found = await (searching.found(notes) if sync else searching.now())
-    searched = _searched(found, search, notes)
+    searched = _searched(found, search, notes, answered=searching.answered)
     searched.first, searched.shown = searching.answered, searching.shown
-    if found.pending and not searching.answered:
+    return searched
+
+
+def _searched(
+    found: "Found", search: "Search", notes: Sequence[str] = (), *, answered: bool = False
+) -> Searched:
+    """What was found, with the ``notes`` and what else there is to say of it; what has
+    ``answered`` is right, whatever is pending."""
+    from state.fulltext.hits import passages
+
+    where = [passages(hit, search.terms) for hit in found.hits]
+    searched = Searched(found, where, list(notes), more=found.next_cursor is not None)
+    if found.pending and not answered:
         searched.notes.append(
             f"The search index is {plural(found.pending, 'thread')} behind:"
             " some matches may be missing."
@@ -306,13 +349,6 @@ async def _indexed(searching: "Searching", search: "Search", sync: bool) -> Sear
     if found.unreadable:
         searched.notes.append(_UNREADABLE.format(plural(len(found.unreadable), "thread")))
     return searched
-
-
-def _searched(found: "Found", search: "Search", notes: Sequence[str] = ()) -> Searched:
-    from state.fulltext.hits import passages
-
-    where = [passages(hit, search.terms) for hit in found.hits]
-    return Searched(found, where, list(notes), more=found.next_cursor is not None)
 
 
 def _document(searched: Searched, here: Locations) -> dict[str, Any]:
@@ -346,17 +382,13 @@ def _passage_json(passage: "Passage") -> dict[str, Any]:
     }
 
 
-def _time(hit: "Hit", search: "Search") -> int:
-    return int(hit.row[f"{search.among.sort_key}_ms"])
-
-
 def _lines(searched: Searched, search: "Search") -> Iterator[str]:
     """For pipes: one message a line, tab-separated."""
     for hit, where in zip(searched.found.hits, searched.passages, strict=True):
         for passage in where:
             values = (
                 hit.row["id"],
-                iso(_time(hit, search)),
+                iso(hit.row[f"{search.among.sort_key}_ms"]),
                 passage.kind,
                 passage.turn_id or "",
                 passage.item_id or "",

@@ -1,6 +1,6 @@
 """``threadkeep show``."""
 
-from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,10 +10,8 @@ from cli.arguments.locations import Locations
 from cli.arguments.options import ForceOption, JsonOption, PagerOption, ThreadArgument, locations
 from cli.terminal import damage, output
 from cli.terminal.cells import labelled
-from cli.terminal.delegated import DELEGATED
 from cli.terminal.text import one_line
 from rollout.errors import READ_ALL, without_expansion_limit
-from state.errors import SQLITE_ERRORS
 
 if TYPE_CHECKING:
     from cli.render.reading import Reading
@@ -96,16 +94,11 @@ def _show(
 
 def _opened(here: Locations, reference: str, selection: "TurnSelection") -> "Reading":
     from cli.render.reading import open_reading, read_at_once
-    from state.query.oneshot import IndexReader
+    from cli.runtime.in_step import in_step
 
-    if DELEGATED.get() is None and not READ_ALL.get():
-        # If it cannot, the thorough way says what is wrong, and repairs it where it can.
-        with (
-            suppress(*SQLITE_ERRORS),
-            IndexReader.opened(here.home, here.index) as reader,
-        ):
-            if reader and (reading := read_at_once(reader, here.home, reference, selection)):
-                return reading
+    quick = partial(read_at_once, here.home, reference, selection)
+    if not READ_ALL.get() and (reading := in_step(here, quick)):
+        return reading
     from cli.runtime.open_index import find_thread, read_index
     from state.turns.cache import TurnIndex
 

@@ -237,7 +237,7 @@ def _started_ms(turn: Turn) -> int | None:
 
 
 def read_at_once(
-    reader: "IndexReader", home: Path, reference: str, wanted: TurnSelection
+    home: Path, reference: str, wanted: TurnSelection, reader: "IndexReader"
 ) -> Reading | None:
     """As :func:`open_reading`, from an index that is up to date, for the thread that ``reference``
     means. None if that takes more: its turns have to be read first, or something is wrong. Raises

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from cli.runtime.open_index import catch_up, catch_up_fulltext
@@ -13,7 +13,6 @@ from state.errors import IndexBusy
 from state.fulltext.indexer import caught_up_fulltext, pending_threads
 from state.fulltext.search import Found, Search, extent_steps, settled_steps
 from state.fulltext.search import search as search_index
-from state.query.model import LARGEST_PAGE
 from state.sync.filling import FIRST_FILES
 from state.sync.unread import Unread
 
@@ -65,22 +64,7 @@ class Searching:
 
     async def now(self) -> Found:
         """What the index gives as it is."""
-        pages: list[Found] = []
-        left = self.count
-        while left > 0:
-            among = replace(self.search.among, limit=min(left, LARGEST_PAGE))
-            if pages:
-                among = replace(among, cursor=pages[-1].next_cursor)
-            pages.append(await search_index(self.index, replace(self.search, among=among)))
-            left -= len(pages[-1].hits)
-            if pages[-1].next_cursor is None:
-                break
-        return replace(
-            pages[0],
-            hits=[hit for page in pages for hit in page.hits],
-            next_cursor=pages[-1].next_cursor,
-            unreadable=frozenset().union(*(page.unreadable for page in pages)),
-        )
+        return await search_index(self.index, self.search, self.count)
 
     @property
     def _tried_enough(self) -> bool:

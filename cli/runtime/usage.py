@@ -1,7 +1,6 @@
 """What a report on the use of tokens needs, from the index."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -9,9 +8,8 @@ from typing import TYPE_CHECKING, Final
 from cli.arguments.locations import Locations
 from cli.render.labels import label
 from cli.render.stats.table import shown
-from cli.terminal.delegated import DELEGATED
+from cli.runtime.in_step import in_step
 from cli.terminal.text import one_line
-from state.errors import SQLITE_ERRORS
 from state.prices.current import price_lists, rates_are_current_steps
 from state.query.listing import any_steps, short_id_steps, unreadable_steps
 from state.query.rows import rows_steps
@@ -74,11 +72,8 @@ class FoundUsage:
 def find_usage(here: Locations, asked: Asked, limit: int, *, turns: bool, page: bool) -> FoundUsage:
     """What ``asked`` asks for, with the names of ``limit`` threads. ``turns`` reads every rollout;
     a ``page`` has more tables."""
-    found = None
-    if not turns and DELEGATED.get() is None:
-        # If it cannot, the thorough way says what is wrong, and repairs it where it can.
-        with suppress(*SQLITE_ERRORS):
-            found = _quickly(here, asked, limit, page=page)
+    steps = _quick_steps(here.index, asked, limit, page=page)
+    found = None if turns else in_step(here, lambda reader: reader.read(steps))
     if found is None:
         from cli.runtime.open_index import read_index
 
@@ -86,15 +81,6 @@ def find_usage(here: Locations, asked: Asked, limit: int, *, turns: bool, page: 
             here, lambda index: _thoroughly(index, asked, limit, turns=turns, page=page)
         )
     return found
-
-
-def _quickly(here: Locations, asked: Asked, limit: int, *, page: bool) -> FoundUsage | None:
-    from state.query.oneshot import IndexReader
-
-    with IndexReader.opened(here.home, here.index) as reader:
-        if reader is None:
-            return None
-        return reader.read(_quick_steps(here.index, asked, limit, page=page))
 
 
 def _quick_steps(

@@ -1,13 +1,11 @@
 """What is used now, without bringing the whole index up to date."""
 
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from cli.arguments.locations import Locations
-from state.errors import SQLITE_ERRORS
+from cli.runtime.in_step import in_step
 from state.prices.current import price_lists, rates_are_current_steps
-from state.query.oneshot import IndexReader
 from state.reports.calendar import Calendar
 from state.reports.now import Now, now_steps
 from state.reports.recent import Recent, recent_steps
@@ -22,10 +20,9 @@ _DAY_S: Final = 86_400
 def usage_now(here: Locations, calendar: Calendar, now_s: float) -> tuple[Now, list[str]]:
     """What is used now, and why that may be incomplete. The index catches up if more has changed
     than can be read quickly."""
-    with suppress(*SQLITE_ERRORS), IndexReader.opened(here.home, here.index, scan=False) as reader:
-        found = reader and reader.read(_quick_steps(here, calendar, now_s))
-        if found:
-            return found, []
+    steps = _quick_steps(here, calendar, now_s)
+    if found := in_step(here, lambda reader: reader.read(steps), scan=False):
+        return found, []
     from cli.runtime.open_index import catch_up_with_prices, read_index
 
     async def work(index: "ThreadIndex") -> tuple[Now, list[str]]:

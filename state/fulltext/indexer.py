@@ -15,14 +15,11 @@ from concurrent.futures import BrokenExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, NoReturn
 
-import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rollout.files.access import readable_files
 from rollout.files.stamp import FileStamp
 from rollout.search.documents import Documents, Thread, header_of, read_documents, read_many
 from rollout.search.extract import EarlierMessages
@@ -31,7 +28,8 @@ from state.db import schema
 from state.db.sql import among
 from state.db.steps import Steps
 from state.errors import IndexBusy, IndexUnavailable, LeaseHeld, LeaseLost
-from state.fulltext.store import UNREAD, VERSION, earlier_passes, store_documents
+from state.fulltext.due import due_again, others_steps
+from state.fulltext.store import earlier_passes, store_documents
 from state.jobs.lease import job_row
 from state.jobs.pool import ReadPool, ordered_map
 from state.jobs.progress import DEFAULT_LEASE_S, JobProgress, Report
@@ -72,11 +70,9 @@ async def fill_fulltext(
     Raises LeaseHeld if another worker has the job, and LeaseLost if one took it over."""
     async with index.database.read() as connection:
         count = await _count(connection, schema.fulltext_pending)
-        c = schema.fulltext_threads.c
-        others = sa.select(c.row_id, c.version, c.files).where(c.version != VERSION, _IDLE)
-        found = [(row[0], row[1], row[2]) for row in await connection.execute(others)]
         job = await job_row(connection, schema.fulltext_state)
-    look = partial(_due_again, index.home, found)
+    found = await index.database.query(others_steps())
+    look = partial(due_again, index.home, found)
     again = await index.database.workers.run(look) if found else []
     if not (count or again or restart) and job.status == "complete":
         return JobProgress()
@@ -85,23 +81,6 @@ async def fill_fulltext(
         return _Filling(index, job, batch_threads, report, most).run(again, restart=restart)
 
     return await run_job(index.database, schema.fulltext_state, work, lease_s=DEFAULT_LEASE_S)
-
-
-def _due_again(home: Path, others: Sequence[tuple[int, int, str]]) -> list[int]:
-    """Rows of threads whose documents an earlier version of this program made, or that could not
-    be read and can be now; of others with their versions and files."""
-    refused = {row_id: _refused(files) for row_id, version, files in others if version == UNREAD}
-    readable = readable_files(home, refused.values())
-    readable.add("")
-    return [row_id for row_id, *_ in others if refused.get(row_id, "") in readable]
-
-
-def _refused(files: str) -> str:
-    """The file that could not be read; empty if the row is not as it was written."""
-    try:
-        return str(orjson.loads(files)[0])
-    except (ValueError, LookupError, TypeError):
-        return ""
 
 
 async def caught_up_fulltext(

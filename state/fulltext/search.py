@@ -6,27 +6,29 @@ as many are read as a page takes. No transaction is open while files are read.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from rollout.history.segments import Find
 from rollout.search.terms import Term
 from state.db.steps import Steps
 from state.errors import EmptySearch, IndexBusy, InvalidQuery
 from state.fulltext.candidates import KeysetWalk, candidate_steps
+from state.fulltext.due import UNREAD
 from state.fulltext.hits import Candidate, Hit, HitReader
-from state.fulltext.store import UNREAD
 from state.query.cursor import Cursor, decode
 from state.query.listing import key_steps
 from state.query.model import Page, Query
-from state.query.rows import is_fresh
-from state.query.settled import least_key, may_be_early, missing_steps
-from state.rollout_locator import rollout_locator
-from state.sync.unread import Unread
-from state.thread_index import ThreadIndex
+from state.query.rows import Row, is_fresh
+from state.rollout_locator import locator
+
+if TYPE_CHECKING:
+    from state.sync.unread import Unread
+    from state.thread_index import ThreadIndex
 
 MATCHES: Final = "matches"
 """The sort by the number of messages that match."""
@@ -93,14 +95,14 @@ class Found:
     """Files that exist and may match, but could not be read."""
 
 
-async def search(index: ThreadIndex, wanted: Search) -> Found:
-    """The page of hits that ``wanted`` asks for. Threads whose files have gone are not among them,
-    and those whose files have changed are looked at again. Raises InvalidCursor if the cursor is
-    not one of this search."""
-    find = rollout_locator(index)
+async def search(index: "ThreadIndex", wanted: Search, count: int | None = None) -> Found:
+    """The page of hits that ``wanted`` asks for, or as many pages as have ``count`` hits. Threads
+    whose files have gone are not among them, and those whose files have changed are looked at
+    again. Raises InvalidCursor if the cursor is not one of this search."""
+    read = index.database.query_here  # all in one thread: going to one costs more than a query
     for _ in range(_ROUNDS):
-        found = await index.database.workers.run(partial(_searched, index, wanted, find))
-        stale = [hit.row for hit in found.hits if not is_fresh(index.home, hit.row)]
+        looking = partial(search_steadily, index.home, read, wanted, count)
+        found, stale = await index.database.workers.run(looking)
         if not stale:
             break
         try:
@@ -117,9 +119,11 @@ def extent_steps() -> Steps[tuple[int, int]]:
     return int(threads), int(pending)
 
 
-def settled_steps(wanted: Search, found: Found, unread: Unread) -> Steps[bool]:
+def settled_steps(wanted: Search, found: Found, unread: "Unread") -> Steps[bool]:
     """Whether neither ``unread`` files nor threads whose messages are not indexed yet can change
     what was ``found``."""
+    from state.query.settled import least_key, may_be_early, missing_steps
+
     among = wanted.among
     if wanted.ranked or not may_be_early(among):
         return False
@@ -135,18 +139,46 @@ def settled_steps(wanted: Search, found: Found, unread: Unread) -> Steps[bool]:
     return (yield from missing_steps(among, page, unread)) is None
 
 
-def _searched(index: ThreadIndex, search: Search, find: Find) -> Found:
+_Read = Callable[[Steps[Any]], Any]
+"""Gives what steps give."""
+
+
+def search_steadily(
+    home: Path, read: _Read, wanted: Search, count: int | None = None
+) -> tuple[Found, list[Row]]:
+    """As :func:`search`, by the index as it is, and those of the threads found whose files have
+    changed since."""
+    pages: list[Found] = []
+    left = count or wanted.among.limit
+    while left > 0:
+        among = replace(wanted.among, limit=left)
+        if pages:
+            among = replace(among, cursor=pages[-1].next_cursor)
+        pages.append(_searched(home, read, replace(wanted, among=among)))
+        left -= len(pages[-1].hits)
+        if pages[-1].next_cursor is None:
+            break
+    found = replace(
+        pages[0],
+        hits=[hit for page in pages for hit in page.hits],
+        next_cursor=pages[-1].next_cursor,
+        unreadable=frozenset().union(*(page.unreadable for page in pages)),
+    )
+    return found, [hit.row for hit in found.hits if not is_fresh(home, hit.row)]
+
+
+def _searched(home: Path, read: _Read, search: Search) -> Found:
     cursor = search.decoded_cursor()
-    query = index.database.query_here  # all in one thread: going to one costs more than a query
-    rows, pending, behind = query(_start_steps(search))
-    unread = query(_unread_steps(search.among))
-    reader = HitReader(index.home, search.terms, search.most_hits, find, pending, search.ranked)
+    rows, pending, behind = read(_start_steps(search))
+    unread = read(_unread_steps(search.among))
+    find = locator(home, read)
+    reader = HitReader(home, search.terms, search.most_hits, find, pending, search.ranked)
     most = MOST_RANKED if search.ranked else search.among.limit + 1
     walk = KeysetWalk(search.among, None if search.ranked else cursor, rows)
     found: list[tuple[int, Hit]] = []
     while len(found) < most:
         left = most - len(found)
-        candidates = query(_next_steps(walk, reader, left))
+        candidates = read(_next_steps(walk, reader, left))
         if candidates is None:
             break
         found += reader.read(candidates, left)

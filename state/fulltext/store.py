@@ -23,16 +23,8 @@ from rollout.search.documents import Documents, Thread
 from rollout.search.extract import EarlierMessages
 from state.db.schema import fulltext_documents, fulltext_pending, fulltext_threads, threads
 from state.db.sql import among, execute_many, upsert_statement
+from state.fulltext.due import UNREAD, VERSION
 from state.sync.resume_points import FULLTEXT, load_resume_points, put_resume_points
-
-VERSION: Final = 7
-"""Of the rules by which documents are made: raise it when a change finds other messages, or other
-text in them. Documents of another version are made again. The other two numbers of this kind are
-``EXTRACTOR_VERSION`` in :mod:`rollout.metadata.version` (rows) and ``VERSION`` in
-:mod:`state.turns.store` (turns and items)."""
-UNREAD: Final = 0
-"""Instead of a version: the thread has its header alone, as a file could not be read. ``files`` is
-that file. Its messages are read once it can be, which changes nothing in the file."""
 
 
 async def earlier_passes(

@@ -15,7 +15,8 @@ from rollout.metadata.outcomes import Extracted, Unusable
 from rollout.search.documents import MessageDigest, digests, read_digest
 from state.checks import database as dbcheck
 from state.checks.findings import ERROR, REPAIR_DEEP, Finding, kinds
-from state.fulltext.store import VERSION, hex_of
+from state.fulltext.due import VERSION
+from state.fulltext.store import hex_of
 from state.jobs.pool import ReadPool
 from state.turns.checkpoint import reduce_again
 from state.turns.store import has_rows_of, stored_outline

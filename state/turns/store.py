@@ -31,7 +31,7 @@ VERSION: Final = 2
 """Of checkpoints: raise it when a change finds other turns or items, or when
 :data:`rollout.items.thread_item.KINDS` changes anywhere but at its end. Checkpoints of another
 version are not used. The other two numbers of this kind are ``EXTRACTOR_VERSION`` in
-:mod:`rollout.metadata.version` (rows) and ``VERSION`` in :mod:`state.fulltext.store` (messages)."""
+:mod:`rollout.metadata.version` (rows) and ``VERSION`` in :mod:`state.fulltext.due` (messages)."""
 
 SMALLEST_BYTES: Final = 256 * 1024
 """Threads with less are reduced within a few milliseconds each time."""

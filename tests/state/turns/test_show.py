@@ -57,7 +57,7 @@ def told_at_once(home: Path, index: Path, asked: Iterable[Asked]) -> dict[Asked,
     """What is shown without opening the index, where that suffices."""
     with IndexReader.opened(home, index) as reader:
         assert reader
-        made = {each: read_at_once(reader, home, *each) for each in asked}
+        made = {each: read_at_once(home, *each, reader) for each in asked}
         return {each: shown(reading) for each, reading in made.items() if reading}
 
 
