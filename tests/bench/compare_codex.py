@@ -1,188 +1,109 @@
-"""The real Codex and threadkeep on the same home, in turn, with ratios.
+"""The backfill of the real Codex and threadkeep's, on copies of one home, in turn, with ratios.
 
-    THREADKEEP_CODEX_BIN=/path/to/codex python -m tests.bench.compare_codex HOME [--rounds 3]
+    python -m tests.bench.compare_codex HOME --codex PATH [--codex PATH] [--rounds 3] [--busy 2]
 
-Codex runs on a copy made of hard links, so that its databases do not end up in HOME. It needs no
-network and no model: only its own backfill and lists are timed. Its backfill is the time to answer
-``initialize`` on an empty database, less the same with a full one; ours is the time of the job in
-a running process, and of the whole ``threadkeep backfill`` command.
+Codex: from the start of its app-server, with empty databases, to ``complete`` in ``backfill_state``
+of its own database, with all CPU seconds of its processes up to then. threadkeep: the whole process
+that fills an empty index with the metadata, which is what Codex's has (``list``), and the one that
+fills it with everything (``backfill``). Without ``--codex`` it is THREADKEEP_CODEX_BIN. Prints
+Markdown.
 """
 
 import argparse
-import json
 import os
-import resource
-import shutil
-import statistics
-import subprocess
-import sys
+import sqlite3
 import tempfile
 import time
-from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Final
 
-LISTS: dict[str, dict[str, Any]] = {
-    "default": {"limit": 50},
-    "updated_at": {"limit": 50, "sortKey": "updated_at"},
-    "cwd": {"limit": 50, "cwd": "/home/dev/projects/beta"},
-    "search": {"limit": 50, "searchTerm": "lease fence"},
-    "default, database only": {"limit": 50, "useStateDbOnly": True},
-}
-OURS = {
-    "default": {},
-    "updated_at": {"sort_key": "updated_at"},
-    "cwd": {"cwds": ["/home/dev/projects/beta"]},
-    "search": {"search": "lease fence"},
-    "default, database only": {},
-}
-OUR_PROGRAM = """
-import asyncio, json, statistics, sys, time, resource
-from pathlib import Path
-async def main():
-    # Not above: worker processes run that again.
-    from state.thread_index import open_index
-    from state.query.listing import Query
-    home, path, lists = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
-    async with open_index(home, path) as index:
-        began, first = time.perf_counter(), []
-        await index.backfill(lambda counts: first or first.append(time.perf_counter() - began))
-        result = {"backfill": time.perf_counter() - began, "first": first[0]}
-        for name, filters in lists.items():
-            times = []
-            for _ in range(30):
-                begin = time.perf_counter()
-                await index.page(Query(limit=50, **{k: tuple(v) if isinstance(v, list) else v
-                                                    for k, v in filters.items()}))
-                times.append(time.perf_counter() - begin)
-            result[name] = statistics.median(times)
-        result["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        result["worker memory"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        print(json.dumps(result))
-if __name__ == "__main__":
-    asyncio.run(main())
-"""
+from tests.bench.app_server import Server
+from tests.bench.measure import (
+    THREADKEEP,
+    Cost,
+    Failed,
+    busy,
+    compile_program,
+    least_and_median,
+    machine,
+    of_home,
+    run,
+    table,
+)
+from tests.bench.peers import Codex
+
+_LOOK_S: Final = 0.02
+OURS: Final = {"list": "threadkeep, metadata", "backfill": "threadkeep, metadata, text and usage"}
 
 
-class Codex:
-    """One ``codex app-server`` over stdio."""
-
-    def __init__(self, binary: str, home: Path) -> None:
-        self.began = time.perf_counter()
-        self._process = subprocess.Popen(
-            [binary, "app-server", "--listen", "stdio://"],
-            env={**os.environ, "CODEX_HOME": str(home)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        self._number = 0
-        client = {"name": "bench", "version": "1"}
-        self.call("initialize", {"clientInfo": client, "capabilities": {"experimentalApi": True}})
-        self.start_s = time.perf_counter() - self.began
-
-    def call(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        stdin, stdout = self._pipes()
-        self._number += 1
-        stdin.write(json.dumps({"id": self._number, "method": method, "params": params}) + "\n")
-        stdin.flush()
-        for line in stdout:
-            answer: dict[str, Any] = json.loads(line)
-            if answer.get("id") == self._number:
-                return answer
-        raise RuntimeError(f"codex ended before it answered {method}")
-
-    def _pipes(self) -> tuple[IO[str], IO[str]]:
-        if self._process.stdin is None or self._process.stdout is None:
-            raise RuntimeError("no pipes")
-        return self._process.stdin, self._process.stdout
-
-    def close(self) -> float:
-        """End it: its peak memory in MB."""
-        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-        for pipe in self._pipes():
-            pipe.close()
-        self._process.terminate()
-        self._process.wait()
-        return max(before, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) / 1024
+def codex_backfill(codex: Codex) -> Cost:
+    """Until its database says that it is complete."""
+    codex.reset()
+    server = Server([*codex.command, "app-server"], codex.env)
+    server.initialize(wait=False)
+    while not any(map(_complete, codex.home.glob("*.sqlite"))):
+        time.sleep(_LOOK_S)
+    return server.end()
 
 
-def median_of(work: Callable[[], object], rounds: int) -> float:
-    times = []
-    for _ in range(rounds):
-        began = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
+def _complete(database: Path) -> bool:
+    with (
+        suppress(sqlite3.Error),
+        closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection,
+    ):
+        return ("complete",) in connection.execute("SELECT status FROM backfill_state")
+    return False  # it has not begun, or is another database
 
 
-def codex_round(binary: str, home: Path) -> dict[str, float]:
-    for path in home.iterdir():
-        if path.name.endswith((".sqlite", "-wal", "-shm")):
-            path.unlink()
-    first = Codex(binary, home)
-    memory = first.close()
-    second = Codex(binary, home)
-    result = {"backfill": first.start_s - second.start_s, "whole": first.start_s}
-    for name, params in LISTS.items():
-        params = {"modelProviders": [], **params}
-        result[name] = median_of(lambda p=params: second.call("thread/list", p), 7)  # type: ignore[misc]
-    second.close()
-    return result | {"memory": memory}
-
-
-def our_round(home: Path, folder: Path) -> dict[str, float]:
-    path = folder / "ours" / "index.sqlite3"
-    shutil.rmtree(path.parent, ignore_errors=True)
-    path.parent.mkdir()
-    program = folder / "ours.py"
-    program.write_text(OUR_PROGRAM)
-    command = [sys.executable, str(program), str(home), str(path), json.dumps(OURS)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    result: dict[str, float] = json.loads(done.stdout)
-    shutil.rmtree(path.parent)
-    base = [sys.executable, "-m", "cli", "--home", str(home), "--db", str(path)]
-    began = time.perf_counter()
-    subprocess.run([*base, "backfill"], check=True, capture_output=True)
-    result["whole"] = time.perf_counter() - began
-    one_shot = [*base, "list"]
-    result["one-shot list"] = median_of(
-        lambda: subprocess.run(one_shot, check=True, capture_output=True), 7
-    )
-    result["no-change sync command"] = median_of(
-        lambda: subprocess.run([*base, "sync"], check=True, capture_output=True), 3
-    )
-    return result
+def our_backfill(home: Path, command: str) -> Cost:
+    """A whole process, with the index that it makes. Raises Failed if that is not complete."""
+    with tempfile.TemporaryDirectory(dir=home.parent) as folder:
+        index = Path(folder, "index.sqlite3")
+        cost = run([*THREADKEEP, "--home", str(home), "--db", str(index), command])
+        if not _complete(index):
+            raise Failed(f"threadkeep {command} leaves an index that is not complete")
+    return cost
 
 
 def main() -> None:
+    """Compare, and print a table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("home", type=Path)
+    parser.add_argument("--codex", action="append", default=[], metavar="PATH")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--busy", type=int, default=0, metavar="N", help="busy loops beside it")
     args = parser.parse_args()
-    binary = os.environ.get("THREADKEEP_CODEX_BIN")
-    with tempfile.TemporaryDirectory(dir=args.home.absolute().parent) as name:
-        folder = Path(name)
-        twin = folder / "home"
-        if binary:
-            shutil.copytree(args.home, twin, copy_function=os.link)
-        rounds = []
+    home = args.home.absolute()
+    named = args.codex or [os.environ["THREADKEEP_CODEX_BIN"]]
+    costs: dict[str, list[Cost]] = {}
+    compile_program()
+    with tempfile.TemporaryDirectory(dir=home.parent) as name, busy(args.busy):
+        user = Path(name, "codex")
+        codexes = [Codex((path,), user / str(at), home) for at, path in enumerate(named)]
+        before = machine(args.busy)
         for _ in range(args.rounds):
-            theirs = codex_round(binary, twin) if binary else {}
-            rounds.append((theirs, our_round(args.home.absolute(), folder)))
-    names = list(dict.fromkeys(key for pair in rounds for part in pair for key in part))
-    print(f"{'median of ' + str(args.rounds):28} {'codex':>10} {'threadkeep':>11} {'ratio':>8}")
-    for name in names:
-        unit, scale = ("MB", 1) if "memory" in name else ("ms", 1000)
-        theirs_m = [t[name] * scale for t, _ in rounds if name in t]
-        ours_m = [o[name] * scale for _, o in rounds if name in o]
-        pairs = [t[name] / o[name] for t, o in rounds if name in t and name in o]
-        shown = [f"{statistics.median(m):.1f} {unit}" if m else "" for m in (theirs_m, ours_m)]
-        ratio = f"{statistics.median(pairs):.1f}x" if pairs else ""
-        print(f"{name:28} {shown[0]:>10} {shown[1]:>11} {ratio:>8}")
+            for codex in codexes:
+                costs.setdefault(codex.version(), []).append(codex_backfill(codex))
+            for command, of in OURS.items():
+                costs.setdefault(of, []).append(our_backfill(home, command))
+        print(f"{of_home(home)}, {args.rounds} rounds.\n{before}\n{machine(args.busy)}\n")
+    theirs = list(costs)[: len(codexes)]
+    head = ["backfill", "time passed", "CPU seconds", "memory", *(f"{it} takes" for it in theirs)]
+    print(table(head, [_row(of, found, costs, theirs) for of, found in costs.items()]))
+
+
+def _row(of: str, found: list[Cost], costs: dict[str, list[Cost]], theirs: list[str]) -> list[str]:
+    row = [of, least_and_median([cost.wall for cost in found])]
+    row.append(least_and_median([cost.cpu for cost in found]))
+    row.append(f"{max(cost.memory_mb for cost in found):.0f} MB")
+    for other in theirs:
+        wall = min(cost.wall for cost in costs[other]) / min(cost.wall for cost in found)
+        cpu = min(cost.cpu for cost in costs[other]) / min(cost.cpu for cost in found)
+        row.append("" if of in theirs else f"{wall:.1f}×, CPU {cpu:.1f}×")
+    return row
 
 
 if __name__ == "__main__":

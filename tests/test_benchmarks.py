@@ -1,0 +1,41 @@
+"""The programs that measure for docs/benchmarks.md run, on a tiny home."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import ROOT
+from tests.bench.homes import make_home
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few small threads, two of them from the command line."""
+    return make_home(tmp_path_factory.mktemp("bench") / "home", 12, median_kb=4)
+
+
+def told(program: str, *arguments: str | Path) -> str:
+    """What a program prints where there is only threadkeep."""
+    bare = {"PATH": str(Path(sys.executable).parent)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("THREADKEEP_")}
+    command = [sys.executable, "-m", f"tests.bench.{program}", *map(str, arguments)]
+    env = {**kept, **bare}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_peers_are_compared(home: Path) -> None:
+    out = told("compare_peers", home, "--rounds", "1")
+    assert out.count("| time passed | threadkeep |") == 1
+    assert "failed" not in out
+    assert out.count("\n| ") == 18  # two tables of seven works
+
+
+def test_goals_are_measured(home: Path) -> None:
+    parts = [f"--part={name}" for name in ("fill", "commands", "open", "long")]
+    out = told("goals", home, *parts, "--rounds", "1", "--long-mb", "1")
+    assert out.count("| 12 rollouts,") == 15
