@@ -160,7 +160,7 @@ class ItemReader(AbstractContextManager["ItemReader"]):
             payload = line and bare_payload(line)
             return bare_item(payload, ref.offsets[0]) if payload else None
         lines = [line for at in ref.offsets if (line := self._line(ref.file, at))]
-        own_id = _made_up_id(ref)
+        own_id = ref.made_up_id
         item = item_of(lines, own_id)
         if item and ref.times and (timed := self._line(*ref.times)):
             first = item_of([timed], own_id) or item
@@ -208,14 +208,6 @@ class ItemReader(AbstractContextManager["ItemReader"]):
         elif view == "summary":
             items.extend(self._summary(turn))
         return turn_answer(turn, items, view, live=live)
-
-
-def _made_up_id(ref: ItemRef) -> str:
-    """The id of an item that has none."""
-    if ref.kind == UNKNOWN:
-        return f"at-{ref.offsets[0]}"
-    # Codex makes up another id for a hook's prompt each time that it is read.
-    return f"hook-{ref.ordinal}" if ref.number is None else f"item-{ref.number}"
 
 
 def turn_answer(turn: Turn, items: list[Fields], view: View, *, live: bool = False) -> Fields:

@@ -12,6 +12,11 @@ from typing import Final, NamedTuple
 
 from rollout.items.thread_item import KINDS, UNKNOWN
 
+NUMBERED: Final = "item-"
+"""How the id of an item begins that has none in its line: a number follows."""
+UNCOUNTED: Final = 2**40
+"""Numbers and ordinals of items are higher where the lines before them were not read: they are
+not known."""
 _WORDS: Final = 4  # position, ordinal, number and kind, key
 _FILE_SHIFT: Final = 48  # a position is a file and a byte in it
 _OFFSET: Final = (1 << _FILE_SHIFT) - 1
@@ -51,6 +56,14 @@ class ItemRef(NamedTuple):
     """Where its lines begin, in bytes of the file's content."""
     times: tuple[int, int] | None = None
     """File and offset of the line that the item's times are taken from, if it is another one."""
+
+    @property
+    def made_up_id(self) -> str:
+        """The id of the item if it has none in its line."""
+        if self.kind == UNKNOWN or max(self.number or 0, self.ordinal) > UNCOUNTED:
+            return f"at-{self.offsets[0]}"
+        # Codex makes up another id for a hook's prompt each time that it is read.
+        return f"hook-{self.ordinal}" if self.number is None else f"{NUMBERED}{self.number}"
 
 
 class ItemRefs:

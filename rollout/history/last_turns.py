@@ -1,17 +1,20 @@
-"""The last turns of a paginated thread without the rest of its files: the reducer can begin at
-any line, so that only the end of a gigabyte is read."""
+"""The last turns of a thread without the rest of its files: the reducer of paginated ones can begin
+at any line, and that of legacy ones at any that begins a turn, but for the numbers in the ids of
+items. So only the end of a gigabyte is read."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from rollout.files.layout import COMPRESSED_SUFFIX
-from rollout.history.item_refs import ItemRef
+from rollout.history.bare import BARE
+from rollout.history.item_refs import UNCOUNTED, ItemRef
+from rollout.history.legacy import LegacyReducer
 from rollout.history.paginated import PaginatedReducer
 from rollout.history.segments import Part
 from rollout.history.thread import Outline, reduce_part
 from rollout.history.turn import Turn
-from rollout.schema.modes import PAGINATED
+from rollout.schema.modes import LEGACY
 
 _READ_BYTES: Final = 64 * 1024
 
@@ -29,16 +32,16 @@ def last_turns(
 ) -> LastTurns | None:
     """The turns that begin within about the last ``size`` bytes of a history.
 
-    None if these bytes do not determine them: the thread is not paginated, a file of it is
-    compressed, or the beginning of a turn is not recorded there. Raises OSError if a file cannot be
-    read.
+    None if these bytes do not determine them: a file is compressed, or of the first versions, the
+    beginning of a turn is not recorded there, or a line of a legacy thread names another turn than
+    the one that is open. Raises OSError if a file cannot be read.
     """
-    if known.mode != PAGINATED:
-        return None
-    start = _begin(known.parts, size)
+    start = None if known.mode == BARE else _begin(known.parts, size)
     if start is None:
         return None
-    reducer = PaginatedReducer(shown_from=known.shown_from)
+    reducer: PaginatedReducer | LegacyReducer = PaginatedReducer(shown_from=known.shown_from)
+    if known.mode == LEGACY:
+        reducer = LegacyReducer(before=UNCOUNTED)
     first, offset = start
     for number in range(first, len(known.parts)):
         reduce_part(known.parts[number], number, reducer, offset=offset, pause=pause)
@@ -48,6 +51,10 @@ def last_turns(
         whole += 1  # begun before
     turns = reducer.turns[whole:]
     if not all(turn.explicit for turn in turns):
+        return None
+    if isinstance(reducer, LegacyReducer) and (
+        not turns or reducer.looked_back > turns[0].start.offset
+    ):
         return None
     every = (ref for turn in (*reducer.turns, *reducer.orphans.values()) for ref in turn.items)
     return LastTurns(turns, max(every, key=lambda ref: ref.ordinal, default=None))

@@ -6,7 +6,7 @@ from functools import lru_cache
 from re import Pattern
 from typing import Any, Final
 
-from rollout.history.item_refs import Position, key_of
+from rollout.history.item_refs import NUMBERED, Position, key_of
 from rollout.history.turn import COMPLETED, FAILED, IN_PROGRESS, INTERRUPTED, Turn
 from rollout.items import line_events
 from rollout.items.paginated import ITEM_BUILDERS
@@ -56,11 +56,18 @@ class LegacyReducer:
     skip = _SKIP
 
     def __init__(
-        self, state: Fields | None = None, turns: Iterable[Turn] = (), orphans: Iterable[Turn] = ()
+        self,
+        state: Fields | None = None,
+        turns: Iterable[Turn] = (),
+        orphans: Iterable[Turn] = (),
+        *,
+        before: int = 0,
     ) -> None:
         """Start from scratch, or resume from the ``dump`` of an earlier reducer, its turns and its
-        orphans."""
+        orphans. ``before`` takes the place of the number of lines and items before the first one,
+        where that is not known: see :data:`rollout.history.item_refs.UNCOUNTED`."""
         state = state or {}
+        self._before = before
         self.turns = list(turns)
         self.orphans = {turn.id: turn for turn in orphans}
         """Items that Codex cannot read, from before the first turn."""
@@ -72,10 +79,13 @@ class LegacyReducer:
         """Whether the history was compacted in the current turn."""
         self._made_up = bool(state.get("made_up"))
         """Whether the id of the current turn is."""
-        self._index = int(state.get("index", -1))
-        self._next_number = int(state.get("number", 1))
+        self._index = int(state.get("index", before - 1))
+        self._next_number = int(state.get("number", before + 1))
         self.end = 0
         """Where the last line ends that :meth:`take` was given."""
+        self.looked_back = 0
+        """Where the last one ends that depends on more than the current turn and the numbers of
+        its items: it names another turn, or an item by a number."""
 
     def dump(self) -> Fields:
         return {
@@ -149,7 +159,10 @@ class LegacyReducer:
         current = self._current
         if current is not None and current.id == turn_id:
             return current
-        return None if turn_id is None else self._first.get(turn_id)
+        if turn_id is None:
+            return None
+        self.looked_back = self.end
+        return self._first.get(turn_id)
 
     def _open(self, turn: Turn) -> None:
         self._close()
@@ -177,7 +190,7 @@ class LegacyReducer:
         self._first.clear()
         for turn in self.turns:
             self._first.setdefault(turn.id, turn)
-        self._next_number = sum(len(turn.items) for turn in self.turns) + 1
+        self._next_number = self._before + sum(len(turn.items) for turn in self.turns) + 1
 
     def _user_message(self, read: line_events.ParsedEvent, before: Position) -> None:
         current = self._current
@@ -219,6 +232,8 @@ class LegacyReducer:
             key = _key_of_number(number)
         if item["id"] is not None:
             number, key = 0, key_of(item["id"])
+            if item["id"].startswith(NUMBERED):
+                self.looked_back = self.end
         record = -1 if kind in _ALWAYS_NEW else items.find(key)
         if record >= 0:
             items.replace(record, kind, before, number=number, timed=has_times(item))
@@ -266,7 +281,7 @@ class LegacyReducer:
 
 @lru_cache(1024)
 def _key_of_number(number: int) -> int:
-    return key_of(f"item-{number}")
+    return key_of(f"{NUMBERED}{number}")
 
 
 def _counts(read: line_events.ParsedEvent) -> bool:

@@ -37,11 +37,14 @@ class TurnAnswers:
     end is running. None if it is not live."""
 
     def turns(self, query: pages.PageQuery, view: View = DEFAULT_VIEW) -> Fields:
-        """The result of ``thread/turns/list``. Raises InvalidCursor if the cursor is none of this
-        thread's turns."""
+        """The result of ``thread/turns/list``; of the last turns of a legacy thread alone it says
+        that ids of items which number them are not known. Raises InvalidCursor if the cursor is
+        none of this thread's turns."""
         page = pages.page_of_turns(self.state, query)
+        uncounted = self.state.partial and self.state.outline.mode == LEGACY
         with self.state.history.reader() as reader:
-            return _page(page, [self._turn(reader, turn, view) for turn in page.entries])
+            found = _page(page, [self._turn(reader, turn, view) for turn in page.entries])
+        return found | ({"provisionalItemIds": True} if uncounted else {})
 
     def all_turns(self) -> list[Fields]:
         """``turns`` of ``thread/read``: all of them with all their items, the oldest first."""

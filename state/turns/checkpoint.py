@@ -248,7 +248,7 @@ def tail_states(
             ReadFile(part, ResumePoint(stamp, 0, ""))
             for part, stamp in zip(outline.parts, stamps, strict=True)
         ]
-        reducer = PaginatedReducer(turns=last.turns, shown_from=outline.shown_from)
+        reducer = resumed(outline.mode, {"shown_from": outline.shown_from}, last.turns, [])
         yield TurnState(outline, files, reducer, tail_bytes=size, tail_item=last.last_item)
 
 

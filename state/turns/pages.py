@@ -62,6 +62,8 @@ def page_of_turns(state: TurnState, query: PageQuery) -> PageOf[Turn]:
     turns, and TooShort if the state does not reach so far."""
     turns = state.turns
     if state.outline.mode != PAGINATED:
+        if state.partial and (query.cursor is not None or not query.descending):
+            raise TooShort
         start, stop = _legacy_range(turns, query)
     else:
         start, stop = _ordinal_range(state, query)

@@ -2,6 +2,7 @@
 paginated file, do not mind what they skip, and never fail."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.history.item_refs import Position
+from rollout.history.last_turns import last_turns
 from rollout.history.legacy import LegacyReducer
 from rollout.history.paginated import PaginatedReducer
-from rollout.history.thread import reduce_file
+from rollout.history.thread import outline, reduce_file
 from rollout.history.turn import Turn
 from rollout.jsonl.parse import Line, parse_line
 from rollout.schema.modes import LEGACY, PAGINATED
@@ -219,6 +221,39 @@ def test_turns_that_begin_in_a_suffix_are_those_of_the_whole(
     early = {line["payload"].get("turn_id") for line in rollout[:at]}
     expected = [turn for turn in whole.turns if turn.id not in early]
     assert [turn for turn in suffix.turns if turn.id not in early] == expected
+
+
+@examples(400)
+@given(
+    lines=line_lists,
+    turns=st.lists(st.lists(st.one_of(events, turn_items, starts), max_size=3), max_size=7),
+    data=st.data(),
+)
+def test_the_last_turns_of_a_legacy_thread_are_those_of_the_whole_but_for_numbers(
+    tmp_path: Path, lines: list[Fields], turns: list[list[Fields]], data: st.DataObject
+) -> None:
+    for number, inside in enumerate(turns):
+        name = f"turn {number}"
+        lines += [event("task_started", turn_id=name, started_at=number), *inside]
+        lines.append(event("task_complete", turn_id=name, completed_at=number))
+    rollout = spell(with_head(LEGACY, lines))
+    path = written(tmp_path, rollout)
+    known = outline(path, lambda _: None)
+    size = data.draw(st.integers(0, len(rollout)))
+    last = last_turns(known, size)
+    if last is None:
+        return
+    whole = LegacyReducer()
+    reduce_file(path, whole)
+    assert last.turns
+    reducer = LegacyReducer(turns=last.turns)
+    ours, theirs = (shown(path, each, LEGACY, unknown=True) for each in (reducer, whole))
+    numbers = re.compile(r"(item|hook)-\d+")
+    for mine, right in zip(ours, theirs[-len(ours) :], strict=True):
+        for item, other in zip(mine["items"], right["items"], strict=True):
+            made_up = item["id"].startswith("at-") and numbers.fullmatch(other["id"])
+            assert {**item, "id": other["id"] if made_up else item["id"]} == other
+        assert {**mine, "items": []} == {**right, "items": []}
 
 
 @quickly

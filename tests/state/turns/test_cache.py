@@ -134,6 +134,33 @@ def test_pages_from_the_end_of_an_unknown_thread_are_those_of_the_whole(
     assert tails
 
 
+def test_the_first_page_of_an_unknown_legacy_thread_says_what_it_does_not_know(
+    home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state.turns.checkpoint, "AT_ONCE_BYTES", 0)
+    monkeypatch.setattr(state.turns.checkpoint, "_TAILS", (20_000,))
+    path = put(home, 1, content(1, LEGACY, LONG))
+    right = truth(path, LEGACY)[:-4:-1]
+
+    async def work(store: ThreadStore) -> list[Fields]:
+        query = PageQuery(thread_id(1), limit=3)
+        first = partial(TurnAnswers.turns, query=query, view="full")
+        early = await store.with_turns(thread_id(1), first)
+        await paged(store, 1, limit=3)  # a second page takes the whole thread
+        assert await paged(store, 1, limit=3) == truth(path, LEGACY)
+        return [early, await store.with_turns(thread_id(1), first)]
+
+    early, known = in_store(home, index_path, work)
+    assert known["data"] == right
+    assert "provisionalItemIds" not in known
+    assert early.pop("provisionalItemIds") is True
+    own = iter(item for turn in right for item in turn["items"])
+    for item in (item for turn in early["data"] for item in turn["items"]):
+        assert item["id"].startswith("at-")
+        item["id"] = next(own)["id"]
+    assert early == known
+
+
 def test_an_end_that_does_not_tell_where_turns_begin_is_not_enough(
     home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
