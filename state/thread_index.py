@@ -1,5 +1,6 @@
 """The read model: pages of threads, single threads, and keeping the index up to date."""
 
+import sqlite3
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -29,7 +30,7 @@ from state.sync.move_journal import finish_moves
 from state.sync.sync import BATCH_FILES, find_changes, sync
 from state.sync.thread_rows import earlier_extractions
 from state.sync.unread import Unread, Waiting
-from state.sync.writer import forget_files, load_context, store_files
+from state.sync.writer import StoredBatch, forget_files, load_context, store_files
 from state.userdata.store import open_with_user_data
 
 _REPAIR_ROUNDS: Final = 20
@@ -211,11 +212,11 @@ class ThreadIndex:
 
     async def backfill_status(self) -> BackfillStatus:
         """The state of the backfill job."""
-        async with self.database.read() as connection:
-            return await backfill_status(connection)
+        return await self.database.look(backfill_status)
 
     async def status(self) -> Status:
         """The condition of the index: counts, buckets, the backfill job."""
+        job = await self.backfill_status()
         c = rollout_files.c
         async with self.database.read() as connection:
             counted = sa.select(threads.c.archived, sa.func.count()).group_by(threads.c.archived)
@@ -226,7 +227,6 @@ class ThreadIndex:
                 sa.select(sa.func.count()).where(c.bad_lines > 0, c.bucket != "unreadable")
             )
             left_out = await connection.scalar(sa.select(sa.func.count()).where(c.left_out > 0))
-            job = await backfill_status(connection)
             pending = await connection.scalar(
                 sa.select(sa.func.count()).select_from(fulltext_pending)
             )
@@ -296,21 +296,24 @@ class ThreadIndex:
         gone = [path for path, file in found.items() if file is None]
         changed = [path for path, file in found.items() if file is not None and not is_away(file)]
         context = load_context(self.home)
-        async with self.database.read() as connection:
-            earlier = await earlier_extractions(connection, {path: path for path in changed})
+        known = {path: path for path in changed}
+        earlier = await self.database.look(partial(earlier_extractions, paths=known))
         items = [(path, earlier.get(path)) for path in changed]
         reading = self.database.workers
         outcomes = await reading.run(partial(extract_many, str(self.home), items))
-        async with self.database.write() as connection:
-            copies = (await store_files(connection, outcomes, context, gone)).copies
-            stored = await forget_files(connection, gone)
+
+        def store(connection: sqlite3.Connection) -> tuple[bool, StoredBatch]:
+            copies = store_files(connection, outcomes, context, gone).copies
+            return copies, forget_files(connection, gone)
+
+        copies, stored = await self.database.transact(store)
         if stored.reread:
             again = [(path, None) for path in stored.reread]
             others = await reading.run(partial(extract_many, str(self.home), again))
-            async with self.database.write() as connection:
-                copies |= (await store_files(connection, others, context)).copies
+            put = partial(store_files, outcomes=others, context=context)
+            copies |= (await self.database.transact(put)).copies
         if copies or stored.copies:
-            await compare_copies(self.database, self.home, self.database.write)
+            await compare_copies(self.database, self.home, self.database.transact)
         return bool(gone)
 
 

@@ -182,15 +182,12 @@ def _schema_differences(connection: sqlite3.Connection) -> Iterator[Finding]:
 
 @cache
 def _declared() -> tuple[tuple[str, str], ...]:
-    engine = sa.create_engine("sqlite://")
-    with engine.begin() as connection:
+    with closing(sqlite3.connect(":memory:")) as connection:
         create_schema(connection)
-        found = _read_objects(tuple(row) for row in connection.exec_driver_sql(_OBJECTS))
-    engine.dispose()
-    return tuple(found.items())
+        return tuple(_read_objects(connection.execute(_OBJECTS)).items())
 
 
-def _read_objects(rows: Iterator[tuple[str, str, str]] | sqlite3.Cursor) -> Objects:
+def _read_objects(rows: sqlite3.Cursor) -> Objects:
     return {f"{kind} {name}": _meaning(kind, sql) for kind, name, sql in rows}
 
 

@@ -5,12 +5,12 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from queue import Empty, Full, Queue
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from weakref import WeakSet
 
 import aiosqlite
@@ -19,20 +19,22 @@ from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from rollout.files.cancellation import check_cancelled, is_cancelled
 from state.aio import finished
 from state.db.connect import BUSY_TIMEOUT_S, connect, revision_of
+from state.db.ddl import create_schema
 from state.db.location import HEAD, on_network_drive
 from state.db.lock import mark_index
-from state.db.steps import Result, Steps, run_in_transaction
+from state.db.steps import Result, Steps, Work, in_transaction, run_steps
 from state.db.translate import translated
 from state.errors import SQLITE_ERRORS, IndexDamaged, IndexNotWritable, IndexUnavailable
 from state.workers import Workers
 
 _CLOSED: Final = "this process has closed it"
-_SHORT_PATIENCE_MS: Final = 100
+_GLANCE_S: Final = 0.1
+"""How long a writer waits at a time: SQLite's own wait cannot be cut short."""
 INLINE_S: Final = 0.005
 """How long an inline read may block the event loop, in seconds."""
 _INLINE_OPERATIONS: Final = 1_000
@@ -40,6 +42,9 @@ _INLINE_OPERATIONS: Final = 1_000
 _READER_OPERATIONS: Final = 100_000
 """How often a reader looks whether it is cancelled: every few milliseconds."""
 _MOST_READERS: Final = 4
+_MOST_WRITERS: Final = 4
+_MOST_IDLE: Final = 2
+"""Connections that are kept open: one that reads while another one writes."""
 _MOST_WORKERS: Final = 6
 """Threads at a time. Waiting work costs nothing; each more would want another core."""
 _MOST_CONNECTIONS: Final = 4
@@ -49,17 +54,30 @@ _THREADS_END_S: Final = 0.5
 """How long the threads of connections may take to end, once nobody uses them."""
 
 
+class Writer(Protocol):
+    """Does work in a write transaction; that of a job is guarded by its fence."""
+
+    def __call__(self, work: Work[Result], /) -> Coroutine[Any, Any, Result]: ...
+
+
 class Database:
     """An open index database. Make one with :func:`open_database`."""
 
     def __init__(self, path: Path, patience_s: float) -> None:
         self.path = path
+        self._patience_s = self._writer_waits_s = patience_s
         self._threads: WeakSet[threading.Thread] = WeakSet()
-        engine = self._readers = _engine(path, patience_s, self._threads)
-        self._writers = engine.execution_options(begin="IMMEDIATE")
-        self._waits = True
-        self._idle: Queue[sqlite3.Connection] = Queue(1)
+        self._engine = _engine(path, patience_s, self._threads)
+        self._pragmas = (
+            f"journal_mode = {journal_mode(path)}",
+            "synchronous = NORMAL",  # a lost row is rebuilt from its file
+            "foreign_keys = ON",
+            # 16 MB: a backfill writes each page of its indexes many times before it is moved.
+            "wal_autocheckpoint = 4000",
+        )
+        self._idle: Queue[sqlite3.Connection] = Queue(_MOST_IDLE)
         self._reading = Workers(_MOST_READERS)
+        self._writing = Workers(_MOST_WRITERS)
         self.workers = Workers(_MOST_WORKERS)
         """For reading files beside the event loop."""
         self._inline: sqlite3.Connection | None = None
@@ -83,61 +101,82 @@ class Database:
     async def read(self) -> AsyncGenerator[AsyncConnection]:
         """A transaction that sees one state of the index and writes nothing."""
         with self._in_use(), translated(self.path):
-            async with self._readers.connect() as connection:
+            async with self._engine.connect() as connection:
                 yield connection
 
-    @asynccontextmanager
-    async def write(self) -> AsyncGenerator[AsyncConnection]:
-        """A transaction that holds SQLite's one write lock from its first statement.
+    async def transact(self, work: Work[Result]) -> Result:
+        """What ``work`` gives in a transaction that holds SQLite's one write lock from its first
+        statement, all of it in one thread. It is rolled back if the work raises, or the caller is
+        cancelled before its end.
 
         Waits up to ``BUSY_TIMEOUT_S`` for another writer. Taking the lock first is what makes
         the wait work: a transaction that reads, then writes, fails at once when another one
         has written in between. Raises IndexBusy if another process kept the lock for longer.
         """
-        writers = self._writers
-        if not self._waits:
-            writers = writers.execution_options(patience_ms=_SHORT_PATIENCE_MS)
-        with self._in_use(), translated(self.path):
-            async with writers.begin() as connection:
-                yield connection
+        with self._in_use():
+            return await self._writing.run(partial(self._transact_here, work))
+
+    def _transact_here(self, work: Work[Result]) -> Result:
+        with translated(self.path), self._connection() as connection:
+            _begin(connection, self._writer_waits_s)
+            try:
+                result = work(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    connection.rollback()
+                raise
+            connection.execute(f"PRAGMA busy_timeout = {self._patience_s * 1000:.0f}")
+            return result
 
     def stop_waiting(self) -> None:
         """Wait for other writers only briefly from now on: a caller that has waited once, and goes
         on with what there is, should not wait again."""
-        self._waits = False
+        self._writer_waits_s = _GLANCE_S
 
-    async def query(self, steps: Steps[Result]) -> Result:
-        """What ``steps`` give, of one state of the index.
-
-        All their statements run in one reader thread; through :meth:`read` each would go to a
-        thread and back, which costs more than the statement does. Raises StateError if the index
-        cannot be read, and whatever the steps raise.
-        """
+    async def look(self, work: Work[Result]) -> Result:
+        """What ``work`` gives, of one state of the index, in one reader thread. Raises StateError
+        if the index cannot be read, and whatever the work raises."""
         with self._in_use():
-            return await self._reading.run(partial(self.query_here, steps))
+            return await self._reading.run(partial(self._look_here, work))
 
-    def query_here(self, steps: Steps[Result]) -> Result:
-        """As :meth:`query`, for callers that are in a thread already. Raises Cancelled if nobody
-        waits for it any more."""
-        with translated(self.path), self._reader() as connection:
+    def _look_here(self, work: Work[Result]) -> Result:
+        with translated(self.path), self._connection() as connection:
             try:
-                return run_in_transaction(steps, connection)
+                return in_transaction(work, connection)
             except sqlite3.OperationalError:
                 check_cancelled()
                 raise
 
+    async def query(self, steps: Steps[Result]) -> Result:
+        """What ``steps`` give, as :meth:`look` does.
+
+        All their statements run in one reader thread; through :meth:`read` each would go to a
+        thread and back, which costs more than the statement does.
+        """
+        return await self.look(partial(run_steps, steps))
+
+    def query_here(self, steps: Steps[Result]) -> Result:
+        """As :meth:`query`, for callers that are in a thread already. Raises Cancelled if nobody
+        waits for it any more."""
+        return self._look_here(partial(run_steps, steps))
+
     @contextmanager
-    def _reader(self) -> Iterator[sqlite3.Connection]:
-        """A connection for this thread alone. One is kept for the next thread, as it knows the
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """A connection for this thread alone. Some are kept for the next threads, as they know the
         schema already; it is closed if anything went wrong."""
         if self._closed:
             raise IndexUnavailable(self.path, _CLOSED)
+        pragmas: tuple[str, ...] = ()
         try:
             connection = self._idle.get_nowait()
         except Empty:
-            connection = connect(self.path, any_thread=True)
+            connection = connect(self.path, wait_s=self._patience_s, any_thread=True)
             connection.set_progress_handler(is_cancelled, _READER_OPERATIONS)
+            pragmas = self._pragmas
         try:
+            for pragma in pragmas:
+                connection.execute(f"PRAGMA {pragma}")
             yield connection
         except BaseException:
             connection.close()
@@ -162,7 +201,7 @@ class Database:
             )
         self._inline_until = time.monotonic() + INLINE_S
         try:
-            return run_in_transaction(steps, self._inline)
+            return in_transaction(partial(run_steps, steps), self._inline)
         except SQLITE_ERRORS:
             self._inline.close()
             self._inline = None
@@ -177,7 +216,7 @@ class Database:
                 while self._uses:
                     self._unused.clear()
                     await self._unused.wait()
-        await self._readers.dispose()
+        await self._engine.dispose()
         self._close_idle()
         if self._inline is not None:
             self._inline.close()
@@ -204,7 +243,7 @@ async def open_database(
     path: Path,
     *,
     patience_s: float = BUSY_TIMEOUT_S,
-    migrated: Callable[[AsyncConnection], Awaitable[None]] | None = None,
+    migrated: Work[None] | None = None,
 ) -> AsyncGenerator[Database]:
     """The database at ``path``, created and migrated as needed, closed on the way out.
 
@@ -220,12 +259,8 @@ async def open_database(
     _create_file(path)
     database = Database(path, patience_s)
     try:
-        async with database.read() as connection:
-            current = await connection.run_sync(_is_current, path)
-        if not current:
-            async with database.write() as connection:
-                if await connection.run_sync(_migrate, path) and migrated is not None:
-                    await migrated(connection)
+        if await database.look(partial(_revision, path)) != HEAD:
+            await database.transact(partial(_migrate, path, migrated))
             path.chmod(0o600)
         mark_index(path)
         yield database
@@ -234,7 +269,7 @@ async def open_database(
 
 
 def _engine(path: Path, patience_s: float, threads: "WeakSet[threading.Thread]") -> AsyncEngine:
-    """The engine of a database; it notes the threads of its connections in ``threads``."""
+    """The engine for reading a database; it notes the threads of its connections in ``threads``."""
 
     async def connected(*arguments: Any, **options: Any) -> Any:
         made: Any = aiosqlite.connect(*arguments, **options)
@@ -251,51 +286,71 @@ def _engine(path: Path, patience_s: float, threads: "WeakSet[threading.Thread]")
         max_overflow=_MOST_CONNECTIONS - 1,
         pool_timeout=None,  # callers have their own timeouts
     )
-    pragmas = (
-        f"journal_mode = {journal_mode(path)}",
-        "synchronous = NORMAL",  # a lost row is rebuilt from its file
-        "foreign_keys = ON",
-        # 16 MB: a backfill writes each page of its indexes many times before it is moved.
-        "wal_autocheckpoint = 4000",
-    )
 
     def on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-        connection.isolation_level = None  # BEGIN is ours, see _on_begin
-        cursor = connection.cursor()
-        for pragma in pragmas:
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+        connection.isolation_level = None  # BEGIN is ours
+
+    def on_begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
 
     event.listen(engine.sync_engine, "connect", on_connect)
-    event.listen(engine.sync_engine, "begin", _on_begin)
+    event.listen(engine.sync_engine, "begin", on_begin)
     event.listen(engine.sync_engine, "invalidate", _on_invalidate)
     return engine
 
 
-def _migrate(connection: sa.Connection, path: Path) -> bool:
-    """Apply what is pending: whether there was anything."""
-    if _is_current(connection, path):
-        return False  # another process was faster
+def _begin(connection: sqlite3.Connection, patience_s: float) -> None:
+    """Take the write lock. Raises Cancelled if nobody waits for it any more."""
+    until = time.monotonic() + patience_s
+    connection.execute(f"PRAGMA busy_timeout = {min(_GLANCE_S, patience_s) * 1000:.0f}")
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            check_cancelled()
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() >= until:
+                raise
+        else:
+            return
+
+
+def _migrate(path: Path, migrated: Work[None] | None, connection: sqlite3.Connection) -> None:
+    """Create the schema, or apply what is pending."""
+    revision = _revision(path, connection)
+    if revision == HEAD:
+        return  # another process was faster
+    if revision is None:
+        create_schema(connection)
+    else:
+        upgrade(path, connection)
+    if migrated is not None:
+        migrated(connection)
+
+
+def upgrade(path: Path, connection: sqlite3.Connection) -> None:
+    """Apply the migrations that are pending, in the caller's transaction. Raises IndexDamaged."""
     from alembic import command  # costs more than most commands take
 
     from migrations import alembic_config
 
+    engine = sa.create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
+    # It ends with the caller's transaction.
+    dialect: Any = engine.dialect
+    dialect.do_commit = dialect.do_rollback = lambda _: None
     config = alembic_config()
-    config.attributes["connection"] = connection
-    try:
-        command.upgrade(config, "head")
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlite_errorname", "") != "SQLITE_ERROR":
-            raise
-        # A table that is there too early, or not there: no state that a migration leaves.
-        reason = f"its schema cannot be brought up to date: {error.orig}"
-        raise IndexDamaged(path, reason) from error
-    return True
+    with engine.connect() as config.attributes["connection"]:
+        try:
+            command.upgrade(config, "head")
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlite_errorname", "") != "SQLITE_ERROR":
+                raise
+            # A table that is there too early, or not there: no state that a migration leaves.
+            reason = f"its schema cannot be brought up to date: {error.orig}"
+            raise IndexDamaged(path, reason) from error
 
 
-def _is_current(connection: sa.Connection, path: Path) -> bool:
-    """Whether the schema is the newest one, without importing Alembic."""
-    return revision_of(path, connection.exec_driver_sql) == HEAD
+def _revision(path: Path, connection: sqlite3.Connection) -> str | None:
+    return revision_of(path, connection.execute)
 
 
 def _create_file(path: Path) -> None:
@@ -307,14 +362,6 @@ def _create_file(path: Path) -> None:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
         raise IndexNotWritable(path, f"{error.strerror}: {error.filename}") from error
-
-
-def _on_begin(connection: sa.Connection) -> None:
-    options = connection.get_execution_options()
-    if "patience_ms" in options:
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {options['patience_ms']}")
-    mode = options.get("begin", "DEFERRED")
-    connection.exec_driver_sql(f"BEGIN {mode}")
 
 
 def _on_invalidate(

@@ -1,9 +1,14 @@
 """Triggers, virtual tables and views: what SQLAlchemy cannot declare."""
 
+import sqlite3
+from collections.abc import Iterator
 from typing import Final
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
 
+from state.db.location import HEAD
 from state.db.schema import metadata
 from state.db.usage_sql import COST, RATES_JOIN
 
@@ -92,8 +97,28 @@ VIEWS: Final = (
 """For people who query in SQL: plain names, times as text; see ``docs/schema.md``."""
 
 
-def create_schema(connection: sa.Connection) -> None:
-    """Create all tables, triggers and views of an empty index in its newest form."""
-    metadata.create_all(connection)
-    for statement in (*TRIGGERS_AND_SEARCH, *VIEWS):
-        connection.exec_driver_sql(statement)
+_STAMP: Final = (
+    "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL,"
+    " CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))",
+    f"INSERT INTO alembic_version VALUES ('{HEAD}')",
+)
+
+
+def create_schema(connection: sqlite3.Connection) -> None:
+    """Create all tables, triggers and views of an empty index in its newest form, which the
+    migrations lead to as well: to run those takes as long as to read a hundred files."""
+    for statement in (*_tables(), *TRIGGERS_AND_SEARCH, *VIEWS, *_STAMP):
+        connection.execute(statement)
+
+
+def _tables() -> Iterator[str]:
+    dialect = sqlite.dialect()
+    for table in metadata.sorted_tables:
+        yield str(CreateTable(table).compile(dialect=dialect))
+        for index in table.indexes:
+            yield index_sql(index)
+
+
+def index_sql(index: sa.Index) -> str:
+    """The statement that creates an index, unless it is there."""
+    return str(CreateIndex(index, if_not_exists=True).compile(dialect=sqlite.dialect()))

@@ -1,70 +1,86 @@
-"""SQL for many values at once, and for the metadata of the index."""
+"""SQL for many values at once, made once, and for the metadata of the index."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.sqlite import Insert, insert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from state.db.location import INPUTS_KEY
-from state.db.schema import index_meta
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+AMONG: Final = "IN (SELECT value FROM json_each(?))"
+"""One parameter for any number of values, see :func:`listed`: SQLite takes few."""
+_SET_META: Final = (
+    "INSERT INTO index_meta (key, value) VALUES (?, ?)"
+    " ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+)
 
 
-async def set_meta(connection: AsyncConnection, values: Mapping[str, str]) -> None:
+def listed(values: Iterable[str | int]) -> str:
+    """Values as the parameter of :data:`AMONG`."""
+    return orjson.dumps(list(values)).decode()
+
+
+def dicts(found: sqlite3.Cursor) -> list[dict[str, Any]]:
+    """Rows by the names of their columns."""
+    names = [column[0] for column in found.description]
+    return [dict(zip(names, row, strict=True)) for row in found]
+
+
+def set_meta(connection: sqlite3.Connection, values: Mapping[str, str]) -> None:
     """Store values about the index as a whole, by their keys."""
-    entry = insert(index_meta)
-    await connection.execute(
-        entry.on_conflict_do_update(
-            index_elements=[index_meta.c.key], set_={"value": entry.excluded.value}
-        ),
-        [{"key": key, "value": value} for key, value in values.items()],
-    )
+    connection.executemany(_SET_META, values.items())
 
 
-async def forget_inputs(connection: AsyncConnection) -> None:
+def meta(connection: sqlite3.Connection, key: str) -> str | None:
+    """A value about the index as a whole."""
+    row = connection.execute("SELECT value FROM index_meta WHERE key = ?", [key]).fetchone()
+    return None if row is None else row[0]
+
+
+def forget_inputs(connection: sqlite3.Connection) -> None:
     """Make the next sync read names and the default provider again."""
-    await connection.execute(sa.delete(index_meta).where(index_meta.c.key == INPUTS_KEY))
+    connection.execute("DELETE FROM index_meta WHERE key = ?", [INPUTS_KEY])
 
 
-async def execute_many(
-    connection: AsyncConnection, statement: Insert, values: Sequence[Mapping[str, Any]]
-) -> None:
-    """Run ``statement`` for each of ``values``, at a third of the cost of ``execute`` (measured).
-    Values must be numbers or texts, which need no conversion."""
-    sql, names = _compiled(statement)
-    pick = itemgetter(*names)
-    await connection.exec_driver_sql(sql, [pick(value) for value in values])
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A statement that puts rows into a table, and takes from each the values that it needs."""
+
+    sql: str
+    pick: Callable[[Mapping[str, Any]], tuple[Any, ...]]
+
+    def rows(self, connection: sqlite3.Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Put these rows. Their values are numbers, texts and bytes."""
+        connection.executemany(self.sql, map(self.pick, rows))
 
 
-def upsert_statement(
-    table: sa.Table, *kept: str, key: "sa.Column[Any] | None" = None, **new: "sa.ColumnElement[Any]"
-) -> Insert:
+def put(table: "sa.Table", *kept: str, key: str = "", where: str = "", **new: str) -> Put:
     """Insert a row with all columns but generated ones, or update the one that has its ``key``, or
-    its primary key: all of these columns but ``kept`` ones. ``new`` columns are not inserted, and
-    get these values in an update."""
+    its primary key: all of these columns but ``kept`` ones, if ``where`` holds. ``new`` columns are
+    not inserted, and get these values in an update."""
     given = [
         column.name for column in table.c if column.computed is None and column.name not in new
     ]
-    entry = insert(table).values(dict.fromkeys(given))
-    keys = [*table.primary_key] if key is None else [key]
-    fixed = {*kept, *(column.name for column in keys)}
-    values = {name: entry.excluded[name] for name in given if name not in fixed}
-    return entry.on_conflict_do_update(index_elements=keys, set_=values | new)
-
-
-@cache
-def _compiled(statement: Insert) -> tuple[str, tuple[str, ...]]:
-    compiled = statement.compile(dialect=sqlite.dialect(paramstyle="qmark"))
-    return str(compiled), tuple(compiled.positiontup or ())
+    keys = [key] if key else [column.name for column in table.primary_key]
+    values = {name: f"excluded.{name}" for name in given if name not in {*keys, *kept}} | new
+    updated = ", ".join(f"{name} = {value}" for name, value in values.items())
+    sql = (
+        f"INSERT INTO {table.name} ({', '.join(given)}) VALUES ({', '.join('?' * len(given))})"
+        f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {updated}{where and f' WHERE {where}'}"
+    )
+    return Put(sql, itemgetter(*given))
 
 
 def among(column: "sa.ColumnElement[Any]", values: Iterable[str | int]) -> "sa.ColumnElement[bool]":
-    """``column IN values`` with one parameter for any number of values: SQLite takes few, and
-    SQLAlchemy needs a millisecond to write out two hundred (measured)."""
-    listed = sa.func.json_each(orjson.dumps(list(values)).decode()).table_valued("value")
-    return column.in_(sa.select(listed.c.value))
+    """``column IN values``, as :data:`AMONG`: SQLAlchemy needs a millisecond to write out two
+    hundred (measured)."""
+    import sqlalchemy as sa
+
+    found = sa.func.json_each(listed(values)).table_valued("value")
+    return column.in_(sa.select(found.c.value))

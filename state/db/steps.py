@@ -2,7 +2,7 @@
 connection, so that a command, a reader thread and the event loop run the same ones."""
 
 import sqlite3
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
 
 from rollout.files.cancellation import check_cancelled
@@ -21,12 +21,14 @@ class MalformedRow(sqlite3.DatabaseError):
 Steps = Generator[tuple[str, Sequence[Any]], list[Any], Result]
 
 
-def run_in_transaction(steps: "Steps[Result]", connection: sqlite3.Connection) -> Result:
-    """What ``steps`` give, of one state of the database. The transaction ends whatever they
-    raise."""
+Work = Callable[[sqlite3.Connection], Result]
+
+
+def in_transaction(work: "Work[Result]", connection: sqlite3.Connection) -> Result:
+    """What ``work`` gives, of one state of the database. The transaction ends even if it raises."""
     connection.execute("BEGIN")
     try:
-        return run_steps(steps, connection)
+        return work(connection)
     finally:
         connection.rollback()
 

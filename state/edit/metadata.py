@@ -11,6 +11,7 @@ there is no such thread.
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -43,7 +44,7 @@ from state.sync.thread_rows import written_provider
 from state.thread_index import ThreadIndex
 from state.userdata.journal import append_settings
 from state.userdata.model import UserValue
-from state.userdata.store import put_settings, values_of_threads, write_user_data
+from state.userdata.store import change_user_data, put_settings, values_of_threads
 
 MEMORY_MODES: Final = ("enabled", "disabled")
 GIT_FIELDS: Final = {
@@ -346,8 +347,9 @@ async def _set_user_data(
     index: ThreadIndex, thread_ids: Sequence[str], values: Mapping[str, str | None]
 ) -> None:
     database = index.database
-    async with write_user_data(database) as connection:
-        known: Sequence[UserValue] = await values_of_threads(connection, thread_ids)
+
+    def put(connection: sqlite3.Connection) -> None:
+        known = values_of_threads(connection, thread_ids)
         # Newer than what it replaces, even if the clock was set back.
         now = max(now_ms(), *(each.set_at_ms + 1 for each in known), 0)
         new = [
@@ -356,4 +358,6 @@ async def _set_user_data(
             for key, value in values.items()
         ]
         append_settings(database.path, new)
-        await put_settings(connection, new)
+        put_settings(connection, new)
+
+    await change_user_data(database, put)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -122,7 +123,7 @@ async def _stored(
         by_path = {entry.path: dict(entry._mapping) for entry in entries}
         rows = await connection.execute(sa.select(threads).where(threads.c.id == thread_id))
         row = rows.one_or_none()
-        values = await values_of_threads(connection, [thread_id])
+    values = await index.database.look(partial(values_of_threads, thread_ids=[thread_id]))
     return by_path, dict(row._mapping) if row else None, values
 
 

@@ -9,6 +9,7 @@ and is pending again once it can be.
 
 import asyncio
 import logging
+import sqlite3
 import time
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import BrokenExecutor
@@ -17,19 +18,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, NoReturn
 
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from rollout.files.stamp import FileStamp
 from rollout.search.documents import Documents, Thread, header_of, read_documents, read_many
 from rollout.search.extract import EarlierMessages
 from state.aio import check_not_cancelled
 from state.db import schema
-from state.db.sql import among
-from state.db.steps import Steps
+from state.db.sql import AMONG, listed
+from state.db.steps import Steps, run_steps
 from state.errors import IndexBusy, IndexUnavailable, LeaseHeld, LeaseLost
 from state.fulltext.due import due_again, others_steps
-from state.fulltext.store import earlier_passes, store_documents
+from state.fulltext.store import earlier_passes, last_document, store_documents
 from state.jobs.lease import job_row
 from state.jobs.pool import ReadPool, ordered_map
 from state.jobs.progress import DEFAULT_LEASE_S, JobProgress, Report
@@ -44,17 +42,17 @@ BATCH_THREADS: Final = 200
 _BATCHES_AHEAD: Final = 3
 _WASTE: Final = 10_000
 """So many deleted documents are worth a rebuild, if they are as many as the others."""
-_IDLE: Final = schema.fulltext_threads.c.row_id.not_in(sa.select(schema.fulltext_pending.c.row_id))
+_IDLE: Final = "NOT IN (SELECT row_id FROM fulltext_pending)"
 
 
 async def pending_threads(index: ThreadIndex) -> int:
     """How many threads are new or have changed since their messages were indexed."""
-    async with index.database.read() as connection:
-        return await _count(connection, schema.fulltext_pending)
+    return await index.database.look(partial(_count, table="fulltext_pending"))
 
 
-async def _count(connection: AsyncConnection, table: sa.Table) -> int:
-    return await connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+def _count(connection: sqlite3.Connection, table: str) -> int:
+    counted: int = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+    return counted
 
 
 async def fill_fulltext(
@@ -68,19 +66,23 @@ async def fill_fulltext(
     """Run the job to its end, from wherever the last worker left it, or with ``restart`` from
     scratch; or read only the ``most`` threads that changed last, and leave the others pending.
     Raises LeaseHeld if another worker has the job, and LeaseLost if one took it over."""
-    async with index.database.read() as connection:
-        count = await _count(connection, schema.fulltext_pending)
-        job = await job_row(connection, schema.fulltext_state)
-    found = await index.database.query(others_steps())
+    count, found, complete = await index.database.look(_due)
     look = partial(due_again, index.home, found)
     again = await index.database.workers.run(look) if found else []
-    if not (count or again or restart) and job.status == "complete":
+    if not (count or again or restart) and complete:
         return JobProgress()
 
     def work(job: Job) -> Coroutine[Any, Any, JobProgress]:
         return _Filling(index, job, batch_threads, report, most).run(again, restart=restart)
 
     return await run_job(index.database, schema.fulltext_state, work, lease_s=DEFAULT_LEASE_S)
+
+
+def _due(connection: sqlite3.Connection) -> tuple[int, list[tuple[int, int, str]], bool]:
+    """How many threads are pending, what may be due again, and whether the job is complete."""
+    status = job_row(connection, schema.fulltext_state)["status"]
+    count = _count(connection, "fulltext_pending")
+    return count, run_steps(others_steps(), connection), status == "complete"
 
 
 async def caught_up_fulltext(
@@ -108,14 +110,17 @@ class _Filling:
 
     async def run(self, again: Sequence[int], *, restart: bool) -> JobProgress:
         done: set[tuple[Any, ...]] = set()
-        async with self._job.write() as connection:
-            if restart or await _is_wasteful(connection):
-                await _forget(connection)
-            row_id = schema.fulltext_threads.c.row_id
-            due = sa.select(row_id).where(among(row_id, again), _IDLE)
-            await connection.execute(
-                sa.insert(schema.fulltext_pending).from_select(["row_id"], due)
+
+        def begin(connection: sqlite3.Connection) -> None:
+            if restart or _is_wasteful(connection):
+                _forget(connection)
+            connection.execute(
+                "INSERT INTO fulltext_pending SELECT row_id FROM fulltext_threads"
+                f" WHERE row_id {AMONG} AND row_id {_IDLE}",
+                [listed(again)],
             )
+
+        await self._job.transact(begin)
         async with ReadPool(self._index.home) as pool:
             # What changes meanwhile is pending again; what stays so unchanged is left to others.
             while wanted := [each for each in await self._pending() if each not in done]:
@@ -128,39 +133,29 @@ class _Filling:
         return self._counts
 
     async def _pending(self) -> list[Thread]:
-        c = schema.threads.c
-        preview = sa.case((c.preview == "", c.fallback_preview), else_=c.preview)
-        stamp = c.size_bytes, c.mtime_ns, c.inode
-        asked = (
-            sa.select(c.row_id, c.rollout_path, *stamp, c.name, c.title, preview)
-            .join(schema.fulltext_pending, schema.fulltext_pending.c.row_id == c.row_id)
-            .order_by(c.updated_at_ms.desc())
-            .limit(self._most)
-        )
-        async with self._index.database.read() as connection:
-            return [
-                Thread(row[0], row[1], FileStamp(*row[2:5]), header_of(*row[5:]))
-                for row in await connection.execute(asked)
-            ]
+        return await self._index.database.query(_pending_steps(self._most))
 
     async def _read(self, pool: ReadPool, wanted: Sequence[Thread]) -> None:
         async with ordered_map(
             partial(self._documents, pool), wanted, batch=self._batch_threads, ahead=_BATCHES_AHEAD
         ) as batches:
             async for batch, read in batches:
-                async with self._job.write(self._columns) as connection:
-                    await store_documents(connection, read)
-                    self._counts.done += len(batch)
-                    self._counts.bytes_done += sum(thread.stamp.size for thread in batch)
+                await self._job.transact(partial(self._store, batch, read), self._columns)
                 if self._report:
                     self._report(self._counts)
+
+    def _store(
+        self, batch: Sequence[Thread], read: Sequence[Documents], connection: sqlite3.Connection
+    ) -> None:
+        store_documents(connection, read)
+        self._counts.done += len(batch)
+        self._counts.bytes_done += sum(thread.stamp.size for thread in batch)
 
     def _columns(self) -> dict[str, int]:
         return {"threads_total": self._counts.total, "threads_done": self._counts.done}
 
     async def _documents(self, pool: ReadPool, batch: Sequence[Thread]) -> list[Documents]:
-        async with self._index.database.read() as connection:
-            earlier = await earlier_passes(connection, batch)
+        earlier = await self._index.database.look(partial(earlier_passes, threads=batch))
         items = [(thread, earlier.get(thread.row_id)) for thread in batch]
         read_before = sum(before.resume.end for before in earlier.values())
         pool.prepare(size=sum(thread.stamp.size for thread in batch) - read_before)
@@ -180,29 +175,32 @@ class _Filling:
         )
 
 
-async def _is_wasteful(connection: AsyncConnection) -> bool:
+def _pending_steps(most: int | None) -> Steps[list[Thread]]:
+    asked = (
+        "SELECT t.row_id, t.rollout_path, t.size_bytes, t.mtime_ns, t.inode, t.name, t.title,"
+        " iif(t.preview = '', t.fallback_preview, t.preview) FROM fulltext_pending p"
+        " JOIN threads t ON t.row_id = p.row_id ORDER BY t.updated_at_ms DESC LIMIT ?"
+    )
+    rows = yield asked, [-1 if most is None else most]
+    return [Thread(row[0], row[1], FileStamp(*row[2:5]), header_of(*row[5:])) for row in rows]
+
+
+def _is_wasteful(connection: sqlite3.Connection) -> bool:
     """Whether most documents of the index have been deleted."""
-    live = await _count(connection, schema.fulltext_documents)
-    given = await connection.exec_driver_sql(
-        "SELECT seq FROM sqlite_sequence WHERE name = 'fulltext_documents'"
-    )
-    waste: int = (given.scalar() or 0) - live
-    return waste >= max(live, _WASTE)
+    live = _count(connection, "fulltext_documents")
+    return last_document(connection) - live >= max(live, _WASTE)
 
 
-async def _forget(connection: AsyncConnection) -> None:
+def _forget(connection: sqlite3.Connection) -> None:
     """Have all messages read again, in the transaction of the lease's holder."""
-    await connection.execute(sa.delete(schema.fulltext_documents))
-    await connection.execute(sa.delete(schema.fulltext_threads))
-    await connection.exec_driver_sql(
-        "DELETE FROM sqlite_sequence WHERE name = 'fulltext_documents'"
-    )
-    await connection.exec_driver_sql(
-        "INSERT INTO fulltext_trigrams (fulltext_trigrams) VALUES ('delete-all')"
-    )
-    known = sa.select(schema.fulltext_pending.c.row_id)
-    missing = sa.select(schema.threads.c.row_id).where(schema.threads.c.row_id.not_in(known))
-    await connection.execute(sa.insert(schema.fulltext_pending).from_select(["row_id"], missing))
+    for sql in (
+        "DELETE FROM fulltext_documents",
+        "DELETE FROM fulltext_threads",
+        "DELETE FROM sqlite_sequence WHERE name = 'fulltext_documents'",
+        "INSERT INTO fulltext_trigrams (fulltext_trigrams) VALUES ('delete-all')",
+        f"INSERT INTO fulltext_pending SELECT row_id FROM threads WHERE row_id {_IDLE}",
+    ):
+        connection.execute(sql)
 
 
 LOOK_S: Final = 0.5

@@ -7,124 +7,113 @@ trigrams.
 """
 
 import json
+import sqlite3
 from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
 import orjson
-import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.stamp import FileStamp
 from rollout.history.item_refs import words_of
 from rollout.jsonl.resume import ResumePoint
 from rollout.search.documents import Documents, Thread
 from rollout.search.extract import EarlierMessages
-from state.db.schema import fulltext_documents, fulltext_pending, fulltext_threads, threads
-from state.db.sql import among, execute_many, upsert_statement
+from state.db.schema import fulltext_threads
+from state.db.sql import AMONG, listed, put
 from state.fulltext.due import UNREAD, VERSION
 from state.sync.resume_points import FULLTEXT, load_resume_points, put_resume_points
 
 
-async def earlier_passes(
-    connection: AsyncConnection, threads: Sequence[Thread]
+def earlier_passes(
+    connection: sqlite3.Connection, threads: Sequence[Thread]
 ) -> dict[int, EarlierMessages]:
     """Where the last pass over threads ended, by row, where a later one may continue: not where the
     rows are not as they were written."""
     known = {thread.row_id: thread for thread in threads}
     keys: dict[int, set[int]] = {}
-    c = fulltext_documents.c
-    for row_id, data in await connection.execute(
-        sa.select(c.row_id, c.item_keys).where(
-            among(c.row_id, known), sa.func.length(c.item_keys) > 0
-        )
-    ):
+    for row_id, data in connection.execute(_ITEM_KEYS, [listed(known)]):
         try:
             keys.setdefault(row_id, set()).update(words_of(data))
         except ValueError:
             known.pop(row_id, None)
-    points = await load_resume_points(connection, FULLTEXT, known)
+    points = load_resume_points(connection, FULLTEXT, known)
     found: dict[int, EarlierMessages] = {}
-    asked = sa.select(fulltext_threads).where(among(fulltext_threads.c.row_id, known))
-    for row in await connection.execute(asked):
-        thread = known.get(row.row_id)
-        resume = points.get(row.row_id)
-        if thread is None or resume is None or not resume.guard or row.version != VERSION:
+    for row_id, *texts, header_digest, text in connection.execute(_EARLIER, [listed(known)]):
+        thread = known[row_id]
+        resume = points.get(row_id)
+        if resume is None or not resume.guard:
             continue
         try:
-            files, digest = tuple(orjson.loads(row.files)), int(row.digest, 16)
-            state = orjson.loads(row.state)
+            files, digest = tuple(orjson.loads(texts[0])), int(text, 16)
+            state = orjson.loads(texts[2])
         except ValueError:
             continue
         # Another name, or a file that was moved: what little is read anew is not worth a rule.
-        same = row.header_digest == _digest(thread.header) and files[-1] == thread.path
+        same = header_digest == _digest(thread.header) and files[-1] == thread.path
         if same and isinstance(state, dict):
-            item_keys = frozenset(keys.get(row.row_id, ()))
-            found[row.row_id] = EarlierMessages(resume, row.mode, files, state, item_keys, digest)
+            item_keys = frozenset(keys.get(row_id, ()))
+            found[row_id] = EarlierMessages(resume, texts[1], files, state, item_keys, digest)
     return found
 
 
-async def store_documents(connection: AsyncConnection, read: Sequence[Documents]) -> None:
+def store_documents(connection: sqlite3.Connection, read: Sequence[Documents]) -> None:
     """Store the documents of threads in the caller's transaction. Threads that were changed or
     dropped since their rows were read stay pending, or are left out."""
-    c = threads.c
     ids = [each.thread.row_id for each in read]
-    asked = sa.select(c.row_id, c.rollout_path, c.size_bytes, c.mtime_ns, c.inode).where(
-        among(c.row_id, ids)
-    )
-    now = {row[0]: (row[1], FileStamp(*row[2:])) for row in await connection.execute(asked)}
+    now = {row[0]: (row[1], FileStamp(*row[2:])) for row in connection.execute(_NOW, [listed(ids)])}
     read = [each for each in read if each.thread.row_id in now]
-    rebuilt = [each.thread.row_id for each in read if not _added(each)]
-    await connection.execute(
-        sa.delete(fulltext_documents).where(among(fulltext_documents.c.row_id, rebuilt))
+    rebuilt = [(each.thread.row_id,) for each in read if not _added(each)]
+    connection.executemany("DELETE FROM fulltext_documents WHERE row_id = ?", rebuilt)
+    every = [(each.thread.row_id, document) for each in read for document in each.documents]
+    numbered = list(enumerate(every, last_document(connection) + 1))
+    connection.executemany(
+        "INSERT INTO fulltext_trigrams (rowid, letters) VALUES (?, ?)",
+        ((number, document.text) for number, (_, document) in numbered),
     )
-    last = await connection.exec_driver_sql(
-        "SELECT seq FROM sqlite_sequence WHERE name = 'fulltext_documents'"
+    connection.executemany(
+        _INSERT_DOCUMENT,
+        (
+            (number, row_id, document.locations, document.keys, document.item_ids)
+            for number, (row_id, document) in numbered
+        ),
     )
-    number = last.scalar() or 0
-    texts: list[tuple[int, str]] = []
-    rows: list[dict[str, Any]] = []
-    for each in read:
-        for document in each.documents:
-            number += 1
-            texts.append((number, document.text))
-            rows.append(
-                {
-                    "document_id": number,
-                    "row_id": each.thread.row_id,
-                    "locations": document.locations,
-                    "item_keys": document.keys,
-                    "item_ids": document.item_ids,
-                }
-            )
-    if texts:
-        await connection.exec_driver_sql(
-            "INSERT INTO fulltext_trigrams (rowid, letters) VALUES (?, ?)", texts
-        )
-        await execute_many(connection, _INSERT_DOCUMENT, rows)
-    rows = [_thread_row(each) for each in read]
-    for added in (False, True):
-        some = [row for row, each in zip(rows, read, strict=True) if _added(each) == added]
-        if some:
-            await execute_many(connection, _UPDATE_GROWN if added else _UPSERT_THREAD, some)
-    points = [(each.thread.row_id, 0, _resume_point(each)) for each in read]
-    await put_resume_points(connection, FULLTEXT, points)
+    for added, statement in ((False, _PUT_THREAD), (True, _PUT_GROWN)):
+        statement.rows(connection, (_thread_row(each) for each in read if _added(each) == added))
+    points = ((each.thread.row_id, 0, _resume_point(each)) for each in read)
+    put_resume_points(connection, FULLTEXT, points)
     unchanged = [
-        thread.row_id
+        (thread.row_id,)
         for thread in (each.thread for each in read)
         if (thread.path, thread.stamp) == now[thread.row_id]
     ]
-    await connection.execute(
-        sa.delete(fulltext_pending).where(among(fulltext_pending.c.row_id, unchanged))
-    )
+    connection.executemany("DELETE FROM fulltext_pending WHERE row_id = ?", unchanged)
 
 
-_INSERT_DOCUMENT: Final = insert(fulltext_documents).values(
-    dict.fromkeys(fulltext_documents.c.keys())
+def last_document(connection: sqlite3.Connection) -> int:
+    """The highest number that was given to a document."""
+    sql = "SELECT seq FROM sqlite_sequence WHERE name = 'fulltext_documents'"
+    last: tuple[int] | None = connection.execute(sql).fetchone()
+    return last[0] if last else 0
+
+
+_ITEM_KEYS: Final = (
+    f"SELECT row_id, item_keys FROM fulltext_documents WHERE row_id {AMONG}"
+    " AND length(item_keys) > 0"
 )
-_UPSERT_THREAD: Final = upsert_statement(fulltext_threads)
-_UPDATE_GROWN: Final = upsert_statement(fulltext_threads, "header")
+_EARLIER: Final = (
+    "SELECT row_id, files, mode, state, header_digest, digest FROM fulltext_threads"
+    f" WHERE row_id {AMONG} AND version = {VERSION}"
+)
+_NOW: Final = (
+    f"SELECT row_id, rollout_path, size_bytes, mtime_ns, inode FROM threads WHERE row_id {AMONG}"
+)
+_INSERT_DOCUMENT: Final = (
+    "INSERT INTO fulltext_documents (document_id, row_id, locations, item_keys, item_ids)"
+    " VALUES (?, ?, ?, ?, ?)"
+)
+_PUT_THREAD: Final = put(fulltext_threads)
+_PUT_GROWN: Final = put(fulltext_threads, "header")
 """Where messages were added, the header has not changed."""
 
 

@@ -7,6 +7,7 @@ its claim. So a worker that has lost its lease can write nothing, even if it has
 import json
 import os
 import platform
+import sqlite3
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -15,8 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from state.db.sql import dicts
 from state.errors import IndexDamaged, LeaseHeld, LeaseLost
 
 _OWN_COLUMNS: Final = ("id", "status", "owner", "fence", "lease_expires_at_ms")
@@ -76,52 +77,46 @@ class Lease:
     fence: int
     lease_s: float
 
-    async def renew(
-        self, connection: AsyncConnection, now_ms: int, values: Mapping[str, Any] | None = None
+    def renew(
+        self,
+        connection: sqlite3.Connection,
+        now_ms: int,
+        values: Mapping[str, Any] | None = None,
     ) -> None:
         """Extend the lease and set ``values`` of the job, in the caller's transaction, which it
         guards: call it once in each transaction of the job. Raises LeaseLost if another worker has
         claimed since; roll back."""
-        c = self.job.c
-        result = await connection.execute(
-            sa.update(self.job)
-            .where(c.id == 1, c.fence == self.fence, c.status == "running")
-            .values(
-                lease_expires_at_ms=now_ms + int(self.lease_s * 1000),
-                updated_at_ms=now_ms,
-                **(values or {}),
-            )
-        )
-        if result.rowcount != 1:
+        until_ms = now_ms + int(self.lease_s * 1000)
+        changed = {"lease_expires_at_ms": until_ms, "updated_at_ms": now_ms} | dict(values or {})
+        if not _set(connection, self.job, changed, self.fence, "AND status = 'running'"):
             raise LeaseLost(str(self.owner), _name_of(self.job))
 
-    async def release(
-        self, connection: AsyncConnection, now_ms: int, *, complete: bool, error: str | None = None
+    def release(
+        self,
+        connection: sqlite3.Connection,
+        now_ms: int,
+        *,
+        complete: bool,
+        error: str | None = None,
     ) -> None:
         """Give the lease back: the job is complete, or the next worker may continue at once.
         Raises LeaseLost if it is no longer ours."""
-        values: dict[str, Any] = {"owner": None, "last_error": error}
+        values: dict[str, Any] = {"owner": None, "last_error": error, "lease_expires_at_ms": 0}
         if complete:
             values |= {"status": "complete", "completed_at_ms": now_ms}
-        await self.renew(connection, now_ms, values)
-        await connection.execute(
-            sa.update(self.job)
-            .where((self.job.c.id == 1) & (self.job.c.fence == self.fence))
-            .values(lease_expires_at_ms=0)
-        )
+        self.renew(connection, now_ms, values)
 
 
-async def job_row(connection: AsyncConnection, job: sa.Table) -> sa.Row[Any]:
+def job_row(connection: sqlite3.Connection, job: sa.Table) -> dict[str, Any]:
     """The one row of a job. Raises IndexDamaged if somebody has deleted it."""
-    row = (await connection.execute(sa.select(job))).one_or_none()
-    if row is None:
-        path = Path(connection.engine.url.database or "")
-        raise IndexDamaged(path, f"its table {job.name} is empty")
-    return row
+    for row in dicts(connection.execute(f"SELECT {', '.join(job.c.keys())} FROM {job.name}")):
+        return row
+    _, _, path = connection.execute("PRAGMA database_list").fetchone()
+    raise IndexDamaged(Path(path), f"its table {job.name} is empty")
 
 
-async def claim(
-    connection: AsyncConnection,
+def claim(
+    connection: sqlite3.Connection,
     job: sa.Table,
     owner: Owner,
     *,
@@ -135,30 +130,40 @@ async def claim(
     where it is; with ``restart``, or if it was complete, its counters start from zero. Raises
     LeaseHeld if the owner may be alive, and its time is not up.
     """
-    row = await job_row(connection, job)
-    holder = Owner.parse(row.owner)
-    good = row.status == "running" and row.lease_expires_at_ms > now_ms
+    row = job_row(connection, job)
+    holder = Owner.parse(row["owner"])
+    good = row["status"] == "running" and row["lease_expires_at_ms"] > now_ms
     if good and holder and not holder.is_dead():
-        raise LeaseHeld(str(holder), row.lease_expires_at_ms, _name_of(job))
+        raise LeaseHeld(str(holder), row["lease_expires_at_ms"], _name_of(job))
     values: dict[str, Any] = {}
-    if restart or row.status != "running":
+    if restart or row["status"] != "running":
         progress = [column for column in job.c if column.name not in _OWN_COLUMNS]
         values = {column.name: None if column.nullable else 0 for column in progress}
         values["started_at_ms"] = now_ms
     values |= {
         "status": "running",
         "owner": owner.to_json(),
-        "fence": row.fence + 1,
+        "fence": row["fence"] + 1,
         "lease_expires_at_ms": now_ms + int(lease_s * 1000),
         "updated_at_ms": now_ms,
         "last_error": None,
     }
-    result = await connection.execute(
-        sa.update(job).where((job.c.id == 1) & (job.c.fence == row.fence)).values(**values)
-    )
-    if result.rowcount != 1:  # impossible under the write lock, but never continue unfenced
-        raise LeaseLost(str(owner), _name_of(job))
-    return Lease(job, owner, row.fence + 1, lease_s)
+    if not _set(connection, job, values, row["fence"]):
+        raise LeaseLost(str(owner), _name_of(job))  # impossible, but never continue unfenced
+    return Lease(job, owner, row["fence"] + 1, lease_s)
+
+
+def _set(
+    connection: sqlite3.Connection,
+    job: sa.Table,
+    values: Mapping[str, Any],
+    fence: int,
+    condition: str = "",
+) -> bool:
+    """Set columns of a job that still has this fence: whether it has."""
+    columns = ", ".join(f"{name} = ?" for name in values)
+    sql = f"UPDATE {job.name} SET {columns} WHERE id = 1 AND fence = ? {condition}"
+    return connection.execute(sql, [*values.values(), fence]).rowcount == 1
 
 
 def _name_of(job: sa.Table) -> str:

@@ -2,20 +2,19 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+import sqlite3
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from state.aio import shielded
 from state.clock import now_ms
 from state.db.database import Database
+from state.db.steps import Result, Work
 from state.errors import LeaseLost
 from state.jobs.lease import Lease, Owner, claim
-
-Result = TypeVar("Result")
 
 
 class Answered(Exception):
@@ -29,16 +28,19 @@ class Job:
     database: Database
     lease: Lease
 
-    @contextlib.asynccontextmanager
-    async def write(
-        self, progress: Callable[[], Mapping[str, Any]] = dict
-    ) -> AsyncGenerator[AsyncConnection]:
+    async def transact(
+        self, work: Work[Result], progress: Callable[[], Mapping[str, Any]] = dict
+    ) -> Result:
         """A write transaction; at its end the lease is renewed, and the columns of the job are set
         that ``progress`` gives. Raises LeaseLost if another worker has claimed the job; the
         transaction is rolled back."""
-        async with self.database.write() as connection:
-            yield connection
-            await self.lease.renew(connection, now_ms(), progress())
+
+        def guarded(connection: sqlite3.Connection) -> Result:
+            result = work(connection)
+            self.lease.renew(connection, now_ms(), progress())
+            return result
+
+        return await self.database.transact(guarded)
 
 
 async def run_job(
@@ -56,10 +58,11 @@ async def run_job(
     longer than ``lease_s`` seconds.
     """
     owner = Owner.this_process()
-    async with database.write() as connection:
-        lease = await claim(
+    lease = await database.transact(
+        lambda connection: claim(
             connection, table, owner, lease_s=lease_s, now_ms=now_ms(), restart=restart
         )
+    )
     working = asyncio.create_task(_work_to_end(work, Job(database, lease)))
     heartbeat = asyncio.create_task(_heartbeat(database, lease))
     try:
@@ -80,8 +83,9 @@ async def run_job(
 
 async def _work_to_end(work: Callable[[Job], Coroutine[Any, Any, Result]], job: Job) -> Result:
     result = await work(job)
-    async with job.database.write() as connection:
-        await job.lease.release(connection, now_ms(), complete=True)
+    await job.database.transact(
+        lambda connection: job.lease.release(connection, now_ms(), complete=True)
+    )
     return result
 
 
@@ -95,13 +99,13 @@ async def _heartbeat(database: Database, lease: Lease) -> None:
     """Renew the lease while a slow batch runs. Ends only when the lease is lost."""
     while True:
         await asyncio.sleep(lease.lease_s / 3)
-        async with database.write() as connection:
-            await lease.renew(connection, now_ms())
+        await database.transact(lambda connection: lease.renew(connection, now_ms()))
 
 
 async def _give_back(database: Database, lease: Lease, error: BaseException) -> None:
     ended = isinstance(error, asyncio.CancelledError | Answered)
     reason = None if ended else str(error)
     with contextlib.suppress(LeaseLost):  # then there is nothing to give back
-        async with database.write() as connection:
-            await lease.release(connection, now_ms(), complete=False, error=reason)
+        await database.transact(
+            lambda connection: lease.release(connection, now_ms(), complete=False, error=reason)
+        )

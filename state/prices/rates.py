@@ -4,15 +4,14 @@ A trigger enters a model that is new as *due*. What it costs is looked up when i
 again when the library or the user's list has changed.
 """
 
+import sqlite3
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from state.db.database import Database
-from state.db.schema import index_meta, usage_rates
-from state.db.sql import set_meta
+from state.db.schema import usage_rates
+from state.db.sql import meta, put, set_meta
 from state.errors import IndexBusy, IndexNotWritable
 from state.prices.current import (
     DUE,
@@ -26,6 +25,7 @@ from state.prices.rate import LAST_HOUR, Pair, Prices, Rate
 UNPRICED: Final = "unpriced"
 LIBRARY: Final = "genai-prices"
 OWN: Final = "prices.toml"
+_PUT_RATE: Final = put(usage_rates)
 
 
 async def ensure_rates(database: Database) -> bool:
@@ -40,34 +40,32 @@ async def ensure_rates(database: Database) -> bool:
     if await database.query(rates_are_current_steps(lists)):
         return True
     try:
-        async with database.write() as connection:
-            await _look_up(connection, prices_path(database.path), lists)
+        own_list = prices_path(database.path)
+        await database.transact(partial(_look_up, own_list=own_list, lists=lists))
     except (IndexBusy, IndexNotWritable):
         return False
     return True
 
 
-async def _look_up(connection: AsyncConnection, own_list: Path, lists: str) -> None:
+def _look_up(connection: sqlite3.Connection, own_list: Path, lists: str) -> None:
     # Imported here: the library takes 0.2 s, and rates are rarely looked up.
     from state.prices.library import library_rates
     from state.prices.own_list import OwnPrices
 
     own_prices = OwnPrices(own_list.resolve())  # a temporary copy of an index has a link
-    c, meta = usage_rates.c, index_meta.c
-    known = await connection.scalar(sa.select(meta.value).where(meta.key == RATES_KEY))
-    asked = sa.select(c.provider, c.model, c.service_tier, c.long_context).distinct()
-    if known == lists:
-        asked = asked.where(c.origin == DUE)
-    for pair in [Pair(*row) for row in await connection.execute(asked)]:
-        same = sa.tuple_(c.provider, c.model, c.service_tier, c.long_context) == pair
-        await connection.execute(sa.delete(usage_rates).where(same))
+    pair_of = ", ".join(Pair._fields)
+    asked = f"SELECT DISTINCT {pair_of} FROM usage_rates"
+    if meta(connection, RATES_KEY) == lists:
+        asked += f" WHERE origin = '{DUE}'"
+    for pair in [Pair(*row) for row in connection.execute(asked).fetchall()]:
+        connection.execute(f"DELETE FROM usage_rates WHERE ({pair_of}) = (?, ?, ?, ?)", pair)
         own = own_prices.rates(pair)
         since = own[0].from_hour if own else LAST_HOUR
         older = [rate for rate in library_rates(pair) if rate.from_hour < since]
         rows = [_row(pair, rate, LIBRARY, until=since) for rate in older]
         rows += [_row(pair, rate, OWN) for rate in own]
-        await connection.execute(sa.insert(usage_rates), rows or [_unpriced(pair)])
-    await set_meta(connection, {RATES_KEY: lists})
+        _PUT_RATE.rows(connection, rows or [_unpriced(pair)])
+    set_meta(connection, {RATES_KEY: lists})
 
 
 def _row(

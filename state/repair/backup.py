@@ -4,19 +4,19 @@ import glob
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from state.db.connect import connect
 from state.db.database import open_database
 from state.db.lock import locked
-from state.db.sql import forget_inputs
 from state.db.translate import translated
 from state.errors import IndexDamaged, NoBackup
 from state.repair.recovery import remove_database
 from state.repair.reindex import swap_in
 from state.userdata.journal import read_settings
-from state.userdata.store import put_settings
+from state.userdata.store import apply_settings
 
 _KEPT_BACKUPS: Final = 3
 
@@ -83,8 +83,7 @@ async def restore_backup(index: Path) -> Path:
             async with open_database(found[0]):
                 pass  # an earlier version may have made it: its tables have other names
             swap_in(found[0], index)
-        async with open_database(index) as database, database.write() as connection:
-            await put_settings(connection, read_settings(index))
-            await forget_inputs(connection)  # so that names are applied again
+        async with open_database(index) as database:
+            await database.transact(partial(apply_settings, settings=read_settings(index)))
         remove_database(found[0])
     return found[0]

@@ -5,20 +5,21 @@ as in the journal (:mod:`state.userdata.store`).
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.jsonl.parse import BadLine, Line
 from rollout.jsonl.reader import LineReader, RolloutStream
 from state.db.database import Database
 from state.errors import BadDump, DumpTooNew, IndexDamaged
 from state.sync import thread_rows as rows
-from state.sync.writer import invalidate_inputs, load_context
+from state.sync.writer import Context, invalidate_inputs, load_context
 from state.userdata import model, store
 from state.userdata.journal import append_settings, parse_setting, read_settings, setting_line
 
@@ -46,8 +47,8 @@ async def known_user_data(path: Path) -> tuple[list[model.Setting], bool]:
     if not path.exists():
         return journal, False
     try:
-        async with store.open_with_user_data(path) as database, database.read() as connection:
-            return [*await store.all_settings(connection), *journal], False
+        async with store.open_with_user_data(path) as database:
+            return [*await database.look(store.all_settings), *journal], False
     except IndexDamaged:
         return journal, True
 
@@ -113,44 +114,53 @@ async def restore(database: Database, home: Path, settings: Sequence[model.Setti
     context = load_context(home)
     journal = model.newest_settings(read_settings(database.path))
     for start in range(0, len(settings), BATCH_SETTINGS):
+        merge = partial(_merge, database.path, context, journal, counts)
         batch = settings[start : start + BATCH_SETTINGS]
-        async with store.write_user_data(database) as connection:
-            indexed = model.newest_settings(await _settings_about(connection, batch))
-            fresh: list[model.Setting] = []
-            changed: list[model.Setting] = []
-            for given in batch:
-                there = (indexed.get(given.subject), journal.get(given.subject))
-                best = model.newest_settings(known for known in there if known).get(given.subject)
-                if best is None or given.set_at_ms > best.set_at_ms:
-                    best = given
-                    fresh.append(given)
-                elif given.set_at_ms == best.set_at_ms:
-                    counts.equal += 1
-                else:
-                    counts.older += 1
-                if best != indexed.get(given.subject):
-                    changed.append(best)
-            if fresh:
-                append_settings(database.path, fresh)
-            await store.put_settings(connection, changed)
-            named = [
-                one for one in changed if isinstance(one, model.UserValue) and one.key == model.NAME
-            ]
-            ids = [one.thread_id for one in named]
-            recorded = await store.recorded_names(connection, ids)
-            chosen = model.chosen_names(store.newer_names(context.names, recorded), named)
-            await rows.rename(connection, {id_: chosen.get(id_) for id_ in ids})
-            await invalidate_inputs(connection, context.inputs)
-        counts.set += len(fresh)
+        counts.set += await store.change_user_data(database, partial(merge, batch))
     return counts
 
 
-async def _settings_about(
-    connection: AsyncConnection, batch: Sequence[model.Setting]
+def _merge(
+    index: Path,
+    context: Context,
+    journal: Mapping[tuple[str, str], model.Setting],
+    counts: Restored,
+    batch: Sequence[model.Setting],
+    connection: sqlite3.Connection,
+) -> int:
+    indexed = model.newest_settings(_settings_about(connection, batch))
+    fresh: list[model.Setting] = []
+    changed: list[model.Setting] = []
+    for given in batch:
+        there = (indexed.get(given.subject), journal.get(given.subject))
+        best = model.newest_settings(known for known in there if known).get(given.subject)
+        if best is None or given.set_at_ms > best.set_at_ms:
+            best = given
+            fresh.append(given)
+        elif given.set_at_ms == best.set_at_ms:
+            counts.equal += 1
+        else:
+            counts.older += 1
+        if best != indexed.get(given.subject):
+            changed.append(best)
+    if fresh:
+        append_settings(index, fresh)
+    store.put_settings(connection, changed)
+    named = [one for one in changed if isinstance(one, model.UserValue) and one.key == model.NAME]
+    ids = [one.thread_id for one in named]
+    recorded = store.recorded_names(connection, ids)
+    chosen = model.chosen_names(store.newer_names(context.names, recorded), named)
+    rows.rename(connection, {id_: chosen.get(id_) for id_ in ids})
+    invalidate_inputs(connection, context.inputs)
+    return len(fresh)
+
+
+def _settings_about(
+    connection: sqlite3.Connection, batch: Sequence[model.Setting]
 ) -> list[model.Setting]:
     """The settings in the index of the subjects of ``batch``, and perhaps of others."""
     ids = {setting.thread_id for setting in batch if isinstance(setting, model.UserValue)}
-    found: list[model.Setting] = [*await store.values_of_threads(connection, list(ids))]
+    found: list[model.Setting] = [*store.values_of_threads(connection, ids)]
     if any(isinstance(setting, model.FolderAlias) for setting in batch):
-        found += await store.all_aliases(connection)
+        found += store.all_aliases(connection)
     return found

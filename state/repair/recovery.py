@@ -8,10 +8,9 @@ import asyncio
 import shutil
 import sqlite3
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
-
-import sqlalchemy as sa
 
 from state.checks.database import mistyped_sql
 from state.db.connect import connect
@@ -55,35 +54,37 @@ async def recover(index: Path, damage: IndexDamaged) -> Path | None:
 
 async def _probe(index: Path) -> None:
     """Read all of an index. Raises :class:`IndexDamaged`."""
-    async with (
-        open_with_user_data(index, patience_s=_PATIENCE_S) as database,
-        database.write() as connection,
-    ):
-        first = (await connection.exec_driver_sql("PRAGMA integrity_check(1)")).scalar()
-        if first != "ok":
-            raise IndexDamaged(index, str(first))
-        await job_row(connection, backfill_state)
-        for table in metadata.sorted_tables:
-            rows = await connection.stream(sa.select(table))  # every value: a text may be no UTF-8
-            async for _ in rows.partitions(1000):
-                pass
-            if (await connection.exec_driver_sql(mistyped_sql(table))).scalar():
-                raise IndexDamaged(index, f"a value in {table.name} is of the wrong type")
-        for search in ("thread_titles", "fulltext_trigrams"):
-            await connection.exec_driver_sql(
-                f"INSERT INTO {search} ({search}) VALUES ('integrity-check')"
-            )
+    async with open_with_user_data(index, patience_s=_PATIENCE_S) as database:
+        await database.transact(partial(_read_all, index))
+
+
+def _read_all(index: Path, connection: sqlite3.Connection) -> None:
+    (first,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if first != "ok":
+        raise IndexDamaged(index, str(first))
+    job_row(connection, backfill_state)
+    if mistyped := _mistyped(connection):
+        raise IndexDamaged(index, f"a value in {mistyped} is of the wrong type")
+    for search in ("thread_titles", "fulltext_trigrams"):
+        connection.execute(f"INSERT INTO {search} ({search}) VALUES ('integrity-check')")
+
+
+def _mistyped(connection: sqlite3.Connection) -> str | None:
+    """Read every value, as a text may be no UTF-8: a table with one of the wrong type."""
+    for table in metadata.sorted_tables:
+        for _ in connection.execute(f"SELECT {', '.join(table.c.keys())} FROM {table.name}"):
+            pass
+        if connection.execute(mistyped_sql(table)).fetchone()[0]:
+            return table.name
+    return None
 
 
 def _can_be_read(index: Path) -> bool:
     """Whether all of an index can be read while somebody writes to it."""
     try:
         with open_read_only(index) as connection:
-            for table in metadata.sorted_tables:
-                for _ in connection.execute(f"SELECT * FROM {table.name}"):
-                    pass
-                if connection.execute(mistyped_sql(table)).fetchone()[0]:
-                    return False
+            if _mistyped(connection):
+                return False
             return bool(connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",))
     except StateError:
         return False

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,6 @@ from state.db.connect import connect
 from state.db.database import journal_mode, open_database
 from state.db.lock import locked
 from state.db.snapshot import read_only
-from state.db.sql import forget_inputs
 from state.db.translate import translated
 from state.errors import FileUnusable
 from state.jobs.progress import DEFAULT_LEASE_S, Away, Report, SyncProgress
@@ -28,7 +28,7 @@ from state.sync.backfill import backfill
 from state.sync.ledger import compare_with_ledger
 from state.sync.sync import BATCH_FILES, apply_inputs, away_in
 from state.userdata.journal import read_settings
-from state.userdata.store import put_settings
+from state.userdata.store import apply_settings, put_settings
 
 _ABANDONED_S: Final = 86_400
 
@@ -54,8 +54,7 @@ async def reindex(
         if not damaged:
             _check_nothing_is_lost(home, path, away_in(compare_with_ledger(scan_home(home), {})))
         async with open_database(fresh) as database:
-            async with database.write() as connection:
-                await put_settings(connection, settings)
+            await database.transact(partial(put_settings, settings=settings))
             counts = await backfill(
                 database, home, lease_s=DEFAULT_LEASE_S, batch_files=batch_files, report=report
             )
@@ -63,9 +62,8 @@ async def reindex(
             _check_nothing_is_lost(home, path, counts.away)
         async with locked(path):
             async with open_database(fresh) as database:
-                async with database.write() as connection:
-                    await put_settings(connection, read_settings(path))  # set during the backfill
-                    await forget_inputs(connection)
+                settings = read_settings(path)  # set during the backfill
+                await database.transact(partial(apply_settings, settings=settings))
                 await apply_inputs(database, home)
             aside = set_aside(path) if damaged else None
             with translated(path):

@@ -5,20 +5,17 @@ It never writes rollouts.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
-
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.scan import stat_file
 from rollout.metadata.outcomes import Extracted, Unusable
 from state.db.connect import connect
 from state.db.database import Database
-from state.db.schema import path_aliases, rollout_files, threads, user_data
-from state.db.sql import among, forget_inputs
+from state.db.sql import AMONG, forget_inputs, listed
 from state.db.translate import translated
 from state.errors import SQLITE_ERRORS, IndexDamaged, PlanOutdated
 from state.fulltext.indexer import fill_fulltext
@@ -30,11 +27,11 @@ from state.repair.reindex import reindex
 from state.repair.verify import Depth, verify
 from state.sync import thread_rows as rows
 from state.sync.filling import reread
-from state.sync.writer import load_context, store_files
+from state.sync.writer import Context, StoredBatch, load_context, store_files
 from state.thread_index import open_index
 from state.userdata.journal import append_settings, read_settings
 from state.userdata.model import newest_settings
-from state.userdata.store import all_settings, put_settings, write_user_data
+from state.userdata.store import all_settings, change_user_data, put_settings
 
 _BATCH: Final = 100
 """Threads and files in one transaction."""
@@ -132,73 +129,74 @@ async def _carry_out(home: Path, index: Path, plan: Plan, report: Report | None)
     async with open_index(home, index) as opened:
         database = opened.database
         if plan.user_data:
-            async with write_user_data(database) as connection:
-                await _level_user_data(connection, index)
+            await change_user_data(database, partial(_level_user_data, index=index))
         if plan.titles or plan.threads or plan.paths:
             # First, because a row that the title index lacks cannot be taken out of it.
-            async with database.write() as connection:
-                await connection.exec_driver_sql(
-                    "INSERT INTO thread_titles (thread_titles) VALUES ('rebuild')"
-                )
+            await database.transact(rows.build_titles)
         if plan.threads or plan.paths:
             await _read_again(database, home, plan)
-        async with database.write() as connection:
-            await forget_inputs(connection)  # so that names are applied again
+        await database.transact(forget_inputs)  # so that names are applied again
         await opened.catch_up(report)
         if plan.fulltext:
             await fill_fulltext(opened, report, restart=True)
 
 
-async def _level_user_data(connection: AsyncConnection, index: Path) -> None:
+def _level_user_data(connection: sqlite3.Connection, index: Path) -> None:
     """Write the newest value of each key to both the journal and the index."""
     written = newest_settings(read_settings(index))
-    settings = newest_settings([*await all_settings(connection), *written.values()])
+    settings = newest_settings([*all_settings(connection), *written.values()])
     lacking = [setting for subject, setting in settings.items() if written.get(subject) != setting]
     append_settings(index, lacking)
-    for table in (user_data, path_aliases):
-        await connection.execute(sa.delete(table))
-    await put_settings(connection, list(settings.values()))
+    for table in ("user_data", "path_aliases"):
+        connection.execute(f"DELETE FROM {table}")
+    put_settings(connection, list(settings.values()))
 
 
 async def _read_again(database: Database, home: Path, plan: Plan) -> None:
     """Rewrite the rows and ledger entries of threads and files, from the files."""
-    async with database.read() as connection:
-        ids, loose = await _concerned(connection, plan)
+    ids, loose = await database.look(partial(_concerned, plan=plan))
     context = load_context(home)
     async with ReadPool(home) as pool:
 
         async def read(batch: Sequence[str]) -> tuple[set[str], list[Extracted | Unusable]]:
-            async with database.read() as connection:
-                paths = await _files_of(connection, batch) | loose.intersection(batch)
+            paths = await database.look(partial(_files_of, ids=batch)) | loose.intersection(batch)
             there = [path for path in paths if stat_file(home, path) is not None]
             return paths, await pool.extract(there, {})
 
         concerned = [*sorted(ids), *sorted(loose)]
         async with ordered_map(read, concerned, batch=_BATCH, ahead=2) as batches:
             async for batch, (paths, outcomes) in batches:
-                async with database.write() as connection:
-                    await rows.delete(connection, batch)
-                    await connection.execute(
-                        sa.delete(rollout_files).where(among(rollout_files.c.path, paths))
-                    )
-                    stored = await store_files(connection, outcomes, context)
-                await reread(database.write, pool, stored, context)
+                rewrite = partial(_rewrite, batch, paths, outcomes, context)
+                stored = await database.transact(rewrite)
+                await reread(database.transact, pool, stored, context)
 
 
-async def _concerned(connection: AsyncConnection, plan: Plan) -> tuple[set[str], set[str]]:
+def _rewrite(
+    ids: Sequence[str],
+    paths: Collection[str],
+    outcomes: Sequence[Extracted | Unusable],
+    context: Context,
+    connection: sqlite3.Connection,
+) -> StoredBatch:
+    rows.delete(connection, ids)
+    connection.execute(f"DELETE FROM rollout_files WHERE path {AMONG}", [listed(paths)])
+    return store_files(connection, outcomes, context)
+
+
+def _concerned(connection: sqlite3.Connection, plan: Plan) -> tuple[set[str], set[str]]:
     """The threads of a plan, and its files that belong to none of them."""
-    held = sa.select(rollout_files.c.path, rollout_files.c.thread_id).where(
-        among(rollout_files.c.path, plan.paths)
+    sql = (
+        f"SELECT path, thread_id FROM rollout_files WHERE path {AMONG}"
+        f" UNION SELECT rollout_path, id FROM threads WHERE rollout_path {AMONG}"
     )
-    shown = sa.select(threads.c.rollout_path, threads.c.id).where(
-        among(threads.c.rollout_path, plan.paths)
-    )
-    owners = [*await connection.execute(held), *await connection.execute(shown)]
+    owners = connection.execute(sql, [listed(plan.paths)] * 2).fetchall()
     ids = plan.threads | {thread_id for _, thread_id in owners if thread_id}
     return ids, plan.paths - {path for path, thread_id in owners if thread_id}
 
 
-async def _files_of(connection: AsyncConnection, ids: Sequence[str]) -> set[str]:
-    held = sa.select(rollout_files.c.path).where(among(rollout_files.c.thread_id, ids))
-    shown = sa.select(threads.c.rollout_path).where(among(threads.c.id, ids))
-    return {*await connection.scalars(held), *await connection.scalars(shown)}
+def _files_of(connection: sqlite3.Connection, ids: Sequence[str]) -> set[str]:
+    sql = (
+        f"SELECT path FROM rollout_files WHERE thread_id {AMONG}"
+        f" UNION SELECT rollout_path FROM threads WHERE id {AMONG}"
+    )
+    return {path for (path,) in connection.execute(sql, [listed(ids)] * 2)}

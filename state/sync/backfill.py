@@ -6,18 +6,17 @@ What was committed is never read again: the next worker compares the files with 
 continues with the rest. At the end rows whose file is gone are deleted.
 """
 
+import sqlite3
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.schema import CreateIndex, DropIndex
-
 from rollout.files.scan import FoundFile, check_home
 from state.db.database import Database
+from state.db.ddl import index_sql
 from state.db.schema import DEFERRED_INDEXES, backfill_state
+from state.db.steps import Result, Work
 from state.jobs.lease import Owner, job_row
 from state.jobs.pool import ReadPool
 from state.jobs.progress import DEFAULT_LEASE_S, Report, SyncProgress, done_of
@@ -64,11 +63,11 @@ class BackfillStatus:
         return held and self.lease_expires_at_ms > at_ms and not self.owner.is_dead()  # type: ignore[union-attr]
 
 
-async def backfill_status(connection: AsyncConnection) -> BackfillStatus:
+def backfill_status(connection: sqlite3.Connection) -> BackfillStatus:
     """The state of the job."""
-    row = await job_row(connection, backfill_state)
-    values = {key: value for key, value in row._mapping.items() if key != "id"}
-    return BackfillStatus(**values | {"owner": Owner.parse(row.owner)})
+    row = job_row(connection, backfill_state)
+    del row["id"]
+    return BackfillStatus(**row | {"owner": Owner.parse(row["owner"])})
 
 
 async def backfill(
@@ -111,8 +110,8 @@ class _Backfill:
 
     async def run(self) -> SyncProgress:
         database = self._job.database
-        write = partial(self._job.write, self._columns)
-        await sync.apply_inputs(database, self._home, self._job.write)
+        write = self._write
+        await sync.apply_inputs(database, self._home, self._job.transact)
         context = load_context(self._home)
         async with ReadPool(self._home) as pool:
             changes = await sync.find_changes(database, self._home, reread=self._force)
@@ -128,19 +127,18 @@ class _Backfill:
             )
             await filling.first()
             if not changes.known and len(changes.to_read) >= _BULK_FILES:
-                async with write() as connection:
-                    for index in DEFERRED_INDEXES:
-                        await connection.execute(DropIndex(index, if_exists=True))
+                await write(_drop_indexes)
             await filling.rest()
             await sync.finish_changes(write, self._home, changes, pool, counts, context)
-        await compare_copies(database, self._home, self._job.write)
-        await sync.apply_inputs(database, self._home, self._job.write)
-        async with write() as connection:
-            for index in DEFERRED_INDEXES:
-                await connection.execute(CreateIndex(index, if_not_exists=True))
+        await compare_copies(database, self._home, self._job.transact)
+        await sync.apply_inputs(database, self._home, self._job.transact)
+        await write(_create_indexes)
         if self._report:
             self._report(counts)
         return counts
+
+    async def _write(self, work: Work[Result], /) -> Result:
+        return await self._job.transact(work, self._columns)
 
     def _stored(self, last: FoundFile) -> None:
         self._watermark = watermark(last)
@@ -155,3 +153,13 @@ class _Backfill:
             "files_unreadable": counts.unreadable,
             "threads_pruned": counts.dropped,
         }
+
+
+def _drop_indexes(connection: sqlite3.Connection) -> None:
+    for index in DEFERRED_INDEXES:
+        connection.execute(f"DROP INDEX IF EXISTS {index.name}")
+
+
+def _create_indexes(connection: sqlite3.Connection) -> None:
+    for index in DEFERRED_INDEXES:
+        connection.execute(index_sql(index))

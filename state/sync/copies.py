@@ -4,17 +4,15 @@ Files are read outside of any transaction; what was found is stored if nothing h
 """
 
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
-
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.scan import stat_file
 from rollout.files.stamp import FileStamp
 from rollout.usage.copies import usage_of_copies
-from state.db.database import Database
+from state.db.database import Database, Writer
 from state.jobs.pool import ReadPool
 from state.sync.usage_rows import Rows, copies_of, store_compared, threads_to_compare
 
@@ -22,21 +20,16 @@ _BATCH_THREADS: Final = 50
 _log = logging.getLogger("threadkeep.read")
 
 
-async def compare_copies(
-    database: Database,
-    home: Path,
-    write: Callable[[], AbstractAsyncContextManager[AsyncConnection]],
-) -> None:
+async def compare_copies(database: Database, home: Path, write: Writer) -> None:
     """Compare what is due, also what a killed process has left. What cannot be read now, or is
     being written, stays due."""
-    async with database.read() as connection:
-        due = await threads_to_compare(connection)
+    due = await database.look(threads_to_compare)
     if not due:
         return
     async with ReadPool(home) as pool:
         for start in range(0, len(due), _BATCH_THREADS):
-            async with database.read() as connection:
-                groups = await copies_of(connection, due[start : start + _BATCH_THREADS])
+            some = due[start : start + _BATCH_THREADS]
+            groups = await database.look(partial(copies_of, thread_ids=some))
             pool.prepare(size=sum(file.size_bytes for group in groups for file in group))
             asked = [[(file.path, file.stamp) for file in group] for group in groups]
             found = await pool.map(read_copies, asked)
@@ -44,8 +37,7 @@ async def compare_copies(
                 (group, rows) for group, rows in zip(groups, found, strict=True) if rows is not None
             ]
             if compared:
-                async with write() as connection:
-                    await store_compared(connection, compared)
+                await write(partial(store_compared, compared=compared))
 
 
 def read_copies(home: str, groups: Sequence[Sequence[tuple[str, FileStamp]]]) -> list[Rows | None]:

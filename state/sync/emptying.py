@@ -2,6 +2,7 @@
 nowhere else."""
 
 import shutil
+import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,12 +15,11 @@ from rollout.files.trash import EMPTYING, TRASH, TrashFolder, folder_names, read
 from rollout.metadata.session_index import remove_names
 from state.clock import now_ms
 from state.db.database import Database
-from state.db.schema import threads, user_data
+from state.db.schema import threads
 from state.db.sql import among
 from state.errors import FileUnusable
 from state.userdata.journal import append_settings
-from state.userdata.model import UserValue
-from state.userdata.store import put_settings, write_user_data
+from state.userdata.store import change_user_data, put_settings, values_of_threads
 
 
 @dataclass(slots=True)
@@ -67,16 +67,17 @@ async def clear_user_data(database: Database, thread_ids: Sequence[str]) -> None
     """Take back what users set for threads that are gone for good."""
     if not thread_ids:
         return
-    c = user_data.c
-    known = sa.select(c.thread_id, c.key).where(
-        among(c.thread_id, thread_ids), c.value.is_not(None)
-    )
-    async with write_user_data(database) as connection:
-        held = list(await connection.execute(known))
-        cleared = [UserValue(row.thread_id, row.key, None, now_ms()) for row in held]
+
+    def clear(connection: sqlite3.Connection) -> None:
+        held = values_of_threads(connection, thread_ids)
+        cleared = [
+            replace(each, value=None, set_at_ms=now_ms()) for each in held if each.value is not None
+        ]
         if cleared:
             append_settings(database.path, cleared)
-            await put_settings(connection, cleared)
+            put_settings(connection, cleared)
+
+    await change_user_data(database, clear)
 
 
 def _set_aside(home: Path, names: Sequence[str]) -> list[TrashFolder]:

@@ -1,16 +1,16 @@
 """Read the files of some changes and store them, a batch in one transaction, the last changed
 first."""
 
+import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
-
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.scan import FoundFile
 from rollout.metadata.outcomes import Extracted, Unusable
-from state.db.database import Database
+from state.db.database import Database, Writer
 from state.jobs.pool import ReadPool, ordered_map
 from state.jobs.progress import Report, SyncProgress
 from state.sync import thread_rows as rows
@@ -25,9 +25,6 @@ FIRST_FILES: Final = 400
 """So many files, or four times so many bytes, are read in small batches if somebody waits: and of
 no more nobody needs an answer before all are read."""
 _BATCHES_AHEAD: Final = 4
-
-Writer = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
-"""Opens a write transaction; that of a job is guarded by its fence."""
 
 
 def is_much(files: Sequence[FoundFile]) -> bool:
@@ -111,18 +108,24 @@ class Filling:
         """Store the files, and tell of each batch how many they were."""
         async with self._batches(files) as batches:
             async for batch, outcomes in batches:
-                async with self.write() as connection:
-                    await move_entries(connection, self._moved(outcomes))
-                    stored = await store_files(
-                        connection, outcomes, self.context, self.changes.vanished
-                    )
-                    tally(self.counts, stored, batch)
-                    if self.stored:
-                        self.stored(batch[-1])
+                stored = await self.write(partial(self._put, batch, outcomes))
                 await reread(self.write, self.pool, stored, self.context)
                 if self.report:
                     self.report(self.counts)
                 yield len(batch)
+
+    def _put(
+        self,
+        batch: Sequence[FoundFile],
+        outcomes: Sequence[Extracted | Unusable],
+        connection: sqlite3.Connection,
+    ) -> StoredBatch:
+        move_entries(connection, self._moved(outcomes))
+        stored = store_files(connection, outcomes, self.context, self.changes.vanished)
+        tally(self.counts, stored, batch)
+        if self.stored:
+            self.stored(batch[-1])
+        return stored
 
     def _moved(self, outcomes: Sequence[Extracted | Unusable]) -> list[tuple[str, str]]:
         moved_from = self.changes.moved_from
@@ -144,8 +147,7 @@ class Filling:
             if changes.reread:
                 return await self.pool.extract([file.path for file in batch], {})
             known = {file.path: changes.moved_from.get(file.path, file.path) for file in batch}
-            async with self.database.read() as connection:
-                earlier = await rows.earlier_extractions(connection, known)
+            earlier = await self.database.look(partial(rows.earlier_extractions, paths=known))
             return await self.pool.extract([file.path for file in batch], earlier)
 
         return ordered_map(read, files, batch=self.batch_files, ahead=_BATCHES_AHEAD)
@@ -155,8 +157,7 @@ async def reread(write: Writer, pool: ReadPool, stored: StoredBatch, context: Co
     """Give threads that lost their own file the best of their others."""
     if stored.reread:
         outcomes = await pool.extract(stored.reread, {})
-        async with write() as connection:
-            await store_files(connection, outcomes, context)
+        await write(partial(store_files, outcomes=outcomes, context=context))
 
 
 def tally(counts: SyncProgress, stored: StoredBatch, batch: Sequence[FoundFile]) -> None:

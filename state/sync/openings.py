@@ -6,17 +6,18 @@ The ledger keeps the opening of files that a revert left behind; the row of a th
 own file. A read as steps, so that the same rule serves storing and verifying.
 """
 
+import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import orjson
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.layout import best_file, parse_name, parse_uuid, precedence
 from rollout.metadata.model import BEGINS_ELSEWHERE
 from state.db.derived_columns import Facet
-from state.db.steps import Steps
+from state.db.sql import AMONG, dicts, listed
+from state.db.steps import Steps, run_steps
 from state.sync.ledger import NAMED_SQL
 from state.sync.thread_rows import forget_titles, search_text, write_titles
 
@@ -99,13 +100,12 @@ def ids_in(paths: Iterable[str]) -> set[str]:
     return {name.rollout_id for name in names if name and name.rollout_id}
 
 
-async def update_openings(connection: AsyncConnection, changed_ids: set[str]) -> None:
+def update_openings(connection: sqlite3.Connection, changed_ids: set[str]) -> None:
     """Update the rows whose openings may depend on threads or files of the ids ``changed_ids``."""
     names: dict[str, set[str]] = {}
     dependents: defaultdict[str | None, list[str]] = defaultdict(list)
     reverted: set[str] = set()
-    for row in await connection.exec_driver_sql(_WAITING):
-        id_, history_base, path, bucket = tuple(row)
+    for id_, history_base, path, bucket in connection.execute(_WAITING):
         if id_ not in names:
             names[id_] = {id_}
             dependents[base_id(history_base)].append(id_)
@@ -121,38 +121,38 @@ async def update_openings(connection: AsyncConnection, changed_ids: set[str]) ->
         visited |= concerned
         # The opening of one of several files may change where that of the thread does not.
         changed = concerned & reverted
-        asked = (orjson.dumps(sorted(concerned)).decode(),)
-        for found in (await connection.exec_driver_sql(_SHOWN, asked)).fetchall():
-            shown = dict(found._mapping)
-            opening = await _run(connection, opening_steps(shown["id"], shown, known))
+        for shown in dicts(connection.execute(_SHOWN, [listed(sorted(concerned))])):
+            opening = run_steps(opening_steps(shown["id"], shown, known), connection)
             if opening != shown["preview"]:
-                await _show(connection, shown, opening)
+                _show(connection, shown, opening)
                 changed.add(shown["id"])
         changed_ids = {name for id_ in changed for name in names[id_]}
 
 
 _WAITING: Final = (
     "SELECT t.id, t.history_base, f.path, f.bucket FROM threads t"
-    f" JOIN rollout_files f ON f.thread_id = t.id WHERE t.flags & {BEGINS_ELSEWHERE}"
+    f" CROSS JOIN rollout_files f ON f.thread_id = t.id WHERE t.flags & {BEGINS_ELSEWHERE}"
     " UNION SELECT t.id, t.history_base, f.path, f.bucket FROM rollout_files f"
-    " JOIN threads t ON t.id = f.thread_id WHERE f.bucket = 'segment'"
+    " CROSS JOIN threads t ON t.id = f.thread_id"
+    " WHERE f.bucket <> 'indexed' AND f.bucket = 'segment'"
 )
-"""Threads that show the opening of another file, and those on the way to it."""
+"""Threads that show the opening of another file, and those on the way to it. By partial indexes,
+in this order: there are few of them."""
 _SHOWN: Final = (
     "SELECT id, row_id, name, title, fallback_preview, search_text, facet,"
     f" {', '.join(_FIELDS)} FROM threads WHERE flags & {BEGINS_ELSEWHERE}"
-    " AND id IN (SELECT value FROM json_each(?))"
+    f" AND id {AMONG}"
 )
 
 
-async def _show(connection: AsyncConnection, row: dict[str, Any], opening: str) -> None:
-    await forget_titles(connection, [row])
+def _show(connection: sqlite3.Connection, row: dict[str, Any], opening: str) -> None:
+    forget_titles(connection, [row])
     show_opening(row, opening)
     values = (row["preview"], row["search_text"], row["facet"], row["id"])
-    await connection.exec_driver_sql(
+    connection.execute(
         "UPDATE threads SET preview = ?, search_text = ?, facet = ? WHERE id = ?", values
     )
-    await write_titles(connection, [row])
+    write_titles(connection, [row])
 
 
 def show_opening(row: dict[str, Any], opening: str) -> None:
@@ -161,13 +161,3 @@ def show_opening(row: dict[str, Any], opening: str) -> None:
     facet = Facet.decode(row["facet"])._replace(empty=not shown and row["name"] is None)
     row["preview"], row["facet"] = opening, facet.encode()
     row["search_text"] = search_text(row["name"], row["title"], shown)
-
-
-async def _run(connection: AsyncConnection, steps: "Steps[str]") -> str:
-    try:
-        sql, parameters = next(steps)
-        while True:
-            found = await connection.exec_driver_sql(sql, tuple(parameters))
-            sql, parameters = steps.send(list(found.fetchall()))
-    except StopIteration as done:
-        return str(done.value)

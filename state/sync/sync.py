@@ -1,30 +1,34 @@
 """Bring the index in step with the files: scan, compare, and read only what has changed."""
 
 import os
+import sqlite3
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-import sqlalchemy as sa
-
 from rollout.files.scan import is_away, scan_home, stat_file
-from state.db.database import Database
+from state.db.database import Database, Writer
 from state.db.location import INPUTS_KEY
-from state.db.schema import index_meta, threads, user_data
-from state.db.sql import set_meta
+from state.db.sql import meta, set_meta
 from state.db.steps import Steps
 from state.errors import FileUnusable
 from state.jobs.pool import ReadPool, warn_once
 from state.jobs.progress import Away, Report, SyncProgress
 from state.sync import thread_rows as rows
 from state.sync.copies import compare_copies
-from state.sync.filling import Filling, Writer, reread
+from state.sync.filling import Filling, reread
 from state.sync.home_config import home_inputs
 from state.sync.ledger import LEDGER_SQL, Changes, Ledger, compare_with_ledger
 from state.sync.unread import Waiting
 from state.sync.writer import NAMES_UNREAD, Context, forget_files, load_context, store_files
-from state.userdata.model import NAME, UserValue, chosen_names
-from state.userdata.store import follows_journal, newer_names, recorded_names, write_user_data
+from state.userdata.model import chosen_names
+from state.userdata.store import (
+    change_user_data,
+    follows_journal,
+    names_set,
+    newer_names,
+    recorded_names,
+)
 
 BATCH_FILES: Final = 200
 """Files in one transaction."""
@@ -59,7 +63,7 @@ async def sync(
             waiting=waiting,
         )
     else:
-        await compare_copies(database, home, database.write)
+        await compare_copies(database, home, database.transact)
     return counts
 
 
@@ -99,14 +103,14 @@ async def apply_changes(
     context = load_context(home)
     async with ReadPool(home) as pool:
         filling = Filling(
-            *(database, database.write, pool, changes, context, counts, batch_files),
+            *(database, database.transact, pool, changes, context, counts, batch_files),
             report=report,
             waiting=waiting,
         )
         await filling.first()
         await filling.rest()
-        await finish_changes(database.write, home, changes, pool, counts, context)
-    await compare_copies(database, home, database.write)
+        await finish_changes(database.transact, home, changes, pool, counts, context)
+    await compare_copies(database, home, database.transact)
     if report:
         report(counts)
 
@@ -122,13 +126,11 @@ async def finish_changes(
     """Put ignored entries into the ledger, and forget vanished files that have not come back."""
     for start in range(0, len(changes.ignored), BATCH_FILES):
         some = changes.ignored[start : start + BATCH_FILES]
-        async with write() as connection:
-            await store_files(connection, some, context)
+        await write(partial(store_files, outcomes=some, context=context))
     for start in range(0, len(changes.vanished), _FORGOTTEN_FILES):
         paths = changes.vanished[start : start + _FORGOTTEN_FILES]
         gone = [path for path in paths if _is_gone(home, path)]
-        async with write() as connection:
-            stored = await forget_files(connection, gone)
+        stored = await write(partial(forget_files, paths=gone))
         counts.dropped += stored.dropped
         await reread(write, pool, stored, context)
 
@@ -143,13 +145,11 @@ def _is_gone(home: Path, path: str) -> bool:
 async def apply_journal(database: Database) -> None:
     """Have the index follow the journal of user data, which a killed process may have left ahead
     of it. If the journal cannot be read, the index keeps the user data that it has."""
-    async with database.read() as connection:
-        followed = await follows_journal(connection, database.path)
+    followed = await database.look(partial(follows_journal, index=database.path))
     if followed:
         return
     try:
-        async with write_user_data(database):
-            pass  # opening it applies the journal
+        await change_user_data(database, lambda _: None)  # which applies the journal first
     except FileUnusable as error:
         warn_once(f"user data may be out of date: {error}")
 
@@ -157,26 +157,23 @@ async def apply_journal(database: Database) -> None:
 async def follows_inputs(database: Database, home: Path) -> bool:
     """Whether the index has the names and the default provider that the home has now."""
     inputs = await database.workers.run(partial(home_inputs, home))
-    async with database.read() as connection:
-        c = index_meta.c
-        held = await connection.scalar(sa.select(c.value).where(c.key == INPUTS_KEY))
-    return bool(held == inputs)
+    return await database.look(partial(meta, key=INPUTS_KEY)) == inputs
 
 
 async def apply_inputs(database: Database, home: Path, write: Writer | None = None) -> None:
     """Apply changes of ``session_index.jsonl`` and ``config.toml``: names and default provider."""
-    if await follows_inputs(database, home):
-        return
-    async with (write or database.write)() as connection:
-        # Read under the lock: a name that is given meanwhile is not replaced by an older one.
-        context = load_context(home)
-        if context.inputs == NAMES_UNREAD:
-            return  # the index keeps the names that it has
-        named = await connection.scalars(sa.select(threads.c.id).where(threads.c.name.is_not(None)))
-        set_here = await connection.execute(sa.select(user_data).where(user_data.c.key == NAME))
-        names_set = [UserValue(**row._mapping) for row in set_here]
-        wanted: dict[str, str | None] = dict.fromkeys(named)
-        names = newer_names(context.names, await recorded_names(connection))
-        await rows.rename(connection, wanted | chosen_names(names, names_set))
-        await rows.set_default_provider(connection, context.default_provider)
-        await set_meta(connection, {INPUTS_KEY: context.inputs, _HOME: str(home)})
+    if not await follows_inputs(database, home):
+        await (write or database.transact)(partial(_apply_inputs, home))
+
+
+def _apply_inputs(home: Path, connection: sqlite3.Connection) -> None:
+    # Read under the lock: a name that is given meanwhile is not replaced by an older one.
+    context = load_context(home)
+    if context.inputs == NAMES_UNREAD:
+        return  # the index keeps the names that it has
+    named = connection.execute("SELECT id FROM threads WHERE name NOT NULL")
+    wanted: dict[str, str | None] = {id_: None for (id_,) in named}
+    names = newer_names(context.names, recorded_names(connection))
+    rows.rename(connection, wanted | chosen_names(names, names_set(connection)))
+    rows.set_default_provider(connection, context.default_provider)
+    set_meta(connection, {INPUTS_KEY: context.inputs, _HOME: str(home)})

@@ -1,11 +1,8 @@
 """Make rows of ``threads`` from extracted metadata, and write them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import sqlite3
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, Final
-
-import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.layout import is_archived, parse_name
 from rollout.jsonl.parse import BadLine
@@ -16,16 +13,8 @@ from rollout.schema.modes import PAGINATED
 from rollout.schema.session_source import source_kind, thread_spawn
 from rollout.usage.file import stored_usage
 from state.db.derived_columns import Facet, searchable
-from state.db.schema import (
-    file_usage,
-    fulltext_pending,
-    rollout_files,
-    thread_dynamic_tools,
-    thread_spawn_edges,
-    threads,
-    turn_checkpoints,
-)
-from state.db.sql import among, execute_many, upsert_statement
+from state.db.schema import threads
+from state.db.sql import AMONG, dicts, listed, put
 from state.sync.resume_points import (
     FULLTEXT,
     METADATA,
@@ -38,13 +27,38 @@ from state.sync.usage_rows import FIELDS
 from state.userdata.folders import cwd_key
 from state.userdata.model import USER_SET_COLUMNS
 
-_UPSERT: Final = upsert_statement(threads, "row_id", "history_mode", key=threads.c.id)
+_UPSERT: Final = put(threads, "row_id", "history_mode", key="id")
 """``history_mode`` is never set again: a file whose mode has changed is another thread's row."""
-_INSERT_TOOLS: Final = insert(thread_dynamic_tools)
-_EDGE: Final = insert(thread_spawn_edges)
-_UPSERT_EDGES: Final = _EDGE.on_conflict_do_update(
-    index_elements=[thread_spawn_edges.c.child_thread_id],
-    set_={"parent_thread_id": _EDGE.excluded.parent_thread_id},
+_INSERT_TOOL: Final = (
+    "INSERT INTO thread_dynamic_tools"
+    f" (thread_id, position, {', '.join(model.ToolMetadata._fields)}) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_UPSERT_EDGE: Final = (
+    "INSERT INTO thread_spawn_edges (child_thread_id, parent_thread_id) VALUES (?, ?) ON CONFLICT"
+    " (child_thread_id) DO UPDATE SET parent_thread_id = excluded.parent_thread_id"
+)
+_EXISTING: Final = (
+    "SELECT id, row_id, rollout_path, size_bytes, history_mode, search_text, extractor_version,"
+    f" preview, flags FROM threads WHERE id {AMONG}"
+)
+_NAMED: Final = (
+    "SELECT id, row_id, name, title, preview, fallback_preview, search_text, archived,"
+    f" attached_thread_parent_id, source_kind, model_provider FROM threads WHERE id {AMONG}"
+)
+_UNNAMED: Final = f"flags & {model.SEEN_PROVIDER} = 0 AND model_provider <> ?1"
+_FORGET_TURNS: Final = (
+    f"DELETE FROM turn_checkpoints WHERE thread_id IN (SELECT id FROM threads WHERE row_id {AMONG})"
+)
+_NOTE_PENDING: Final = (
+    f"INSERT OR IGNORE INTO fulltext_pending SELECT row_id FROM threads WHERE row_id {AMONG}"
+)
+_EARLIER: Final = (
+    f"SELECT t.row_id, t.rollout_path, {', '.join(f't.{name}' for name in model.METADATA_NAMES)},"
+    " f.bad_lines, f.reason, f.reason_offset, f.left_out, f.left_out_at,"
+    f" {', '.join(f'u.{name}' for name in FIELDS)} FROM rollout_files f"
+    " JOIN threads t ON t.rollout_path = f.path AND t.id = f.thread_id"
+    f" JOIN file_usage u ON u.path = f.path WHERE f.path {AMONG}"
+    f" AND t.extractor_version = {EXTRACTOR_VERSION}"
 )
 
 
@@ -107,19 +121,13 @@ def search_text(name: str | None, title: str, preview: str) -> str:
     return searchable("\n".join(parts))[: model.LONGEST_TEXT]
 
 
-async def existing(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+def existing(connection: sqlite3.Connection, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     """The columns of existing rows that a write needs, by thread id."""
-    c = threads.c
-    columns = (
-        *(c.id, c.row_id, c.rollout_path, c.size_bytes, c.history_mode, c.search_text),
-        *(c.extractor_version, c.preview, c.flags),
-    )
-    found = await connection.execute(sa.select(*columns).where(among(c.id, ids)))
-    return {row.id: dict(row._mapping) for row in found}
+    return {row["id"]: row for row in dicts(connection.execute(_EXISTING, [listed(ids)]))}
 
 
-async def upsert(
-    connection: AsyncConnection,
+def upsert(
+    connection: sqlite3.Connection,
     files: Sequence[tuple[Extracted, dict[str, Any]]],
     before: Mapping[str, Mapping[str, Any]],
 ) -> None:
@@ -127,107 +135,88 @@ async def upsert(
 
     ``before`` are the rows that :func:`existing` gave for them.
     """
-    if not files:
-        return
     replaced = [
         row["id"]
         for _, row in files
         if row["id"] in before and before[row["id"]]["history_mode"] != row["history_mode"]
     ]
     # Such a file was rewritten, as Codex's migrate-rollouts does: it gets a new row.
-    await delete(connection, replaced)
-    kept = {id_: row for id_, row in before.items() if id_ not in set(replaced)}
+    delete(connection, replaced)
+    kept = {id_: row for id_, row in before.items() if id_ not in replaced}
     values = [row for _, row in files]
     # Numbered here, under the write lock, because the title index needs the number.
-    last = await connection.scalar(sa.select(sa.func.max(threads.c.row_id))) or 0
+    (last,) = connection.execute("SELECT coalesce(max(row_id), 0) FROM threads").fetchone()
     for number, row in enumerate(values, last + 1):
         row["row_id"] = kept[row["id"]]["row_id"] if row["id"] in kept else number
-    await execute_many(connection, _UPSERT, values)
-    points = [(row["row_id"], 0, file.resume) for file, row in files]
-    await put_resume_points(connection, METADATA, points)
-    await _write_tools(connection, files, kept)
+    _UPSERT.rows(connection, values)
+    put_resume_points(
+        connection, METADATA, ((row["row_id"], 0, file.resume) for file, row in files)
+    )
+    _write_tools(connection, [file for file, _ in files if file.tools is not None], kept)
     edges = [edge for file, _ in files if (edge := _edge(file.metadata))]
-    if edges:
-        await connection.execute(_UPSERT_EDGES, edges)
+    connection.executemany(_UPSERT_EDGE, edges)
     texts = {id_: row["search_text"] for id_, row in kept.items()}
     changed = [row for row in values if texts.get(row["id"]) != row["search_text"]]
-    await forget_titles(connection, [kept[row["id"]] for row in changed if row["id"] in kept])
-    await write_titles(connection, changed)
+    forget_titles(connection, [kept[row["id"]] for row in changed if row["id"] in kept])
+    write_titles(connection, changed)
 
 
-def _edge(metadata: model.ThreadMetadata) -> dict[str, str] | None:
+def _edge(metadata: model.ThreadMetadata) -> tuple[str, str] | None:
     """Only ``thread_spawn`` makes an edge; a review's parent is known but makes none."""
     if metadata.parent_thread_id and thread_spawn(metadata.source) is not None:
-        return {"child_thread_id": metadata.id, "parent_thread_id": metadata.parent_thread_id}
+        return metadata.id, metadata.parent_thread_id
     return None
 
 
-async def _write_tools(
-    connection: AsyncConnection,
-    files: Sequence[tuple[Extracted, dict[str, Any]]],
-    before: Mapping[str, Mapping[str, Any]],
+def _write_tools(
+    connection: sqlite3.Connection, wholly: Sequence[Extracted], before: Container[str]
 ) -> None:
     """Write the tools of files that were read whole. Earlier ones are deleted first, as no update
     is allowed."""
-    wholly = [file for file, _ in files if file.tools is not None]
-    known = [file.metadata.id for file in wholly if file.metadata.id in before]
-    if known:
-        await connection.execute(
-            sa.delete(thread_dynamic_tools).where(among(thread_dynamic_tools.c.thread_id, known))
-        )
+    known = [(file.metadata.id,) for file in wholly if file.metadata.id in before]
+    connection.executemany("DELETE FROM thread_dynamic_tools WHERE thread_id = ?", known)
     values = [
-        {**tool._asdict(), "thread_id": file.metadata.id, "position": position}
+        (file.metadata.id, position, *tool)
         for file in wholly
         for position, tool in enumerate(file.tools or ())
     ]
-    if values:
-        await connection.execute(_INSERT_TOOLS, values)
+    connection.executemany(_INSERT_TOOL, values)
 
 
-async def delete(connection: AsyncConnection, ids: Sequence[str]) -> int:
+def delete(connection: sqlite3.Connection, ids: Sequence[str]) -> int:
     """Delete rows with all that depends on them: how many there were."""
     if not ids:
         return 0
-    found = await existing(connection, ids)
-    await forget_titles(connection, list(found.values()))
-    await connection.execute(sa.delete(threads).where(among(threads.c.id, ids)))
-    await connection.execute(
-        sa.delete(thread_spawn_edges).where(among(thread_spawn_edges.c.child_thread_id, ids))
-    )
+    found = existing(connection, ids)
+    forget_titles(connection, found.values())
+    for table, key in (("threads", "id"), ("thread_spawn_edges", "child_thread_id")):
+        connection.execute(f"DELETE FROM {table} WHERE {key} {AMONG}", [listed(ids)])
     return len(found)
 
 
-async def invalidate_readings(connection: AsyncConnection, ids: Sequence[str]) -> None:
+def invalidate_readings(connection: sqlite3.Connection, row_ids: Sequence[int]) -> None:
     """Have the messages and turns of threads read whole again."""
-    if not ids:
-        return
-    await connection.execute(
-        sa.delete(turn_checkpoints).where(among(turn_checkpoints.c.thread_id, ids))
-    )
-    row_ids = sa.select(threads.c.row_id).where(among(threads.c.id, ids))
-    await forget_resume_points(connection, (FULLTEXT, TURNS), row_ids)
-    pending = sa.select(fulltext_pending.c.row_id)
-    await connection.execute(
-        sa.insert(fulltext_pending).from_select(
-            ["row_id"], row_ids.where(threads.c.row_id.not_in(pending))
-        )
-    )
+    if row_ids:
+        connection.execute(_FORGET_TURNS, [listed(row_ids)])
+        forget_resume_points(connection, (FULLTEXT, TURNS), row_ids)
+        connection.execute(_NOTE_PENDING, [listed(row_ids)])
 
 
-async def rename(connection: AsyncConnection, names: Mapping[str, str | None]) -> None:
+def rename(connection: sqlite3.Connection, names: Mapping[str, str | None]) -> None:
     """Set the names of existing rows, and the columns that depend on them."""
-    c = threads.c
-    found = await connection.execute(sa.select(threads).where(among(c.id, names)))
-    changed = [dict(row._mapping) for row in found if row.name != names[row.id]]
-    await forget_titles(connection, changed)
+    found = dicts(connection.execute(_NAMED, [listed(names)]))
+    changed = [row for row in found if row["name"] != names[row["id"]]]
+    forget_titles(connection, changed)
     for row in changed:
         row["name"] = names[row["id"]]
         preview = row["preview"] or row["fallback_preview"]
         row["search_text"] = search_text(row["name"], row["title"], preview)
         row["facet"] = Facet.of(row).encode()
-        values = {key: row[key] for key in ("name", "search_text", "facet")}
-        await connection.execute(sa.update(threads).where(c.id == row["id"]).values(values))
-    await write_titles(connection, changed)
+    connection.executemany(
+        "UPDATE threads SET name = ?, search_text = ?, facet = ? WHERE id = ?",
+        [(row["name"], row["search_text"], row["facet"], row["id"]) for row in changed],
+    )
+    write_titles(connection, changed)
 
 
 def written_provider(row: Mapping[str, Any]) -> str | None:
@@ -236,45 +225,42 @@ def written_provider(row: Mapping[str, Any]) -> str | None:
     return row["model_provider"] if row["flags"] & model.SEEN_PROVIDER else None
 
 
-async def set_default_provider(connection: AsyncConnection, provider: str) -> None:
+def set_default_provider(connection: sqlite3.Connection, provider: str) -> None:
     """Set the provider of threads whose rollout names none."""
-    c = threads.c
-    unnamed = (c.flags.op("&")(model.SEEN_PROVIDER) == 0) & (c.model_provider != provider)
-    facets = await connection.scalars(sa.select(c.facet).where(unnamed).distinct())
-    for facet in list(facets):
+    facets = connection.execute(f"SELECT DISTINCT facet FROM threads WHERE {_UNNAMED}", [provider])
+    for (facet,) in facets.fetchall():
         other = Facet.decode(facet)._replace(provider=provider).encode()
-        await connection.execute(
-            sa.update(threads)
-            .where(unnamed, c.facet == facet)
-            .values(model_provider=provider, facet=other)
+        connection.execute(
+            f"UPDATE threads SET model_provider = ?2, facet = ?3 WHERE {_UNNAMED} AND facet = ?4",
+            [provider, provider, other, facet],
         )
 
 
-async def forget_titles(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
+def forget_titles(connection: sqlite3.Connection, rows: Iterable[Mapping[str, Any]]) -> None:
     """Take rows out of the title index, which needs the text that it had indexed."""
-    if rows:
-        await connection.execute(
-            sa.text(
-                "INSERT INTO thread_titles (thread_titles, rowid, search_text)"
-                " VALUES ('delete', :row_id, :search_text)"
-            ),
-            [{"row_id": row["row_id"], "search_text": row["search_text"]} for row in rows],
-        )
+    connection.executemany(
+        "INSERT INTO thread_titles (thread_titles, rowid, search_text) VALUES ('delete', ?, ?)",
+        [(row["row_id"], row["search_text"]) for row in rows],
+    )
 
 
-async def write_titles(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_titles(connection: sqlite3.Connection, rows: Iterable[Mapping[str, Any]]) -> None:
     """Put rows into the title index."""
     # Not by a trigger, which costs five times as much (measured): FTS5 flushes at the end of each
     # statement that fires one.
-    if rows:
-        await connection.exec_driver_sql(
-            "INSERT INTO thread_titles (rowid, search_text) VALUES (?, ?)",
-            [(row["row_id"], row["search_text"]) for row in rows],
-        )
+    connection.executemany(
+        "INSERT INTO thread_titles (rowid, search_text) VALUES (?, ?)",
+        [(row["row_id"], row["search_text"]) for row in rows],
+    )
 
 
-async def earlier_extractions(
-    connection: AsyncConnection, paths: Mapping[str, str]
+def build_titles(connection: sqlite3.Connection) -> None:
+    """Make the title index from the rows of all threads."""
+    connection.execute("INSERT INTO thread_titles (thread_titles) VALUES ('rebuild')")
+
+
+def earlier_extractions(
+    connection: sqlite3.Connection, paths: Mapping[str, str]
 ) -> dict[str, EarlierMetadata]:
     """What the last pass over files gave, by path, so that the next one can continue there.
 
@@ -283,34 +269,24 @@ async def earlier_extractions(
     """
     wanted = {old: new for new, old in paths.items()}
     found: dict[str, EarlierMetadata] = {}
-    f = rollout_files.c
-    told = [file_usage.c[name] for name in FIELDS]
-    joined = (
-        sa.select(
-            threads, *(f.bad_lines, f.reason, f.reason_offset, f.left_out, f.left_out_at), *told
-        )
-        .join(rollout_files, rollout_files.c.path == threads.c.rollout_path)
-        .join(file_usage, file_usage.c.path == rollout_files.c.path)
-    )
-    condition = among(rollout_files.c.path, wanted) & (rollout_files.c.thread_id == threads.c.id)
-    known = (await connection.execute(joined.where(condition))).all()
-    points = await load_resume_points(connection, METADATA, [row.row_id for row in known])
+    known = dicts(connection.execute(_EARLIER, [listed(wanted)]))
+    points = load_resume_points(connection, METADATA, [row["row_id"] for row in known])
     for row in known:
-        values = row._mapping
-        resume = points.get(row.row_id)
-        if row.extractor_version != EXTRACTOR_VERSION or resume is None or not resume.guard:
+        resume = points.get(row["row_id"])
+        if resume is None or not resume.guard:
             continue
-        usage = stored_usage(*(values[name] for name in FIELDS))
+        usage = stored_usage(*(row[name] for name in FIELDS))
         if usage is None:
             continue
-        metadata = model.ThreadMetadata(**{name: values[name] for name in model.METADATA_NAMES})
+        metadata = model.ThreadMetadata(**{name: row[name] for name in model.METADATA_NAMES})
         if not metadata.flags & model.SEEN_PROVIDER:
             metadata.model_provider = None  # the row shows the default of its time
         if metadata.flags & model.BEGINS_ELSEWHERE:
             metadata.preview = ""  # the row shows that of another file
             metadata.flags &= ~model.BEGINS_ELSEWHERE
-        bad = BadLine(row.reason_offset or 0, row.reason) if row.reason else None
-        path = wanted[row.rollout_path]
-        left_out = row.left_out, row.left_out_at
-        found[path] = EarlierMetadata(metadata, resume, row.bad_lines, bad, *left_out, usage)
+        bad = BadLine(row["reason_offset"] or 0, row["reason"]) if row["reason"] else None
+        left_out = row["left_out"], row["left_out_at"]
+        found[wanted[row["rollout_path"]]] = EarlierMetadata(
+            metadata, resume, row["bad_lines"], bad, *left_out, usage
+        )
     return found

@@ -6,13 +6,10 @@ another one only what it alone has, once :mod:`state.sync.copies` has read them 
 Everything here runs inside the caller's transaction.
 """
 
+import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from typing import Final, NamedTuple
-
-import orjson
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
+from typing import Any, Final, NamedTuple
 
 from rollout.files.layout import parse_name, precedence
 from rollout.files.stamp import FileStamp
@@ -24,8 +21,8 @@ from rollout.usage.model import (
     encode_rows,
     without,
 )
-from state.db.schema import file_usage, thread_limits, thread_usage
-from state.db.sql import among, execute_many, upsert_statement
+from state.db.schema import thread_limits, thread_usage
+from state.db.sql import AMONG, listed
 
 NOT_COMPARED: Final = ""
 """``only_here`` of a copy that has to be compared: until then nothing of it counts."""
@@ -43,7 +40,7 @@ _COUNTED: Final = (
 _FILES: Final = (
     "threads t JOIN rollout_files f ON f.thread_id = t.id JOIN file_usage u ON u.path = f.path"
 )
-_THESE: Final = "t.id IN (SELECT value FROM json_each(?))"
+_THESE: Final = f"t.id {AMONG}"
 USAGE_SQL: Final = (
     f"SELECT t.row_id, {', '.join(_COUNTED)} FROM {_FILES},"
     f" json_each(CASE u.only_here WHEN '{NOT_COMPARED}' THEN '{NOTHING}'"
@@ -81,7 +78,20 @@ class CopyRow(NamedTuple):
         return FileStamp(self.size_bytes, self.mtime_ns, self.inode)
 
 
-_UPSERT: Final = upsert_statement(file_usage, "only_here")
+_COLUMNS: Final = ("path", "sums", "state", "limits_at_ms", "limits", "odd", "odd_at")
+_UPSERT: Final = (
+    f"INSERT INTO file_usage ({', '.join(_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (path) DO UPDATE SET"
+    f" {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[1:])}"
+)
+_SUM: Final = [
+    sql
+    for table, made in ((thread_usage, USAGE_SQL), (thread_limits, LIMITS_SQL))
+    for sql in (
+        f"DELETE FROM {table.name} WHERE row_id IN (SELECT t.row_id FROM threads t WHERE {_THESE})",
+        f"INSERT INTO {table.name} ({', '.join(table.c.keys())}) {made.format(_THESE)}",
+    )
+]
 _SET_ONLY_HERE: Final = "UPDATE file_usage SET only_here = ? WHERE path = ?"
 _SEVERAL: Final = (
     "SELECT f.thread_id, f.path, f.size_bytes, f.mtime_ns, f.inode, u.sums, u.state, u.only_here,"
@@ -94,8 +104,8 @@ _TO_COMPARE: Final = (
 )
 
 
-async def update_usage(
-    connection: AsyncConnection,
+def update_usage(
+    connection: sqlite3.Connection,
     files: Sequence[Extracted],
     unusable: Sequence[str],
     owners: Collection[str],
@@ -103,52 +113,34 @@ async def update_usage(
     """Store what files tell, which are in the ledger already, and sum it for their threads. Other
     paths give no thread any more, or are gone; ``owners`` are threads that had any of them all.
     Gives whether there are copies to compare."""
-    await _store(connection, files)
+    connection.executemany(_UPSERT, map(_row, files))
     if unusable:
-        await connection.execute(sa.delete(file_usage).where(among(file_usage.c.path, unusable)))
+        connection.execute(f"DELETE FROM file_usage WHERE path {AMONG}", [listed(unusable)])
     ids = {file.metadata.id for file in files}
     lost = {id_ for id_ in owners if id_ not in ids}
     whole = {file.path for file in files if file.tools is not None}
-    due = await _mark_copies(connection, lost, None) | await _mark_copies(connection, ids, whole)
-    await _sum(connection, ids | lost)
+    due = _mark_copies(connection, lost, None) | _mark_copies(connection, ids, whole)
+    _sum(connection, ids | lost)
     return due
 
 
-async def _store(connection: AsyncConnection, files: Sequence[Extracted]) -> None:
-    values = [
-        {
-            "path": file.path,
-            "sums": encode_rows(file.usage.rows),
-            "only_here": None,
-            "state": file.usage.state,
-            "limits_at_ms": file.usage.limits.at_ms if file.usage.limits else None,
-            "limits": file.usage.limits.value if file.usage.limits else None,
-            "odd": file.usage.odd,
-            "odd_at": file.usage.odd_at,
-        }
-        for file in files
-    ]
-    if values:
-        await execute_many(connection, _UPSERT, values)
+def _row(file: Extracted) -> tuple[Any, ...]:
+    """Of ``file_usage``."""
+    usage = file.usage
+    limits = usage.limits or (None, None)
+    return (file.path, encode_rows(usage.rows), usage.state, *limits, usage.odd, usage.odd_at)
 
 
-async def _sum(connection: AsyncConnection, thread_ids: Iterable[str]) -> None:
+def _sum(connection: sqlite3.Connection, thread_ids: Collection[str]) -> None:
     """Make the rows of threads from those of their files."""
-    ids = [*thread_ids]
-    if not ids:
-        return
-    asked = (orjson.dumps(ids).decode(),)
-    for table, sql in ((thread_usage, USAGE_SQL), (thread_limits, LIMITS_SQL)):
-        # As text, which costs a tenth of building the statement (measured).
-        old = f"SELECT t.row_id FROM threads t WHERE {_THESE}"
-        await connection.exec_driver_sql(f"DELETE FROM {table.name} WHERE row_id IN ({old})", asked)
-        columns = ", ".join(column.name for column in table.c)
-        insert = f"INSERT INTO {table.name} ({columns}) {sql.format(_THESE)}"
-        await connection.exec_driver_sql(insert, asked)
+    if thread_ids:
+        asked = [listed(thread_ids)]
+        for sql in _SUM:
+            connection.execute(sql, asked)
 
 
-async def _mark_copies(
-    connection: AsyncConnection, thread_ids: Collection[str], whole: Collection[str] | None
+def _mark_copies(
+    connection: sqlite3.Connection, thread_ids: Collection[str], whole: Collection[str] | None
 ) -> bool:
     """Decide which files of threads count in full, and have the others compared if their copies may
     differ now: those of the files that were read ``whole``, by default all. Gives whether any has
@@ -158,7 +150,7 @@ async def _mark_copies(
     copies of a thread in use are not read again and again.
     """
     due = False
-    for best, *others in await _groups(connection, thread_ids):
+    for best, *others in _groups(connection, thread_ids):
         paths = {best.path, *(file.path for file in others)}
         settled = best.only_here is None and all(file.only_here is not None for file in others)
         if settled and whole is not None and paths.isdisjoint(whole):
@@ -168,40 +160,38 @@ async def _mark_copies(
             same = (file.sums, file.state) == (best.sums, best.state)
             values.append((NOTHING if same else NOT_COMPARED, file.path))
             due = due or not same
-        await connection.exec_driver_sql(_SET_ONLY_HERE, values)
+        connection.executemany(_SET_ONLY_HERE, values)
     return due
 
 
-async def threads_to_compare(connection: AsyncConnection) -> list[str]:
+def threads_to_compare(connection: sqlite3.Connection) -> list[str]:
     """The threads that have copies of which it is not known what they alone have."""
-    return [row[0] for row in await connection.exec_driver_sql(_TO_COMPARE)]
+    return [row[0] for row in connection.execute(_TO_COMPARE)]
 
 
-async def copies_of(connection: AsyncConnection, thread_ids: Iterable[str]) -> list[list[CopyRow]]:
+def copies_of(connection: sqlite3.Connection, thread_ids: Iterable[str]) -> list[list[CopyRow]]:
     """Such copies of these threads, each group with the best one of all first."""
-    groups = await _groups(connection, thread_ids)
+    groups = _groups(connection, thread_ids)
     return [group for group in groups if any(file.only_here == NOT_COMPARED for file in group)]
 
 
-async def store_compared(
-    connection: AsyncConnection, compared: Sequence[tuple[list[CopyRow], Rows]]
+def store_compared(
+    connection: sqlite3.Connection, compared: Sequence[tuple[list[CopyRow], Rows]]
 ) -> None:
     """Store what the files of each group have together, unless the group has changed meanwhile."""
-    groups = await _groups(connection, {group[0].thread_id for group, _ in compared})
+    groups = _groups(connection, {group[0].thread_id for group, _ in compared})
     done = [(group, rows) for group, rows in compared if group in groups]
     for (best, first, *others), rows in done:
         left = encode_rows(without(rows, decode_rows(best.sums)))
-        await connection.exec_driver_sql(_SET_ONLY_HERE, (left, first.path))
-        for file in others:
-            await connection.exec_driver_sql(_SET_ONLY_HERE, (NOTHING, file.path))
-    await _sum(connection, {group[0].thread_id for group, _ in done})
+        values = [(left, first.path), *((NOTHING, file.path) for file in others)]
+        connection.executemany(_SET_ONLY_HERE, values)
+    _sum(connection, {group[0].thread_id for group, _ in done})
 
 
-async def _groups(connection: AsyncConnection, thread_ids: Iterable[str]) -> list[list[CopyRow]]:
+def _groups(connection: sqlite3.Connection, thread_ids: Iterable[str]) -> list[list[CopyRow]]:
     """The files of threads that have several, those of one rollout together, the best one first."""
-    asked = (orjson.dumps([*thread_ids]).decode(),)
     groups: defaultdict[tuple[str, str], list[CopyRow]] = defaultdict(list)
-    for row in await connection.exec_driver_sql(_SEVERAL, asked):
+    for row in connection.execute(_SEVERAL, [listed(thread_ids)]):
         file = CopyRow._make(row[:-1])
         groups[file.thread_id, _rollout_of(file.path, row[-1])].append(file)
     for group in groups.values():

@@ -3,14 +3,13 @@
 Everything here runs inside the caller's transaction.
 """
 
-from collections.abc import Mapping, Sequence
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.layout import Precedence, parse_name, precedence
 from rollout.files.scan import FoundFile
@@ -20,8 +19,8 @@ from rollout.metadata.session_index import ThreadName, read_names
 from rollout.metadata.version import EXTRACTOR_VERSION
 from state.clock import now_ms
 from state.db.location import INPUTS_KEY
-from state.db.schema import index_meta, rollout_files, threads
-from state.db.sql import among, execute_many, upsert_statement
+from state.db.schema import rollout_files
+from state.db.sql import AMONG, listed, put
 from state.sync import thread_rows as rows
 from state.sync.home_config import default_provider, home_inputs
 from state.sync.openings import ids_in, update_openings
@@ -29,9 +28,7 @@ from state.sync.usage_rows import update_usage
 from state.userdata.model import chosen_names, values_of_columns
 from state.userdata.store import newer_names, recorded_name, values_of_threads
 
-_UPSERT_ENTRY: Final = upsert_statement(
-    rollout_files, "first_seen_ms", attempts=sa.literal_column("rollout_files.attempts + 1")
-)
+_PUT_ENTRY: Final = put(rollout_files, "first_seen_ms", attempts="rollout_files.attempts + 1")
 NAMES_UNREAD: Final = "names cannot be read"
 """In the place of the inputs: the next sync tries it again."""
 
@@ -77,11 +74,11 @@ class StoredBatch:
     """Whether files have to be compared: see :mod:`state.sync.copies`."""
 
 
-async def invalidate_inputs(connection: AsyncConnection, inputs: str) -> None:
+def invalidate_inputs(connection: sqlite3.Connection, inputs: str) -> None:
     """Have names and the default provider applied again unless the index follows ``inputs``: the
     rows stored here may be behind what another process has applied since."""
-    c = index_meta.c
-    await connection.execute(sa.delete(index_meta).where(c.key == INPUTS_KEY, c.value != inputs))
+    sql = "DELETE FROM index_meta WHERE key = ? AND value <> ?"
+    connection.execute(sql, [INPUTS_KEY, inputs])
 
 
 _MOVABLE: Final = (
@@ -94,26 +91,23 @@ _MOVABLE: Final = (
 """The only files of their threads."""
 
 
-async def move_entries(connection: AsyncConnection, moved: Sequence[tuple[str, str]]) -> None:
+def move_entries(connection: sqlite3.Connection, moved: Sequence[tuple[str, str]]) -> None:
     """Let what the index has of files, by their old and new paths, go along with them, where a
     thread has just that file. They are stored next: as one that changed, not as a second file of
     the thread, which costs several times as much."""
-    if not moved:
-        return
-    asked = (orjson.dumps(moved).decode(),)
-    found = [tuple(row) for row in await connection.exec_driver_sql(_MOVABLE, asked)]
+    found = connection.execute(_MOVABLE, [orjson.dumps(moved).decode()]).fetchall() if moved else []
     if not found:
         return
-    await connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+    connection.execute("PRAGMA defer_foreign_keys = ON")
     for table in ("rollout_files", "file_usage"):
         paths = [(new, old) for new, old, _ in found]
-        await connection.exec_driver_sql(f"UPDATE {table} SET path = ? WHERE path = ?", paths)
+        connection.executemany(f"UPDATE {table} SET path = ? WHERE path = ?", paths)
     own = [(new, row_id) for new, _, row_id in found]
-    await connection.exec_driver_sql("UPDATE threads SET rollout_path = ? WHERE row_id = ?", own)
+    connection.executemany("UPDATE threads SET rollout_path = ? WHERE row_id = ?", own)
 
 
-async def store_files(
-    connection: AsyncConnection,
+def store_files(
+    connection: sqlite3.Connection,
     outcomes: Sequence[Extracted | Unusable | FoundFile],
     context: Context,
     vanished: Sequence[str] = (),
@@ -128,23 +122,28 @@ async def store_files(
     gone = set(vanished)
     read = [outcome for outcome in outcomes if isinstance(outcome, Extracted)]
     paths = [outcome.path for outcome in outcomes]
-    before = await rows.existing(connection, {file.metadata.id for file in read})
-    owners, shown = await _owners(connection, paths)
     now_in = {file.path: file.metadata.id for file in read}
+    before = rows.existing(connection, set(now_in.values()))
+    owners, shown = _owners(connection, paths)
     orphaned = [id_ for path, id_ in shown.items() if now_in.get(path) != id_]
     winners: dict[str, Extracted] = {}
     for file in read:
         thread_id = file.metadata.id
-        rank = precedence(file.path, file.stamp.size, thread_id)
         rival = None
         if thread_id in winners:
             rival = precedence(winners[thread_id].path, winners[thread_id].stamp.size, thread_id)
         elif thread_id in before and thread_id not in orphaned:
             rival = _rank(before[thread_id])
-        if rival is None or rival.path == file.path or rival.path in gone or rank > rival:
+        if (
+            rival is None
+            or rival.path == file.path
+            or rival.path in gone
+            or precedence(file.path, file.stamp.size, thread_id) > rival
+        ):
             winners[thread_id] = file
-    stored.dropped += await rows.delete(connection, [i for i in orphaned if i not in winners])
-    values = await values_of_threads(connection, list(winners))
+    lost = [id_ for id_ in orphaned if id_ not in winners]
+    stored.dropped += rows.delete(connection, lost)
+    values = values_of_threads(connection, winners)
     recorded = {
         id_: name for id_, file in winners.items() if (name := recorded_name(file.metadata))
     }
@@ -152,7 +151,7 @@ async def store_files(
     names = chosen_names(newer_names(given, recorded), values)
     overrides = values_of_columns(values)
     provider = context.default_provider
-    await rows.upsert(
+    rows.upsert(
         connection,
         [
             (file, rows.thread_row(file, names.get(id_), provider, overrides.get(id_)))
@@ -160,25 +159,23 @@ async def store_files(
         ],
         before,
     )
-    await rows.invalidate_readings(connection, _read_anew(read, winners, before))
-    await _keep_openings(connection, winners, before)
+    rows.invalidate_readings(connection, _read_anew(read, winners, before))
+    _keep_openings(connection, winners, before)
     entries = [_entry(outcome, context.now_ms) for outcome in outcomes]
     for entry in entries:
         own = winners.get(entry["thread_id"])
         if own is not None and own.path == entry["path"]:
             entry["opening"] = None  # the row has it
-    if entries:
-        await execute_many(connection, _UPSERT_ENTRY, entries)
-    await _assign_buckets(connection, [file.metadata.id for file in read])
+    _PUT_ENTRY.rows(connection, entries)
+    _assign_buckets(connection, now_in.values())
     unusable = [outcome.path for outcome in outcomes if not isinstance(outcome, Extracted)]
-    stored.copies = await update_usage(connection, read, unusable, owners)
+    stored.copies = update_usage(connection, read, unusable, owners)
     if read or owners:
-        changed_ids = {*owners, *now_in.values(), *ids_in(paths)}
-        await update_openings(connection, changed_ids)
+        update_openings(connection, {*owners, *now_in.values(), *ids_in(paths)})
     if winners:
-        await invalidate_inputs(connection, context.inputs)
-    stored.reread = await _other_files(connection, [i for i in orphaned if i not in winners])
-    stored.reread += await _better_files(connection, winners, before)
+        invalidate_inputs(connection, context.inputs)
+    stored.reread = _other_files(connection, lost)
+    stored.reread += _better_files(connection, winners, before)
     stored.unreadable = sum(isinstance(outcome, Unusable) for outcome in outcomes)
     return stored
 
@@ -187,77 +184,73 @@ def _read_anew(
     read: Sequence[Extracted],
     winners: Mapping[str, Extracted],
     before: Mapping[str, Mapping[str, Any]],
-) -> list[str]:
-    """Threads of which a file was read whole again, or another file was read: what the index has of
-    their messages and turns may not be there any more."""
+) -> list[int]:
+    """Rows of threads of which a file was read whole again, or another file was read: what the
+    index has of their messages and turns may not be there any more."""
     return [
-        file.metadata.id
+        row["row_id"]
         for file in read
-        if file.metadata.id in before
-        and before[file.metadata.id]["extractor_version"] == file.extractor
+        if (row := before.get(file.metadata.id))
+        and row["extractor_version"] == file.extractor
         and (file.tools is not None or winners.get(file.metadata.id) is not file)
     ]
 
 
-async def forget_files(connection: AsyncConnection, paths: Sequence[str]) -> StoredBatch:
+def forget_files(connection: sqlite3.Connection, paths: Sequence[str]) -> StoredBatch:
     """Delete the ledger entries of vanished files, and the rows of threads that showed them."""
-    c = rollout_files.c
     stored = StoredBatch()
-    owners, shown = await _owners(connection, paths)
+    if not paths:
+        return stored
+    owners, shown = _owners(connection, paths)
     orphaned = list(shown.values())
-    stored.dropped = await rows.delete(connection, orphaned)
-    await connection.execute(sa.delete(rollout_files).where(among(c.path, paths)))
-    stored.reread = await _other_files(connection, orphaned)
-    await _assign_buckets(connection, list(owners))
-    stored.copies = await update_usage(connection, (), (), owners)
-    await update_openings(connection, {*owners, *ids_in(paths)})
+    stored.dropped = rows.delete(connection, orphaned)
+    connection.execute(f"DELETE FROM rollout_files WHERE path {AMONG}", [listed(paths)])
+    stored.reread = _other_files(connection, orphaned)
+    _assign_buckets(connection, owners)
+    stored.copies = update_usage(connection, (), (), owners)
+    update_openings(connection, {*owners, *ids_in(paths)})
     return stored
 
 
-async def _keep_openings(
-    connection: AsyncConnection,
+def _keep_openings(
+    connection: sqlite3.Connection,
     winners: Mapping[str, Extracted],
     before: Mapping[str, Mapping[str, Any]],
 ) -> None:
     """Where another file is a thread's own now, keep the opening of the earlier one."""
-    for thread_id, file in winners.items():
-        old = before.get(thread_id)
-        if old is None or old["rollout_path"] == file.path:
-            continue
-        of_other_file = old["flags"] & BEGINS_ELSEWHERE
-        await connection.execute(
-            sa.update(rollout_files)
-            .where(
-                rollout_files.c.path == old["rollout_path"], rollout_files.c.thread_id == thread_id
-            )
-            .values(opening="" if of_other_file else old["preview"])
-        )
+    left = [
+        ("" if old["flags"] & BEGINS_ELSEWHERE else old["preview"], old["rollout_path"], id_)
+        for id_, old in before.items()
+        if id_ in winners and old["rollout_path"] != winners[id_].path
+    ]
+    sql = "UPDATE rollout_files SET opening = ? WHERE path = ? AND thread_id = ?"
+    connection.executemany(sql, left)
 
 
-async def _owners(
-    connection: AsyncConnection, paths: Sequence[str]
+def _owners(
+    connection: sqlite3.Connection, paths: Sequence[str]
 ) -> tuple[set[str], dict[str, str]]:
     """The threads that the ledger has for files, and the thread of each file that a row shows."""
-    f, c = rollout_files.c, threads.c
-    asked = (
-        sa.select(f.path, f.thread_id, c.id)
-        .outerjoin(threads, (c.id == f.thread_id) & (c.rollout_path == f.path))
-        .where(among(f.path, paths), f.thread_id.is_not(None))
-    )
-    found = list(await connection.execute(asked))
+    found = connection.execute(_OWNERS, [listed(paths)]).fetchall()
     return {row[1] for row in found}, {row[0]: row[2] for row in found if row[2] is not None}
 
 
-async def _other_files(connection: AsyncConnection, thread_ids: Sequence[str]) -> list[str]:
+_OWNERS: Final = (
+    "SELECT f.path, f.thread_id, t.id FROM rollout_files f"
+    " LEFT JOIN threads t ON t.id = f.thread_id AND t.rollout_path = f.path"
+    f" WHERE f.path {AMONG} AND f.thread_id NOT NULL"
+)
+_FILES_OF: Final = f"SELECT path, size_bytes, thread_id FROM rollout_files WHERE thread_id {AMONG}"
+
+
+def _other_files(connection: sqlite3.Connection, thread_ids: Sequence[str]) -> list[str]:
     if not thread_ids:
         return []
-    c = rollout_files.c
-    others = await connection.scalars(sa.select(c.path).where(among(c.thread_id, thread_ids)))
-    return list(others)
+    return [path for path, *_ in connection.execute(_FILES_OF, [listed(thread_ids)])]
 
 
-async def _better_files(
-    connection: AsyncConnection,
+def _better_files(
+    connection: sqlite3.Connection,
     winners: Mapping[str, Extracted],
     before: Mapping[str, Mapping[str, Any]],
 ) -> list[str]:
@@ -265,17 +258,15 @@ async def _better_files(
     archived, say, or is a copy that has become smaller."""
     lower = {
         id_: rank
-        for id_, file in winners.items()
-        if id_ in before
-        and (rank := precedence(file.path, file.stamp.size, id_)) < _rank(before[id_])
+        for id_, row in before.items()
+        if (file := winners.get(id_))
+        and (rank := precedence(file.path, file.stamp.size, id_)) < _rank(row)
     }
     if not lower:
         return []
-    c = rollout_files.c
-    asked = sa.select(c.path, c.size_bytes, c.thread_id).where(among(c.thread_id, lower))
     return [
         path
-        for path, size, id_ in await connection.execute(asked)
+        for path, size, id_ in connection.execute(_FILES_OF, [listed(lower)])
         if precedence(path, size, id_) > lower[id_]
     ]
 
@@ -284,25 +275,21 @@ def _rank(row: Mapping[str, Any]) -> Precedence:
     return precedence(row["rollout_path"], row["size_bytes"], row["id"])
 
 
-async def _assign_buckets(connection: AsyncConnection, thread_ids: Sequence[str]) -> None:
+_SEVERAL: Final = (
+    "SELECT f.path, f.bucket, t.rollout_path FROM rollout_files f"
+    " JOIN threads t ON t.id = f.thread_id WHERE f.thread_id IN (SELECT thread_id"
+    f" FROM rollout_files WHERE thread_id {AMONG} GROUP BY thread_id HAVING count(*) > 1)"
+)
+
+
+def _assign_buckets(connection: sqlite3.Connection, thread_ids: Iterable[str]) -> None:
     """Put each file of a thread that has several into its bucket, which depends only on the file
     and on the thread's own file."""
-    c = rollout_files.c
-    several = (
-        sa.select(c.thread_id)
-        .where(among(c.thread_id, dict.fromkeys(thread_ids)))
-        .group_by(c.thread_id)
-        .having(sa.func.count() > 1)
-    )
-    files = sa.select(c.path, c.bucket, threads.c.rollout_path).join(
-        threads, threads.c.id == c.thread_id
-    )
-    for path, bucket, own in await connection.execute(files.where(c.thread_id.in_(several))):
-        right = bucket_of(path, own)
-        if bucket != right:
-            await connection.execute(
-                sa.update(rollout_files).where(c.path == path).values(bucket=right)
-            )
+    found = connection.execute(_SEVERAL, [listed(set(thread_ids))]).fetchall()
+    wrong = [
+        (right, path) for path, bucket, own in found if bucket != (right := bucket_of(path, own))
+    ]
+    connection.executemany("UPDATE rollout_files SET bucket = ? WHERE path = ?", wrong)
 
 
 def bucket_of(path: str, thread_file: str) -> str:

@@ -9,7 +9,7 @@ import json
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
@@ -22,6 +22,7 @@ from rollout.jsonl.resume import ResumePoint
 from rollout.schema.modes import PAGINATED
 from rollout.schema.strict import Fields
 from state.db.steps import Steps, run_steps
+from state.sync import resume_points
 from state.turns.checkpoint import ReadFile, TurnState, is_current, resumed
 
 if TYPE_CHECKING:
@@ -58,6 +59,10 @@ INSERT_TURNS: Final = (
     f"INSERT INTO turns (thread_id, {', '.join(_COLUMNS)}) VALUES (?{', ?' * len(_COLUMNS)})"
 )
 _SELECT_TURNS: Final = f"SELECT {', '.join(_COLUMNS)} FROM turns WHERE thread_id = ?"
+_INSERT_HEAD: Final = (
+    "INSERT INTO turn_checkpoints (thread_id, version, files, mode, state, turns)"
+    " VALUES (:thread_id, :version, :files, :mode, :state, :turns)"
+)
 _ORPHAN: Final = _COLUMNS.index("orphan")
 _LOAD_TURNS: Final = f"{_SELECT_TURNS} ORDER BY position"
 _LOAD_SOME: Final = f"{_SELECT_TURNS} AND position BETWEEN ? AND ? ORDER BY position"
@@ -158,28 +163,21 @@ def _turn_row(thread_id: str, position: int, turn: Turn, orphan: int) -> tuple[A
 async def store(database: "Database", rows: Rows) -> None:
     """Replace the checkpoint of a thread, if the thread is still there. Raises StateError if the
     index cannot be written."""
-    import sqlalchemy as sa
+    await database.transact(partial(_store, rows))
 
-    from state.db.schema import threads, turn_checkpoints
-    from state.sync import resume_points
 
+def _store(rows: Rows, connection: sqlite3.Connection) -> None:
     thread_id = rows.head["thread_id"]
-    async with database.write() as connection:
-        there = sa.select(threads.c.row_id).where(threads.c.id == thread_id)
-        row_id = await connection.scalar(there)
-        if row_id is None:
-            return
-        await connection.execute(
-            sa.delete(turn_checkpoints).where(turn_checkpoints.c.thread_id == thread_id)
-        )
-        await resume_points.forget_resume_points(
-            connection, [resume_points.TURNS], sa.select(sa.literal(row_id))
-        )
-        await connection.execute(sa.insert(turn_checkpoints), rows.head)
-        points = [(row_id, part, point) for part, point in enumerate(rows.points)]
-        await resume_points.put_resume_points(connection, resume_points.TURNS, points)
-        if rows.turns:
-            await connection.exec_driver_sql(INSERT_TURNS, rows.turns)
+    found = connection.execute("SELECT row_id FROM threads WHERE id = ?", [thread_id]).fetchone()
+    if found is None:
+        return
+    (row_id,) = found
+    connection.execute("DELETE FROM turn_checkpoints WHERE thread_id = ?", [thread_id])
+    resume_points.forget_resume_points(connection, [resume_points.TURNS], [row_id])
+    connection.execute(_INSERT_HEAD, rows.head)
+    points = [(row_id, part, point) for part, point in enumerate(rows.points)]
+    resume_points.put_resume_points(connection, resume_points.TURNS, points)
+    connection.executemany(INSERT_TURNS, rows.turns)
 
 
 def load_steps(thread_id: str, home: Path) -> Steps[TurnState | None]:

@@ -1,25 +1,21 @@
 """Record that a folder has moved, or take that back. Rollouts stay as they are."""
 
+import sqlite3
 from pathlib import Path
-
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rollout.files.text import is_storable
 from state.clock import now_ms
 from state.db.database import Database
-from state.db.schema import threads
 from state.errors import AliasCycle, AliasNotFound, InvalidFolder
 from state.userdata.folders import absolute_folder, cwd_key, origins
 from state.userdata.journal import append_settings
 from state.userdata.model import LATEST_MS, FolderAlias
-from state.userdata.store import all_aliases, put_settings, write_user_data
+from state.userdata.store import all_aliases, change_user_data, put_settings
 
 
 async def aliases(database: Database) -> list[FolderAlias]:
     """The aliases in force, ordered by their old folder."""
-    async with database.read() as connection:
-        return [alias for alias in await all_aliases(connection) if alias.value is not None]
+    return [alias for alias in await database.look(all_aliases) if alias.value is not None]
 
 
 async def relink(database: Database, old: str, new: str) -> tuple[FolderAlias, int]:
@@ -32,8 +28,9 @@ async def relink(database: Database, old: str, new: str) -> tuple[FolderAlias, i
         InvalidFolder: one of them is not a path.
     """
     old, new = _folder(old), _folder(new)
-    async with write_user_data(database) as connection:
-        known = await all_aliases(connection)
+
+    def record(connection: sqlite3.Connection) -> tuple[FolderAlias, int]:
+        known = all_aliases(connection)
         others = {
             alias.alias: alias.value
             for alias in known
@@ -41,8 +38,10 @@ async def relink(database: Database, old: str, new: str) -> tuple[FolderAlias, i
         }
         if cwd_key(new) in origins([old], others):
             raise AliasCycle(old, new)
-        alias = await _set(database, connection, known, old, new)
-        return alias, await _count_below(connection, cwd_key(old))
+        alias = _set(database, connection, known, old, new)
+        return alias, _count_below(connection, cwd_key(old))
+
+    return await change_user_data(database, record)
 
 
 async def unlink(database: Database, old: str) -> FolderAlias:
@@ -54,18 +53,21 @@ async def unlink(database: Database, old: str) -> FolderAlias:
         InvalidFolder: it is not a path.
     """
     old = _folder(old)
-    async with write_user_data(database) as connection:
-        known = await all_aliases(connection)
+
+    def take_back(connection: sqlite3.Connection) -> FolderAlias:
+        known = all_aliases(connection)
         for alias in known:
             if alias.value is not None and cwd_key(alias.alias) == cwd_key(old):
-                await _set(database, connection, known, old, None)
+                _set(database, connection, known, old, None)
                 return alias
-    raise AliasNotFound(Path(old))
+        raise AliasNotFound(Path(old))
+
+    return await change_user_data(database, take_back)
 
 
-async def _set(
+def _set(
     database: Database,
-    connection: AsyncConnection,
+    connection: sqlite3.Connection,
     known: list[FolderAlias],
     old: str,
     new: str | None,
@@ -75,16 +77,16 @@ async def _set(
     set_at_ms = min(max(now_ms(), *(time + 1 for time in times), 0), LATEST_MS)
     alias = FolderAlias(old, new, set_at_ms)
     append_settings(database.path, [alias])
-    await put_settings(connection, [alias])
+    put_settings(connection, [alias])
     return alias
 
 
-async def _count_below(connection: AsyncConnection, key: str) -> int:
-    c = threads.c.cwd_key
+def _count_below(connection: sqlite3.Connection, key: str) -> int:
     stem = key.rstrip("/")
-    below = (c > f"{stem}/") & (c < f"{stem}0")  # "0" is what follows "/"
-    counted = sa.select(sa.func.count()).select_from(threads).where((c == key) | below)
-    return await connection.scalar(counted) or 0
+    sql = "SELECT count(*) FROM threads WHERE cwd_key = ? OR (cwd_key > ? AND cwd_key < ?)"
+    # "0" is what follows "/"
+    counted: int = connection.execute(sql, [key, f"{stem}/", f"{stem}0"]).fetchone()[0]
+    return counted
 
 
 def _folder(text: str) -> str:

@@ -7,15 +7,12 @@ thread and key, or for a folder, wins. It outlives the database, so user data su
 A null value takes a setting back.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import sqlite3
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from typing import Any, Final
 
 from rollout.metadata.model import ThreadMetadata
 from rollout.metadata.session_index import ThreadName
@@ -24,11 +21,12 @@ from state.db.connect import BUSY_TIMEOUT_S
 from state.db.database import Database, open_database
 from state.db.location import JOURNAL_KEY, NO_JOURNAL, journal_state
 from state.db.lock import locked
-from state.db.schema import index_meta, path_aliases, rollout_files, threads, user_data
-from state.db.sql import among, forget_inputs, set_meta
+from state.db.schema import path_aliases, user_data
+from state.db.sql import AMONG, forget_inputs, listed, meta, put, set_meta
+from state.db.steps import Result, Work
 from state.userdata.folders import cwd_key
 from state.userdata.journal import read_settings
-from state.userdata.model import USER_SET_COLUMNS, FolderAlias, Setting, UserValue
+from state.userdata.model import NAME, USER_SET_COLUMNS, FolderAlias, Setting, UserValue
 
 
 @asynccontextmanager
@@ -39,48 +37,55 @@ async def open_with_user_data(
     created or migrated holds what the journal has from the start: the journal of an older index may
     hold what its program did not know. Raises FileUnusable if the journal cannot be read."""
 
-    async def migrated(connection: AsyncConnection) -> None:
-        await put_settings(connection, read_settings(path))
-        await note_journal(connection, path)
+    def migrated(connection: sqlite3.Connection) -> None:
+        put_settings(connection, read_settings(path))
+        note_journal(connection, path)
 
     async with open_database(path, patience_s=patience_s, migrated=migrated) as database:
         yield database
 
 
-@asynccontextmanager
-async def write_user_data(database: Database) -> AsyncGenerator[AsyncConnection]:
+async def change_user_data(database: Database, work: Work[Result]) -> Result:
     """A transaction for changes of user data. It also holds the index's lock, so that a reindex
     swaps in its new index before or after it, and first applies what a killed process left in the
     journal alone. Raises FileUnusable if the journal cannot be read."""
-    async with locked(database.path), database.write() as connection:
-        await follow_journal(connection, database.path)
-        yield connection
-        await note_journal(connection, database.path)
+
+    def following(connection: sqlite3.Connection) -> Result:
+        follow_journal(connection, database.path)
+        result = work(connection)
+        note_journal(connection, database.path)
+        return result
+
+    async with locked(database.path):
+        return await database.transact(following)
 
 
-async def follows_journal(connection: AsyncConnection, index: Path) -> bool:
+def follows_journal(connection: sqlite3.Connection, index: Path) -> bool:
     """Whether the index has applied the journal in its present state."""
-    c = index_meta.c
-    applied = await connection.scalar(sa.select(c.value).where(c.key == JOURNAL_KEY))
-    return bool((applied or NO_JOURNAL) == journal_state(index))
+    return (meta(connection, JOURNAL_KEY) or NO_JOURNAL) == journal_state(index)
 
 
-async def follow_journal(connection: AsyncConnection, index: Path) -> None:
-    """Apply what the journal has and the index may lack; the next sync updates names. Call this
+def follow_journal(connection: sqlite3.Connection, index: Path) -> None:
+    """Apply what the journal has and the index may lack. Call this
     with the index's lock held. Raises FileUnusable if the journal cannot be read."""
-    if await follows_journal(connection, index):
+    if follows_journal(connection, index):
         return
-    await put_settings(connection, read_settings(index))
-    await forget_inputs(connection)
-    await note_journal(connection, index)
+    apply_settings(connection, read_settings(index))
+    note_journal(connection, index)
 
 
-async def note_journal(connection: AsyncConnection, index: Path) -> None:
+def apply_settings(connection: sqlite3.Connection, settings: Sequence[Setting]) -> None:
+    """As :func:`put_settings`; the next sync applies names again."""
+    put_settings(connection, settings)
+    forget_inputs(connection)
+
+
+def note_journal(connection: sqlite3.Connection, index: Path) -> None:
     """Record that the index has applied the journal in its present state."""
-    await set_meta(connection, {JOURNAL_KEY: journal_state(index)})
+    set_meta(connection, {JOURNAL_KEY: journal_state(index)})
 
 
-async def put_settings(connection: AsyncConnection, settings: Sequence[Setting]) -> None:
+def put_settings(connection: sqlite3.Connection, settings: Sequence[Setting]) -> None:
     """Store settings in the index, and update the columns of rows that they decide, but for names.
     A setting older than the stored one changes nothing."""
     values = [given for given in settings if isinstance(given, UserValue)]
@@ -95,76 +100,61 @@ async def put_settings(connection: AsyncConnection, settings: Sequence[Setting])
         for given in settings
         if isinstance(given, FolderAlias)
     ]
-    await _put(connection, user_data, ("thread_id", "key"), [asdict(given) for given in values])
-    await _put(connection, path_aliases, ("old_key",), aliases)
+    _PUT_VALUE.rows(connection, map(asdict, values))
+    _PUT_ALIAS.rows(connection, aliases)
     for key in USER_SET_COLUMNS:
         if ids := [given.thread_id for given in values if given.key == key]:
-            await _override(connection, key, ids)
+            _override(connection, key, listed(ids))
 
 
-async def _override(connection: AsyncConnection, key: str, ids: Sequence[str]) -> None:
+_PUT_VALUE: Final = put(user_data, where="excluded.set_at_ms >= user_data.set_at_ms")
+_PUT_ALIAS: Final = put(path_aliases, where="excluded.set_at_ms >= path_aliases.set_at_ms")
+_OF_USER: Final = (
+    f"FROM user_data u JOIN threads t ON t.id = u.thread_id WHERE u.thread_id {AMONG}"
+    f" AND t.history_mode = '{PAGINATED}' AND u.key = ?"
+)
+
+
+def _override(connection: sqlite3.Connection, key: str, ids: str) -> None:
     """Update a column of rows to what users set."""
-    c, u = threads.c, user_data.c
-    ours = (u.thread_id == c.id) & (u.key == key)
-    given = sa.select(u.value).where(ours, u.value.is_not(None))
-    concerned = among(c.id, ids) & (c.history_mode == PAGINATED)
-    await connection.execute(
-        sa.update(threads)
-        .where(concerned, given.exists())
-        .values({key: sa.func.nullif(given.scalar_subquery(), "")})
+    given = connection.execute(
+        f"SELECT nullif(u.value, ''), u.thread_id {_OF_USER} AND u.value NOT NULL", [ids, key]
     )
-    taken_back = sa.select(c.id).where(
-        concerned, sa.select(u.key).where(ours, u.value.is_(None)).exists()
-    )
-    freed = list(await connection.scalars(taken_back))
-    if freed:  # what the file says is not in the row: it is to be read again
-        for table, column in ((threads, c.id), (rollout_files, rollout_files.c.thread_id)):
-            await connection.execute(
-                sa.update(table).where(among(column, freed)).values(extractor_version=0)
-            )
+    connection.executemany(f"UPDATE threads SET {key} = ? WHERE id = ?", given.fetchall())
+    freed = connection.execute(f"SELECT u.thread_id {_OF_USER} AND u.value IS NULL", [ids, key])
+    # What the file says is not in the row: it is to be read again.
+    again = freed.fetchall()
+    for table, column in (("threads", "id"), ("rollout_files", "thread_id")):
+        sql = f"UPDATE {table} SET extractor_version = 0 WHERE {column} = ?"
+        connection.executemany(sql, again)
 
 
-async def _put(
-    connection: AsyncConnection,
-    table: sa.Table,
-    subject: tuple[str, ...],
-    values: list[dict[str, Any]],
-) -> None:
-    if not values:
-        return
-    entry = insert(table)
-    await connection.execute(
-        entry.on_conflict_do_update(
-            index_elements=subject,
-            set_={name: entry.excluded[name] for name in values[0] if name not in subject},
-            where=entry.excluded.set_at_ms >= table.c.set_at_ms,
-        ),
-        values,
-    )
-
-
-async def all_settings(connection: AsyncConnection) -> list[Setting]:
+def all_settings(connection: sqlite3.Connection) -> list[Setting]:
     """Every setting in the index."""
-    found: list[Setting] = [
-        UserValue(**row._mapping) for row in await connection.execute(sa.select(user_data))
-    ]
-    return [*found, *await all_aliases(connection)]
+    return [*_values(connection.execute(_VALUES)), *all_aliases(connection)]
 
 
-async def values_of_threads(
-    connection: AsyncConnection, thread_ids: Sequence[str]
-) -> list[UserValue]:
+def values_of_threads(connection: sqlite3.Connection, thread_ids: Iterable[str]) -> list[UserValue]:
     """What users set for threads, including what they took back."""
-    which = among(user_data.c.thread_id, thread_ids)
-    found = await connection.execute(sa.select(user_data).where(which))
-    return [UserValue(**row._mapping) for row in found]
+    return _values(connection.execute(f"{_VALUES} WHERE thread_id {AMONG}", [listed(thread_ids)]))
 
 
-async def all_aliases(connection: AsyncConnection) -> list[FolderAlias]:
+def names_set(connection: sqlite3.Connection) -> list[UserValue]:
+    """The names that users set, including those that they took back."""
+    return _values(connection.execute(f"{_VALUES} WHERE key = '{NAME}'"))
+
+
+_VALUES: Final = "SELECT thread_id, key, value, set_at_ms FROM user_data"
+
+
+def _values(found: Iterable[tuple[Any, ...]]) -> list[UserValue]:
+    return [UserValue(*row) for row in found]
+
+
+def all_aliases(connection: sqlite3.Connection) -> list[FolderAlias]:
     """Every alias in the index, including those that were taken back."""
-    c = path_aliases.c
-    rows = await connection.execute(sa.select(c.old, c.new, c.set_at_ms).order_by(c.old_key))
-    return [FolderAlias(*row) for row in rows]
+    found = connection.execute("SELECT old, new, set_at_ms FROM path_aliases ORDER BY old_key")
+    return [FolderAlias(*row) for row in found]
 
 
 def recorded_name(metadata: ThreadMetadata) -> ThreadName | None:
@@ -187,12 +177,13 @@ def newer_names(
     return names
 
 
-async def recorded_names(
-    connection: AsyncConnection, thread_ids: Sequence[str] | None = None
+def recorded_names(
+    connection: sqlite3.Connection, thread_ids: Sequence[str] | None = None
 ) -> dict[str, ThreadName]:
     """The names in the rollouts of some threads or of all."""
-    c = threads.c
-    asked = sa.select(c.id, c.rollout_name, c.rollout_name_ms).where(c.rollout_name.is_not(None))
-    if thread_ids is not None:
-        asked = asked.where(among(c.id, thread_ids))
-    return {row[0]: ThreadName(row[1], row[2]) for row in await connection.execute(asked)}
+    asked = "SELECT id, rollout_name, rollout_name_ms FROM threads WHERE rollout_name NOT NULL"
+    if thread_ids is None:
+        found = connection.execute(asked)
+    else:
+        found = connection.execute(f"{asked} AND id {AMONG}", [listed(thread_ids)])
+    return {row[0]: ThreadName(row[1], row[2]) for row in found}

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -173,11 +174,8 @@ async def set_name(cli: Cli, number: int, name: str) -> None:
     """Name a thread as a command would: the journal first, then the index."""
     fact = UserValue(thread_id(number), "name", name, 1_760_000_000_000)
     append_settings(cli.index, [fact])
-    async with (
-        open_index(cli.home, cli.index) as index,
-        index.database.write() as connection,
-    ):
-        await put_settings(connection, [fact])
+    async with open_index(cli.home, cli.index) as index:
+        await index.database.transact(partial(put_settings, settings=[fact]))
 
 
 def test_reindex_keeps_what_users_set(small: Cli) -> None:

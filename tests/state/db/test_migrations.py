@@ -5,17 +5,21 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
+from sqlalchemy.pool import StaticPool
 
 from migrations import alembic_config
-from state.db.database import open_database
+from state.db.database import open_database, upgrade
 from state.db.ddl import create_schema
 from state.db.location import HEAD, REVISIONS
+from state.db.schema import metadata
 from state.errors import IndexDamaged, IndexTooNew, IndexUnavailable, NotAnIndex
 from state.query.model import Query
 from state.thread_index import open_index
@@ -34,17 +38,19 @@ def test_there_is_one_head_and_the_program_knows_every_revision() -> None:
 
 
 def test_migrated_schema_equals_declared_schema(index_path: Path) -> None:
-    declared = sa.create_engine("sqlite://")
-    with declared.begin() as connection:
-        create_schema(connection)
-        expected = describe(connection)
-    declared.dispose()
+    """A new index gets the declared one at once."""
+    assert _made_by(partial(upgrade, index_path)) == _made_by(create_schema)
 
-    async def migrated() -> dict[str, object]:
-        async with open_database(index_path) as database, database.read() as connection:
-            return await connection.run_sync(describe)
 
-    assert asyncio.run(migrated()) == expected
+def _made_by(make: Callable[[sqlite3.Connection], None]) -> tuple[dict[str, object], object]:
+    """The schema that is made of an empty database, and the rows of its tables."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        make(connection)
+        tables = [*metadata.tables, "alembic_version"]
+        found = {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in tables}
+        engine = sa.create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
+        with engine.connect() as inspected:
+            return describe(inspected), found
 
 
 def test_opening_a_current_index_does_not_import_alembic(index_path: Path) -> None:

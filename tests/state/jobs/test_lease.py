@@ -4,7 +4,9 @@ import asyncio
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -12,8 +14,9 @@ import sqlalchemy as sa
 from state.clock import now_ms
 from state.db.database import Database, open_database
 from state.db.schema import backfill_state, fulltext_state
+from state.db.steps import Work
 from state.errors import LeaseHeld, LeaseLost
-from state.jobs.lease import Owner, claim, job_row
+from state.jobs.lease import Lease, Owner, claim, job_row
 from state.jobs.runner import Job, run_job
 from tests.support.effort import PATIENCE_S
 
@@ -25,32 +28,29 @@ def test_a_lease_is_refused_while_its_owner_lives_and_taken_when_it_is_dead(
 ) -> None:
     async def scenario() -> None:
         async with open_database(index_path) as database:
-            async with database.write() as connection:
-                mine = await claim(
-                    connection, backfill_state, Owner.this_process(), lease_s=900, now_ms=now_ms()
-                )
+            mine = await database.transact(claiming())
             other = Owner.this_process()
             with pytest.raises(LeaseHeld, match=str(os.getpid())):
-                async with database.write() as connection:
-                    await claim(connection, backfill_state, other, lease_s=900, now_ms=now_ms())
-            async with database.write() as connection:  # its time is up
-                theirs = await claim(
-                    connection, backfill_state, other, lease_s=900, now_ms=now_ms() + 1_000_000
-                )
+                await database.transact(claiming(other))
+            theirs = await database.transact(claiming(other, after_ms=1_000_000))  # its time is up
             assert theirs.fence == mine.fence + 1
             with pytest.raises(LeaseLost):
-                async with database.write() as connection:
-                    await mine.renew(connection, now_ms())
+                await database.transact(partial(mine.renew, now_ms=now_ms()))
             with pytest.raises(LeaseLost):
-                async with database.write() as connection:
-                    await mine.release(connection, now_ms(), complete=True)
-            async with database.write() as connection:
-                await theirs.release(connection, now_ms(), complete=False)
-                await claim(
-                    connection, backfill_state, Owner.this_process(), lease_s=1, now_ms=now_ms()
-                )
+                await database.transact(partial(mine.release, now_ms=now_ms(), complete=True))
+            await database.transact(partial(theirs.release, now_ms=now_ms(), complete=False))
+            await database.transact(claiming())
 
     asyncio.run(scenario())
+
+
+def claiming(
+    owner: Owner | None = None, table: sa.Table = backfill_state, *, after_ms: int = 0
+) -> Work[Lease]:
+    """The claim of a job, in a transaction."""
+    at = now_ms() + after_ms
+    owner = owner or Owner.this_process()
+    return partial(claim, job=table, owner=owner, lease_s=900, now_ms=at)
 
 
 def test_a_dead_owner_is_told_apart_from_a_living_one_and_from_a_reused_pid() -> None:
@@ -74,21 +74,20 @@ def test_a_job_that_begins_anew_begins_to_count_anew(index_path: Path, table: sa
     counters = [column.name for column in table.c if column.name.startswith(("files", "threads"))]
 
     async def work(job: Job) -> None:
-        async with job.write(lambda: dict.fromkeys(counters, 7)):
-            pass
+        await job.transact(lambda _: None, lambda: dict.fromkeys(counters, 7))
 
     async def scenario() -> None:
         async with open_database(index_path) as database:
             await run_job(database, table, work, lease_s=900)
             done = await row_of(database, table)
-            assert {done._mapping[name] for name in counters} == {7}
-            assert (done.status, done.owner, done.lease_expires_at_ms) == ("complete", None, 0)
-            async with database.write() as connection:
-                await claim(connection, table, Owner.this_process(), lease_s=1, now_ms=now_ms())
+            assert {done[name] for name in counters} == {7}
+            given_back = done["status"], done["owner"], done["lease_expires_at_ms"]
+            assert given_back == ("complete", None, 0)
+            await database.transact(claiming(table=table))
             begun = await row_of(database, table)
-            assert {begun._mapping[name] for name in counters} == {0}
-            assert (begun.status, begun.completed_at_ms) == ("running", None)
-            assert begun.fence == done.fence + 1
+            assert {begun[name] for name in counters} == {0}
+            assert (begun["status"], begun["completed_at_ms"]) == ("running", None)
+            assert begun["fence"] == done["fence"] + 1
 
     asyncio.run(scenario())
 
@@ -118,7 +117,7 @@ def test_the_heartbeat_keeps_a_lease_that_slow_work_would_lose(
                 await run_job(database, table, work, lease_s=900)
             slow.set()
             assert await task == "done"
-            assert (await row_of(database, table)).status == "complete"
+            assert (await row_of(database, table))["status"] == "complete"
 
     asyncio.run(scenario())
 
@@ -135,21 +134,20 @@ def test_a_worker_whose_lease_was_taken_stops_by_its_heartbeat(index_path: Path)
             task = asyncio.create_task(run_job(database, backfill_state, work, lease_s=0.3))
             async with asyncio.timeout(PATIENCE_S):
                 await working.wait()
-                async with database.write() as connection:
-                    await connection.exec_driver_sql("UPDATE backfill_state SET fence = fence + 1")
+                sql = "UPDATE backfill_state SET fence = fence + 1"
+                await database.transact(lambda connection: connection.execute(sql))
                 with pytest.raises(LeaseLost):
                     await task
 
     asyncio.run(scenario())
 
 
-async def row_of(database: Database, table: sa.Table) -> "sa.Row[tuple[object, ...]]":
+async def row_of(database: Database, table: sa.Table) -> dict[str, Any]:
     """The job as the database has it."""
-    async with database.read() as connection:
-        return await job_row(connection, table)
+    return await database.look(partial(job_row, job=table))
 
 
 async def expiry(database: Database, table: sa.Table) -> int:
     """When the lease of the job expires."""
-    expires: int = (await row_of(database, table)).lease_expires_at_ms
+    expires: int = (await row_of(database, table))["lease_expires_at_ms"]
     return expires

@@ -1,6 +1,8 @@
 """The table of rates follows the models that threads use, the library and the user's list."""
 
 import asyncio
+import sqlite3
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +23,15 @@ async def use(
     database: Database, model: str, hour: int = 490_000, provider: str = "openai"
 ) -> None:
     """Enter an hour of a model's use for the first thread."""
-    async with database.write() as connection:
-        await connection.exec_driver_sql(
-            "INSERT INTO thread_usage SELECT min(row_id), ?, ?, ?, '', '', 0,"
-            " 100, 10, 0, 5, 0, 105, 1"
-            " FROM threads",
-            (hour, model, provider),
-        )
+    sql = (
+        "INSERT INTO thread_usage SELECT min(row_id), ?, ?, ?, '', '', 0,"
+        " 100, 10, 0, 5, 0, 105, 1 FROM threads"
+    )
+    await database.transact(lambda connection: connection.execute(sql, [hour, model, provider]))
+
+
+def emptied(connection: sqlite3.Connection, table: str) -> None:
+    connection.execute(f"DELETE FROM {table}")
 
 
 async def rows(database: Database, sql: str) -> list[tuple[Any, ...]]:
@@ -49,9 +53,8 @@ def test_rates_are_looked_up_once_for_each_new_model(home: Path, tmp_path: Path)
         async with open_index(home, tmp_path / "index.sqlite3") as index:
             await index.backfill()
             database = index.database
-            async with database.write() as connection:
-                await connection.exec_driver_sql("DELETE FROM thread_usage")
-                await connection.exec_driver_sql("DELETE FROM usage_rates")
+            for table in ("thread_usage", "usage_rates"):
+                await database.transact(partial(emptied, table=table))
             await use(database, "gpt-5-codex")
             await use(database, "made-up")
             due = await rows(database, f"SELECT {COLUMNS} FROM usage_rates ORDER BY model")
@@ -126,7 +129,7 @@ def test_nothing_is_imported_or_written_while_rates_are_up_to_date(
             await index.backfill()
             await ensure_rates(index.database)
 
-            async def refused(*_: object) -> None:
+            def refused(*_: object, **__: object) -> None:
                 raise AssertionError("looked up again")
 
             monkeypatch.setattr(rates, "_look_up", refused)

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -48,9 +49,9 @@ def small(tmp_path: Path) -> Cli:
     append_settings(cli.index, [fact])
 
     async def put() -> None:
-        async with open_index(cli.home, cli.index) as index, index.database.write() as connection:
-            await put_settings(connection, [fact])
-            await rename(connection, {thread_id(1): "mine"})
+        async with open_index(cli.home, cli.index) as index:
+            await index.database.transact(partial(put_settings, settings=[fact]))
+            await index.database.transact(partial(rename, names={thread_id(1): "mine"}))
 
     asyncio.run(put())
     return cli

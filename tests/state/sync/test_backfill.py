@@ -77,12 +77,12 @@ import state.sync.filling as job
 left = int(sys.argv[5])
 real = job.store_files
 
-async def store(*args, **options):
+def store(*args, **options):
     global left
     left -= 1
     if left == 0:
         os.kill(os.getpid(), signal.SIGSTOP)
-    return await real(*args, **options)
+    return real(*args, **options)
 
 job.store_files = store
 """
@@ -140,8 +140,8 @@ def test_a_list_by_cwd_is_right_while_its_index_is_not_there(tmp_path: Path) -> 
     async def scenario() -> list[str]:
         async with open_index(home, index) as opened:
             await opened.backfill()
-            async with opened.database.write() as connection:
-                await connection.exec_driver_sql("DROP INDEX ix_threads_cwd_created_at")
+            drop = "DROP INDEX ix_threads_cwd_created_at"
+            await opened.database.transact(lambda connection: connection.execute(drop))
             page = await opened.page(Query(cwds=("/work/p1",), limit=100))
             return [row["id"] for row in page.rows]
 

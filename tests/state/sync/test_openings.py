@@ -1,9 +1,8 @@
 """What a thread begins with whose own file has no message."""
 
+import sqlite3
 from pathlib import Path
 from typing import Any
-
-import sqlalchemy as sa
 
 from state.checks.findings import Finding
 from state.query.model import Query
@@ -120,13 +119,12 @@ def test_a_chain_of_forks_is_gone_through_once(home: Path, index_path: Path) -> 
     asked: list[str] = []
 
     async def counted(index: ThreadIndex) -> None:
-        async with index.database.write() as connection:
-            sa.event.listen(
-                connection.sync_connection,
-                "before_cursor_execute",
-                lambda *arguments: asked.append(arguments[2]),
-            )
-            await update_openings(connection, {thread_id(number) for number in range(length)})
+        def update(connection: sqlite3.Connection) -> None:
+            connection.set_trace_callback(asked.append)
+            update_openings(connection, {thread_id(number) for number in range(length)})
+            connection.set_trace_callback(None)
+
+        await index.database.transact(update)
 
     in_index(home, index_path, counted)
     assert length < len(asked) < 6 * length

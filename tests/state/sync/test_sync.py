@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -285,8 +286,8 @@ def test_a_worker_with_old_names_does_not_keep_new_ones_away(home: Path, index_p
 
     async def late(index: ThreadIndex) -> None:
         outcome = extract_file(home, path)
-        async with index.database.write() as connection:
-            await store_files(connection, [outcome], behind)
+        store = partial(store_files, outcomes=[outcome], context=behind)
+        await index.database.transact(store)
 
     in_index(home, index_path, late)
     found = rows(index_path, "SELECT name FROM threads ORDER BY id")

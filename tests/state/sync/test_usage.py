@@ -5,6 +5,7 @@ import os
 import sqlite3
 import tempfile
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -224,16 +225,14 @@ def test_a_copy_that_is_being_written_is_compared_later(home: Path, index_path: 
         assert copies.read_copies(str(home), groups) == [None]
 
     async def asked(database: Database) -> list[Any]:
-        async with database.read() as connection:
-            groups = await copies_of(connection, [ID])
+        groups = await database.look(partial(copies_of, thread_ids=[ID]))
         return [[(file.path, file.stamp) for file in group] for group in groups]
 
     synced(home, index_path)
     with_due = "UPDATE file_usage SET only_here = '' WHERE only_here NOT NULL"
 
     async def make_due(index: ThreadIndex) -> None:
-        async with index.database.write() as connection:
-            await connection.exec_driver_sql(with_due)
+        await index.database.transact(lambda connection: connection.execute(with_due))
 
     in_index(home, index_path, make_due)
     in_index(home, index_path, written_meanwhile)
@@ -306,8 +305,8 @@ def test_usage_that_is_damaged_is_read_again(home: Path, index_path: Path, damag
     synced(home, index_path)
 
     async def damage(index: ThreadIndex) -> None:
-        async with index.database.write() as connection:
-            await connection.exec_driver_sql(f"UPDATE file_usage SET {damaged}")
+        sql = f"UPDATE file_usage SET {damaged}"
+        await index.database.transact(lambda connection: connection.execute(sql))
 
     in_index(home, index_path, damage)
     grown(path, responses(("20:40:00", 1), before=101))

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.pool import StaticPool
 
 import state.turns.cache
 import state.turns.checkpoint
@@ -44,9 +45,10 @@ from tests.support.indexes import rows
 @pytest.fixture(scope="module")
 def blank() -> Iterator[sa.Engine]:
     """A database with the tables of an index, in which nothing is ever committed."""
-    engine = sa.create_engine("sqlite://")
+    made = sqlite3.connect(":memory:")
+    create_schema(made)
+    engine = sa.create_engine("sqlite://", creator=lambda: made, poolclass=StaticPool)
     with engine.begin() as connection:
-        create_schema(connection)
         needed = [c for c in threads.c if not c.nullable and c.server_default is None]
         row = {c.name: "" if isinstance(c.type, sa.Text) else 1 for c in needed}
         connection.execute(sa.insert(threads), row | {"id": "t", "facet": "010||"})
