@@ -5,6 +5,7 @@ import gc
 import os
 import sys
 
+from cli.later import later
 from cli.remote.client import delegate
 
 _OBJECTS_BEFORE_A_COLLECTION = 50_000
@@ -12,19 +13,20 @@ _OBJECTS_BEFORE_A_COLLECTION = 50_000
 
 def main() -> None:
     """Run the command line."""
-    # What the program has loaded need not be looked through when it ends.
-    atexit.register(gc.freeze)
+    _collect_rarely()
     if "_THREADKEEP_COMPLETE" in os.environ:  # a shell asks, see cli/completion
         from cli.completion import main as complete
 
         complete()
         sys.exit(0)
     try:
-        status = delegate(sys.argv[1:]) if len(sys.argv) > 1 else None
-        if status is None:
-            _collect_rarely()
-            from cli.app import main as run
+        with later():
+            status = delegate(sys.argv[1:]) if len(sys.argv) > 1 else None
+            if status is None:
+                from cli.app import main as run
 
+                gc.freeze()
+        if status is None:
             run()
     except KeyboardInterrupt:  # while the program was being loaded
         print("Interrupted.", file=sys.stderr)
@@ -35,6 +37,7 @@ def main() -> None:
 def _collect_rarely() -> None:
     """Spare a short command the search for cycles among the objects of modules, which stay.
 
-    By default it takes place after each 700 new objects.
+    By default it takes place after each 700 new objects, and when the program ends.
     """
+    atexit.register(gc.freeze)
     gc.set_threshold(_OBJECTS_BEFORE_A_COLLECTION)

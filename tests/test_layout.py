@@ -72,7 +72,8 @@ cli.server.transport  -> cli.server.methods
 cli.commands          -> cli.runtime cli.redact cli.render cli.server.transport
 cli.app               -> cli.commands
 cli.completion        -> cli.app
-cli.main              -> cli.completion
+cli.later
+cli.main              -> cli.completion cli.later
 cli.__main__          -> cli.main
 """
 """A room may import the rooms to the right of its arrow, what these may import, and no other."""
