@@ -4,10 +4,9 @@ import errno
 import os
 import re
 import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from cli.installed import adding
 from rollout.errors import RolloutError
@@ -56,8 +55,7 @@ class NoRegularFile(errors.StateError):
         super().__init__(f"{path} is {what}, and is not replaced by a file")
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How the command line reports an error."""
 
     status: int
@@ -164,22 +162,25 @@ _OTHER_KINDS: Final = {
 """The kinds that are not the name of the class: ``thread_not_found`` is ThreadNotFound."""
 
 
-def _rows() -> Iterator[tuple[str, Outcome]]:
+@cache
+def _outcomes() -> dict[str, Outcome]:
+    """The table, which most commands do not need."""
+    found: dict[str, Outcome] = {}
     for row in re.split(r"\n(?=\S)", _TABLE.strip()):
         status, name, *words = row.split()
         kind = _OTHER_KINDS.get(name) or re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
         code = _STATUSES[status.rstrip("*")]
-        yield name, Outcome(code, kind, " ".join(words), retryable=status.endswith("*"))
+        found[name] = Outcome(code, kind, " ".join(words), retryable=status.endswith("*"))
+    return found
 
 
-_OUTCOMES: Final = dict(_rows())
 _SHORTAGES: Final = {
-    errno.ENOSPC: _OUTCOMES["DiskFull"],
-    errno.EDQUOT: _OUTCOMES["DiskFull"],
-    errno.EFBIG: _OUTCOMES["FileTooLarge"],
-    errno.EMFILE: _OUTCOMES["TooManyOpenFiles"],
-    errno.ENFILE: _OUTCOMES["TooManyOpenFiles"],
-    errno.ENOMEM: _OUTCOMES["TooLittleMemory"],
+    errno.ENOSPC: "DiskFull",
+    errno.EDQUOT: "DiskFull",
+    errno.EFBIG: "FileTooLarge",
+    errno.EMFILE: "TooManyOpenFiles",
+    errno.ENFILE: "TooManyOpenFiles",
+    errno.ENOMEM: "TooLittleMemory",
 }
 """What the system has too little of, whatever could not be read or written for it."""
 _MAY_BE_SHORTAGES: Final = (
@@ -194,11 +195,12 @@ _MAY_BE_SHORTAGES: Final = (
 def outcome(error: RolloutError | errors.StateError, command: str | None = None) -> Outcome:
     """How ``error`` is reported, by the nearest class in the table. ``command`` is the one that
     failed, if the hint may name it."""
-    if isinstance(error, _MAY_BE_SHORTAGES) and (found := _SHORTAGES.get(_errno_of(error))):
-        return found
+    shortage = _SHORTAGES.get(_errno_of(error))
+    if shortage and isinstance(error, _MAY_BE_SHORTAGES):
+        return _outcomes()[shortage]
     for kind in type(error).__mro__:
-        if found := _OUTCOMES.get(kind.__name__):
-            return replace(found, hint=_fitting(error, command) or found.hint)
+        if found := _outcomes().get(kind.__name__):
+            return found._replace(hint=_fitting(error, command) or found.hint)
     return Outcome(DAMAGED, "error", "threadkeep status shows the state of the index")
 
 

@@ -84,10 +84,10 @@ class ThreadIndex:
             except IndexBusy:
                 # These rows are true all the same; the index is updated when it is free.
                 rows = [row for row in page.rows if stat_file(self.home, row["rollout_path"])]
-                return replace(page, rows=rows)
+                return page._replace(rows=rows)
             if not gone:
                 fresh = await self.rows_of([row["id"] for row in page.rows])
-                return replace(page, rows=[fresh.get(row["id"], row) for row in page.rows])
+                return page._replace(rows=[fresh.get(row["id"], row) for row in page.rows])
         return page
 
     async def all_rows(self, query: Query) -> AsyncGenerator[Row]:

@@ -125,11 +125,9 @@ class _Helped:
 
     def shared_options(self) -> set[str]:
         """The names of options that are filters, of which it may have some."""
-        from dataclasses import fields
-
         from cli.arguments.filters import Filters
 
-        return {field.name for field in fields(Filters)}
+        return {*Filters._fields}
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         from cli.help.layout import write_examples

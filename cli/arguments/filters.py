@@ -3,8 +3,7 @@
 import inspect
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
     from state.query.model import Query
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filters:
+class Filters(NamedTuple):
     """The filters of ``list``; the fields are its options."""
 
     source: Annotated[
@@ -99,7 +97,7 @@ class Filters:
     @property
     def select(self) -> bool:
         """Whether one of them chooses threads by itself."""
-        alone = replace(self, all_sources=False, exclude=None)
+        alone = self._replace(all_sources=False, exclude=None)
         return alone != _NO_FILTERS
 
     def query(self, **more: Any) -> "Query":
@@ -154,8 +152,7 @@ class Filters:
 _NO_FILTERS: Final = Filters()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class Selection(NamedTuple):
     """The threads to work on, and how; the fields are options."""
 
     threads: AnyThreadsArgument = None
@@ -206,11 +203,11 @@ def _expands(
 
     Typer reads options from a signature and has no groups of them, so the signature is composed.
     """
-    inner = {
-        key: each for key, each in inspect.signature(maker).parameters.items() if key not in without
-    }
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        whole = inspect.signature(maker).parameters.items()
+        inner = {key: each for key, each in whole if key not in without}
+
         def expanded(**values: Any) -> Any:
             made = maker(**{key: values.pop(key) for key in inner})
             return command(**values, **{name: made})
@@ -235,9 +232,13 @@ takes_filters_of_usage: Final = _expands(
     "filters", Filters, "all_sources", "since", "until", "older_than"
 )
 """The same for a command that leaves no source out by itself, and has a span of another time."""
-takes_selection: Final = _expands("selection", takes_filters(Selection))
-"""Gives a command the threads to work on, as ``selection``: named ones, or those of filters."""
-takes_selection_without_branch: Final = _expands(
-    "selection", _expands("filters", Filters, "branch")(Selection)
-)
-"""The same for a command whose ``--branch`` is another option."""
+
+
+def takes_selection(command: Callable[..., Any]) -> Any:
+    """Gives a command the threads to work on, as ``selection``: named ones, or those of filters."""
+    return _expands("selection", takes_filters(Selection))(command)
+
+
+def takes_selection_without_branch(command: Callable[..., Any]) -> Any:
+    """The same for a command whose ``--branch`` is another option."""
+    return _expands("selection", _expands("filters", Filters, "branch")(Selection))(command)

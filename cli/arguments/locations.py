@@ -1,18 +1,17 @@
 """Where a command works. Standard library only: see :mod:`cli.remote.client`."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from state.db.location import index_path
 
 
-@dataclass(frozen=True, slots=True)
-class Locations:
+class Locations(NamedTuple):
     """Where the home and its index are."""
 
     home: Path
-    index: Path
+    index: Path  # type: ignore[assignment]
     sqlite_home: Path | None = None
     """Where Codex's own database is, if not in the home: ``CODEX_SQLITE_HOME``."""
 

@@ -1,7 +1,7 @@
 """``threadkeep list``."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -309,7 +309,7 @@ def _document(listed: Listed, here: Locations) -> dict[str, Any]:
         "data": threads,
         "nextCursor": page.next_cursor,
         "backwardsCursor": page.backwards_cursor,
-        "hidden": asdict(listed.counted.hidden),
+        "hidden": listed.counted.hidden._asdict(),
         "fallbackPreview": [row["id"] for row in page.rows if not row["preview"]],
         "complete": not (listed.note or listed.early),
     }

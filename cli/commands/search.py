@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -135,7 +135,7 @@ def command(
     if not ranked and sort not in SORT_KEYS:
         keys = ", ".join((*SORT_KEYS, MATCHES))
         raise InvalidQuery(f"unknown sort key {sort!r}: use one of {keys}")
-    among = replace(filters, search=title).query(
+    among = filters._replace(search=title).query(
         sort_key="recency_at" if ranked else sort,
         descending=not ascending,
         cursor=cursor,
@@ -366,7 +366,7 @@ def _document(searched: Searched, here: Locations) -> dict[str, Any]:
         ],
         "nextCursor": found.next_cursor,
         "backwardsCursor": found.backwards_cursor,
-        "hidden": asdict(searched.hidden),
+        "hidden": searched.hidden._asdict(),
         "complete": searched.complete,
         "damage": damage.document(searched.damage, here.home),
     }

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -129,7 +129,7 @@ def _query(filters: Filters, references: Sequence[str], *, archived: bool) -> "Q
     from state.query.model import LARGEST_PAGE
 
     if not references and filters == Filters():
-        every = replace(filters, all_sources=True)
+        every = filters._replace(all_sources=True)
         return every.query(archived=True, limit=LARGEST_PAGE) if archived else None
     return selected(filters, references, archived=archived)
 
@@ -318,7 +318,7 @@ def _document(result: _Result, here: Locations) -> dict[str, Any]:
         ],
         "leftOut": result.left_out,
         "unseen": result.unseen,
-        "hidden": asdict(result.hidden) if result.hidden else None,
+        "hidden": result.hidden._asdict() if result.hidden else None,
         "damage": damage.document(result.damage, here.home),
         "problems": [{"path": path, "reason": why} for path, why in result.problems.items()],
         "failed": [

@@ -6,8 +6,8 @@ The help of ``list`` names the columns: what reads rows is imported by the funct
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cli.terminal.cells import cut_folder, settled
 from cli.terminal.table import Cell, Column, table
@@ -36,8 +36,7 @@ _COLUMNS: Final = {
 COLUMNS: Final = tuple(_COLUMNS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThreadTable:
+class ThreadTable(NamedTuple):
     """A table of threads: which columns, and what they show beside the rows."""
 
     columns: Sequence[str] = SHOWN
@@ -45,11 +44,11 @@ class ThreadTable:
     """Whether all columns are shown, as they were asked for."""
     sort_key: str = "recency_at"
     """Which time the age is of."""
-    short_ids: Mapping[str, str] = field(default_factory=dict)
+    short_ids: Mapping[str, str] = MappingProxyType({})
     """Unique prefixes of ids; other ids are shown whole."""
     emphasis: str = ""
     """The style of all titles; by default names are bold."""
-    spending: "Mapping[str, Spending]" = field(default_factory=dict)
+    spending: "Mapping[str, Spending]" = MappingProxyType({})
 
     def lines(self, rows: "Sequence[Row]", room: int | None = None) -> Iterator[str]:
         """The lines of the table, for a terminal of ``room`` cells; by default for this one."""

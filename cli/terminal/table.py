@@ -5,7 +5,6 @@ worth, as many as have room; a column that only repeats itself can be left out.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from cli.terminal import output
@@ -29,8 +28,7 @@ class Cell(NamedTuple):
     style: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """A column and what it may lose."""
 
     head: str

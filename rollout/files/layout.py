@@ -5,11 +5,10 @@ A *logical* path ends in ``.jsonl``; the file on disk may be that or its compres
 """
 
 import re
-import uuid
-from calendar import timegm
 from collections.abc import Iterable
-from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 SESSIONS: Final = "sessions"
@@ -17,6 +16,7 @@ ARCHIVED: Final = "archived_sessions"
 ROOTS: Final = (SESSIONS, ARCHIVED)
 COMPRESSED_SUFFIX: Final = ".zst"
 
+_EPOCH: Final = date(1970, 1, 1).toordinal()
 _CANONICAL_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _UUID: Final = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _LOOSE_UUID = re.compile(f"[0-9A-Fa-f]{{32}}|{_UUID}")
@@ -27,8 +27,7 @@ _IN_ARCHIVE = re.compile(r"archived_sessions/[^/]+")
 _NAME_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d)-(\d\d)-(\d\d)")
 
 
-@dataclass(frozen=True, slots=True)
-class RolloutName:
+class RolloutName(NamedTuple):
     """What a file name says. Parts that cannot be read are None; the file still counts."""
 
     started_at: str | None
@@ -49,7 +48,9 @@ def parse_uuid(text: object) -> str | None:
     if _CANONICAL_UUID.fullmatch(text):
         return text
     if _LOOSE_UUID.fullmatch(text):
-        return str(uuid.UUID(text))
+        digits = text.replace("-", "").lower()
+        ends = (0, 8, 12, 16, 20, 32)
+        return "-".join(digits[begin:end] for begin, end in pairwise(ends))
     return None
 
 
@@ -86,7 +87,8 @@ def name_time_ms(text: str) -> int | None:
         return None
     if second > 60:
         return None
-    return timegm((year, month, day, hour, minute, second)) * 1000
+    days = date(year, month, 1).toordinal() - _EPOCH + day - 1
+    return (((days * 24 + hour) * 60 + minute) * 60 + second) * 1000
 
 
 def logical_path(path: str) -> str:

@@ -7,9 +7,9 @@ reads them. A history may be in several files, numbered from 0, the oldest first
 import sys
 from array import array
 from collections.abc import Iterator
-from hashlib import blake2b
 from typing import Final, NamedTuple
 
+from rollout.files.digest import blake2b
 from rollout.items.thread_item import KINDS, UNKNOWN
 
 NUMBERED: Final = "item-"

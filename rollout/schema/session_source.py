@@ -6,10 +6,6 @@ The facts are in docs/rollout-format.md#sources, measured on Codex 0.169.
 from functools import lru_cache
 from typing import Any, Final, Literal, get_args
 
-import orjson
-
-from rollout.jsonl.parse import compact_json
-
 PLAIN: Final = frozenset({"cli", "vscode", "exec", "mcp", "unknown"})
 
 SourceKind = Literal[
@@ -47,6 +43,8 @@ def stored_source(value: str | dict[str, Any] | None) -> str:
     if spawn is not None:
         known = ("parent_thread_id", "depth", "agent_path", "agent_nickname", "agent_role")
         value = {"subagent": {"thread_spawn": {key: spawn.get(key) for key in known}}}
+    from rollout.jsonl.parse import compact_json
+
     return compact_json(value) or "unknown"
 
 
@@ -98,6 +96,8 @@ def source_object(source: str) -> dict[str, Any] | None:
     """The object in a stored source; None for a plain word."""
     if not source.startswith("{"):
         return None
+    import orjson  # which takes long to load, and most sources are plain words
+
     try:
         value = orjson.loads(source)
     except ValueError:

@@ -1,10 +1,10 @@
 """The messages of users and agents that the history of a thread shows, and where they are."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from hashlib import blake2b
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from rollout.files.digest import blake2b
 from rollout.history.bare import bare_item, bare_payload
 from rollout.history.item_reader import LineFile
 from rollout.history.item_refs import ItemRef

@@ -23,12 +23,19 @@ def connect(
     """A connection in which transactions begin only where they are begun by hand. ``rw`` makes no
     file, ``ro`` writes nothing."""
     return sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}",
+        f"{_uri(path)}?mode={mode}",
         uri=True,
         timeout=wait_s,
         isolation_level=None,
         check_same_thread=not any_thread,
     )
+
+
+def _uri(path: Path) -> str:
+    text = str(path.absolute())
+    if not text.isascii():
+        return path.absolute().as_uri()  # what this takes to load, most paths do not need
+    return "file://" + text.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
 
 def revision_of(path: Path, execute: Callable[[str], Iterable[Sequence[Any]]]) -> str | None:

@@ -1,10 +1,10 @@
 """Where the index of a home is, and the files beside it. It imports little."""
 
-import hashlib
 import os
 from pathlib import Path
 from typing import Final
 
+from rollout.files.digest import sha256
 from rollout.files.stamp import FileStamp
 
 REVISIONS: Final = tuple(f"v{number:04}" for number in range(1, 13))
@@ -29,7 +29,7 @@ def index_path(home: Path, state_dir: Path) -> Path:
     Outside the home: homes may be read-only or on a network drive, and are not ours.
     """
     real = Path(os.path.realpath(home))
-    digest = hashlib.sha256(os.fsencode(real)).hexdigest()[:12]
+    digest = sha256(os.fsencode(real)).hexdigest()[:12]
     name = real.name.lstrip(".") or "home"
     return state_dir / "threadkeep" / f"{name}-{digest}" / INDEX_NAME
 

@@ -5,7 +5,6 @@ which the snippets need anyway. Threads come in the order of a list, so that of 
 as many are read as a page takes. No transaction is open while files are read.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from rollout.files.digest import blake2b
 from rollout.search.terms import Term
 from state.db.steps import Steps
 from state.errors import EmptySearch, IndexBusy, InvalidQuery
@@ -67,7 +67,7 @@ class Search:
         """Digest of all that decides what is found; a cursor is valid for the same digest."""
         terms = [(term.pieces, term.begins, term.ends) for term in self.terms]
         decisive = orjson.dumps([self.among.filters, terms])
-        return hashlib.blake2b(decisive, digest_size=6).hexdigest()
+        return blake2b(decisive, digest_size=6).hexdigest()
 
     def cursor(self, key: int, thread_id: str) -> str:
         """The cursor behind a thread."""

@@ -9,11 +9,11 @@ trigrams.
 import json
 import sqlite3
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import Any, Final
 
 import orjson
 
+from rollout.files.digest import blake2b
 from rollout.files.stamp import FileStamp
 from rollout.history.item_refs import words_of
 from rollout.jsonl.resume import ResumePoint

@@ -4,12 +4,11 @@ Texts may be chosen by patterns, and folders with those below them. Which of the
 fit is found by skipping from one to the next, so that lists are read from an index on them.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-
-import orjson
 
 from rollout.files.text import storable_text
 from state.db.steps import Steps
@@ -57,7 +56,7 @@ class Choice:
         column = f"{sign}{self.column}"
         if self.values is None:
             return self._condition.format(column), self._parameters
-        listed = orjson.dumps(self.values).decode()
+        listed = json.dumps(self.values)
         return f"{column} IN (SELECT value FROM json_each(?))", [listed]
 
     @property

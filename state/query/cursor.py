@@ -3,18 +3,18 @@
 Codex's are accepted, too: a time, or a time and an id (docs/differences.md#lists).
 """
 
-import base64
 import binascii
 import json
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from rollout.files.layout import name_time_ms, parse_uuid
 from rollout.schema.times import time_ms
 from state.errors import InvalidCursor
 
 _VERSION: Final = 1
+_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
+_FROM_URL: Final = bytes.maketrans(b"-_", b"+/")
 _LONGEST: Final = 512
 LAST_ID: Final = "\U0010ffff"
 """Sorts after every id."""
@@ -23,8 +23,7 @@ _RFC3339: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(NamedTuple):
     """A position in a list: strictly after ``(key_ms, thread_id)`` in its direction.
 
     An empty ``thread_id`` is after every thread of that millisecond.
@@ -42,7 +41,8 @@ class Cursor:
         direction = "desc" if self.descending else "asc"
         fields = [_VERSION, self.sort_key, direction, self.filters, self.key_ms, self.thread_id]
         text = json.dumps(fields, separators=(",", ":"))
-        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+        coded = binascii.b2a_base64(text.encode(), newline=False)
+        return coded.translate(_TO_URL).decode().rstrip("=")
 
 
 def decode(text: str, sort_key: str, descending: bool, filters: str) -> Cursor:
@@ -55,7 +55,7 @@ def decode(text: str, sort_key: str, descending: bool, filters: str) -> Cursor:
         return Cursor(sort_key, descending, filters, *theirs)
     try:
         padded = text.encode("ascii") + b"=" * (-len(text) % 4)
-        fields = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        fields = json.loads(binascii.a2b_base64(padded.translate(_FROM_URL), strict_mode=True))
         json.dumps(fields, ensure_ascii=False).encode()  # SQLite takes no lone surrogates
     except (ValueError, binascii.Error, RecursionError):
         raise InvalidCursor(shown, "not one of threadkeep's") from None

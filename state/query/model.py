@@ -1,10 +1,10 @@
 """A query for threads, and the page it gives."""
 
-import hashlib
 import json
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
+from rollout.files.digest import blake2b
 from rollout.files.layout import parse_uuid
 from rollout.files.text import is_storable
 from rollout.schema.session_source import SOURCE_KINDS
@@ -122,7 +122,7 @@ class Query:
             *([] if self.included_ids is None else [{"included": sorted(self.included_ids)}]),
             *([given] if given else []),
         ]
-        return hashlib.blake2b(json.dumps(value).encode(), digest_size=6).hexdigest()
+        return blake2b(json.dumps(value).encode(), digest_size=6).hexdigest()
 
     def decoded_cursor(self) -> Cursor | None:
         """The decoded cursor. Raises :class:`state.errors.InvalidCursor`."""
@@ -131,8 +131,7 @@ class Query:
         return decode(self.cursor, self.sort_key, self.descending, self.filters)
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """Rows in order, and the cursors that continue from them."""
 
     rows: list[Row]
@@ -141,8 +140,7 @@ class Page:
     """For the opposite direction; begins with the first row itself, as Codex's does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hidden:
+class Hidden(NamedTuple):
     """How many threads the defaults keep out of a list, by reason."""
 
     archived: int = 0
@@ -158,8 +156,7 @@ class Hidden:
         return self.archived + self.source + self.empty + self.attached + self.unreadable
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(NamedTuple):
     """How many threads a whole list has, and what it leaves out."""
 
     listed: int

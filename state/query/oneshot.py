@@ -8,7 +8,6 @@ queries as everywhere. Otherwise there is no reader, and the command opens the i
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from rollout.files.scan import check_home, scan_home
@@ -23,13 +22,11 @@ from state.sync.home_config import home_inputs
 from state.sync.ledger import LEDGER_SQL, compare_with_ledger
 
 
-@dataclass(frozen=True, slots=True)
 class IndexReader:
     """Reads an index that is up to date. Make one with :meth:`opened`."""
 
-    _connection: sqlite3.Connection
-    _home: Path
-    _scanned: bool
+    def __init__(self, connection: sqlite3.Connection, home: Path, scanned: bool) -> None:
+        self._connection, self._home, self._scanned = connection, home, scanned
 
     @classmethod
     @contextmanager

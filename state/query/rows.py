@@ -1,11 +1,10 @@
 """Rows of threads by their ids, and whether they are still true to their files."""
 
+import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
-
-import orjson
 
 from rollout.files.scan import is_away, stat_file
 from state.db.steps import MalformedRow, Steps
@@ -52,7 +51,7 @@ def is_fresh(home: Path, row: Row) -> bool:
 def rows_steps(ids: Sequence[str]) -> "Steps[dict[str, Row]]":
     """The rows of the threads that the index has, by id."""
     asked = f"SELECT {COLUMNS} FROM threads WHERE id IN (SELECT value FROM json_each(?))"
-    rows = yield asked, [orjson.dumps(ids).decode()]
+    rows = yield asked, [json.dumps(ids)]
     if not all(_is_fit(tuple(map(type, row))) for row in rows):
         raise MalformedRow("a row of threads")
     return {row[0]: dict(zip(_COLUMN_NAMES, row, strict=True)) for row in rows}
@@ -61,13 +60,13 @@ def rows_steps(ids: Sequence[str]) -> "Steps[dict[str, Row]]":
 def existing_steps(ids: Sequence[str]) -> "Steps[set[str]]":
     """Those of some ids that the index has."""
     asked = "SELECT id FROM threads WHERE id IN (SELECT value FROM json_each(?))"
-    return {row[0] for row in (yield asked, [orjson.dumps(ids).decode()])}
+    return {row[0] for row in (yield asked, [json.dumps(ids)])}
 
 
 def flags_steps(ids: Sequence[str]) -> "Steps[dict[str, int]]":
     """The flags of the threads that the index has, by id."""
     asked = "SELECT id, flags FROM threads WHERE id IN (SELECT value FROM json_each(?))"
-    return dict((yield asked, [orjson.dumps(ids).decode()]))
+    return dict((yield asked, [json.dumps(ids)]))
 
 
 def details_steps(thread_id: str) -> "Steps[dict[str, Any]]":

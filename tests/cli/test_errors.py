@@ -56,9 +56,7 @@ def is_reported(ran: Ran, says: str, next_step: str) -> None:
 
 def test_every_row_of_the_table_is_of_a_class_or_a_shortage() -> None:
     classes = vars(rollout_errors) | vars(state_errors) | vars(errors)
-    shortages = {outcome.kind for outcome in errors._SHORTAGES.values()}
-    rows = {name for name, row in errors._OUTCOMES.items() if row.kind not in shortages}
-    assert rows <= classes.keys()
+    assert errors._outcomes().keys() - {*errors._SHORTAGES.values()} <= classes.keys()
 
 
 def test_the_json_of_an_error_has_exactly_these_keys(corpus: Cli) -> None:
