@@ -43,8 +43,11 @@ def parse_uuid(text: object) -> str | None:
 
     Any version counts; upper case and missing hyphens are accepted as Codex does.
     """
-    if not isinstance(text, str):
-        return None
+    return _uuid(text) if isinstance(text, str) else None
+
+
+@lru_cache(maxsize=64)  # the lines of a file name the same ones
+def _uuid(text: str) -> str | None:
     if _CANONICAL_UUID.fullmatch(text):
         return text
     if _LOOSE_UUID.fullmatch(text):
@@ -77,6 +80,7 @@ def parse_name(path: str) -> RolloutName | None:
     return RolloutName(started_at, thread_id, rollout_id, compressed)
 
 
+@lru_cache(maxsize=16)
 def name_time_ms(text: str) -> int | None:
     """Milliseconds since 1970 of a file-name time read as UTC; None if it is no time."""
     match = _NAME_TIME.fullmatch(text)

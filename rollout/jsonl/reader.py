@@ -46,6 +46,15 @@ class Skipping(NamedTuple):
     skip: re.Pattern[bytes]
 
 
+class Repeat(NamedTuple):
+    """A line that a caller has taken, and that tells nothing but its time if it comes again."""
+
+    head: re.Pattern[bytes]
+    """Matches all that may be before ``tail``: group 1 is the time, group 2 the ordinal."""
+    tail: bytes
+    """All of the line after its time and its ordinal."""
+
+
 class RolloutStream(Protocol):
     """What a rollout is read by: unbuffered ``readinto``, and starting again."""
 
@@ -84,6 +93,11 @@ class LineReader:
     """How many of the skipped lines had an ordinal that was not above ``highest``, and where the
     first of them is; the caller may reset it."""
     behind_at: int
+    repeat: Repeat | None
+    """What the caller need not be given again; it may set this after each line that it was given.
+    Such a line is skipped and counted, and the time of the last one is in ``repeated_at``, which
+    the caller may reset."""
+    repeated_at: str | None
 
     def __init__(self, buffer_bytes: int = _BUFFER_BYTES) -> None:
         self._buffer = bytearray(max(buffer_bytes, HEAD_BYTES))
@@ -103,10 +117,11 @@ class LineReader:
         given all the same if it does not end like an object.
         """
         buffer, view = self._buffer, memoryview(self._buffer)
-        size = len(buffer)
+        size, find = len(buffer), buffer.find
         self.end_offset = offset
         self.passed, self.highest = 0, highest
         self.behind, self.behind_at = 0, -1
+        self.repeat = self.repeated_at = repeat = None
         match = needs.skip.match if needs else _NOTHING.match
         have = 0  # bytes of an unfinished line at the front of the buffer
         base = line_start = offset  # content offsets of buffer[0] and of the current line
@@ -117,8 +132,8 @@ class LineReader:
         while got := stream.readinto(view[have:]):
             check_cancelled()
             end = have + got
-            start, search = 0, have
-            while (newline := buffer.find(b"\n", search, end)) >= 0:
+            start, newline = 0, find(b"\n", have, end)
+            while newline >= 0:
                 if dropping:
                     dropping = False
                     if not unusable and newline and buffer[newline - 1] != _CLOSING:
@@ -137,17 +152,32 @@ class LineReader:
                     long_line = None
                     if needs:
                         match = needs.skip.match
-                elif (found := match(buffer, start, newline)) is None or (
-                    buffer[newline - 1] != _CLOSING  # torn: parsing it tells
+                elif (found := match(buffer, start, newline)) is not None and (
+                    buffer[newline - 1] == _CLOSING  # else torn: parsing it tells
                 ):
+                    if found.lastgroup:
+                        self.passed += 1
+                        if ordinal := found[1]:
+                            if (number := int(ordinal)) > self.highest:
+                                self.highest = number
+                            else:
+                                self._number(ordinal, base + start)
+                elif (
+                    repeat is not None
+                    and buffer.endswith(repeat.tail, start, newline)
+                    and (found := repeat.head.fullmatch(buffer, start, newline - len(repeat.tail)))
+                ):
+                    self.passed += 1
+                    self.repeated_at = found[1].decode()
+                    if ordinal := found[2]:
+                        self._number(ordinal, base + start)
+                else:
                     yield Line(base + start, bytes(view[start:newline]))
+                    repeat = self.repeat
                     if needs:
                         match = needs.skip.match
-                elif found.lastgroup:
-                    self.passed += 1
-                    if ordinal := found[1]:
-                        self._number(ordinal, base + start)
-                start = search = newline + 1
+                start = newline + 1
+                newline = find(b"\n", start, end)
             if start:
                 self.end_offset = line_start = base + start
             base += start

@@ -134,14 +134,19 @@ def _reduce_lines(
     offset: int,
     needs: MetadataReducer | None,
 ) -> _End:
+    metadata = reducer.metadata
     try:
-        for line in reader.lines(stream, offset, needs, highest=reducer.metadata.next_ordinal - 1):
-            if reader.behind or reader.highest >= reducer.metadata.next_ordinal:
+        for line in reader.lines(stream, offset, needs, highest=metadata.next_ordinal - 1):
+            if (
+                reader.highest >= metadata.next_ordinal
+                or reader.behind
+                or reader.repeated_at is not None
+            ):
                 _pass_over(reducer, reader)
             if not line.ended:
                 return _reduce_torn(reducer, line, reader)
             reducer.apply(line)
-            reader.highest = reducer.metadata.next_ordinal - 1
+            reader.highest, reader.repeat = metadata.next_ordinal - 1, reducer.repeat
     except DamagedCompression as error:
         damage = BadLine(error.offset, error.reason)
         return _End(reader.end_offset, resumable=False, damage=damage)
@@ -152,7 +157,9 @@ def _reduce_lines(
 
 def _pass_over(reducer: MetadataReducer, reader: LineReader) -> None:
     reducer.pass_over(reader.highest, reader.behind, reader.behind_at)
-    reader.behind, reader.behind_at = 0, -1
+    if reader.repeated_at is not None:
+        reducer.usage.repeat(reader.repeated_at)
+    reader.behind, reader.behind_at, reader.repeated_at = 0, -1, None
 
 
 def _reduce_torn(reducer: MetadataReducer, line: Line | BadLine, reader: LineReader) -> _End:

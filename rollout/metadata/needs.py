@@ -5,7 +5,15 @@ import re
 from functools import cache
 from typing import Final, NamedTuple
 
+from rollout.jsonl.reader import Repeat
 from rollout.schema import kinds
+
+_TIME: Final = (
+    r"[12]\d{3}-(?:(?:0[13-9]|1[0-2])-(?:0[1-9]|[12]\d|30)|02-(?:0[1-9]|1\d|2[0-8]))"
+    r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z"
+)
+"""A time that can be read for certain; not all that can be are matched."""
+_COUNTS_TAIL: Final = b'"type":"event_msg","payload":{"type":"token_count",'
 
 
 class Needs(NamedTuple):
@@ -27,6 +35,28 @@ class Needs(NamedTuple):
         """Matches lines that change nothing; must never be wrong about that, and need not find
         them all."""
         return _skip_pattern(self)
+
+
+def repeat_of(data: bytes | bytearray, *, numbered: bool) -> Repeat | None:
+    """What tells repetitions of a ``token_count``; None if it is spelt unusually."""
+    head = _head_pattern(numbered)
+    found = head.match(data)
+    tail = bytes(data[found.end() :]) if found else b""
+    if (
+        not tail.startswith(_COUNTS_TAIL)
+        # Something in it may stand for what is in the head.
+        or b"\\" in tail
+        or b'"timestamp"' in tail
+        or b'"ordinal"' in tail
+    ):
+        return None
+    return Repeat(head, tail)
+
+
+@cache
+def _head_pattern(numbered: bool) -> re.Pattern[bytes]:
+    ordinal = r'(?:"ordinal":(0|[1-9]\d{0,17}),)' + "?" * (not numbered)
+    return re.compile(rf'\{{"timestamp":"({_TIME})",{ordinal}'.encode())
 
 
 _READERS: Final = kinds.Reader.METADATA | kinds.Reader.USAGE

@@ -9,7 +9,8 @@ from re import Pattern
 from typing import Any, Final
 
 from rollout.files.layout import parse_uuid
-from rollout.jsonl.parse import BadLine, Line, compact_json, parse_line
+from rollout.jsonl.parse import BadLine, Item, Line, compact_json, parse_line
+from rollout.jsonl.reader import Repeat
 from rollout.metadata.model import (
     LONGEST_TEXT,
     REQUEST_MARKER,
@@ -21,7 +22,7 @@ from rollout.metadata.model import (
     ThreadMetadata,
     ToolMetadata,
 )
-from rollout.metadata.needs import Needs
+from rollout.metadata.needs import Needs, repeat_of
 from rollout.metadata.values import (
     MAX_INTEGER,
     folder_of,
@@ -56,6 +57,9 @@ class MetadataReducer:
 
     skip: Pattern[bytes]
     """Matches the beginnings of lines that :meth:`apply` does not need."""
+    repeat: Repeat | None = None
+    """The last ``token_count``, if :meth:`rollout.usage.reducer.UsageReducer.repeat` can stand for
+    its repetitions."""
 
     def __init__(
         self,
@@ -98,22 +102,26 @@ class MetadataReducer:
 
     def apply(self, line: Line | BadLine) -> bool:
         """Take one line; False if it is blank or unreadable."""
-        if isinstance(line, Line):
-            value = parse_line(line)
-            if value is None:
-                return False
-        else:
-            value = line
+        value = parse_line(line) if isinstance(line, Line) else line
+        if value is None or not self.take(value, line.offset):
+            return False
+        if self.repeat is None and self.usage.repeatable and isinstance(line, Line):
+            self.repeat = repeat_of(line.data, numbered=self.metadata.history_mode == PAGINATED)
+        return True
+
+    def take(self, value: Item | BadLine, offset: int) -> bool:
+        """As :meth:`apply`, for a line that was parsed."""
         if isinstance(value, dict):
             problem = self._apply_object(value)
             if problem is None:
-                self.usage.apply(value, line.offset)
+                if self.usage.apply(value, offset) or not self.usage.repeatable:
+                    self.repeat = None
                 if self._needs_ends != self.usage.needs_ends:
                     self._note_needs()
                 self.usable_lines += 1
-                self._number(value.get("ordinal"), line.offset)
+                self._number(value.get("ordinal"), offset)
                 return True
-            value = BadLine(line.offset, problem)
+            value = BadLine(offset, problem)
         self.bad_lines += 1
         if self.first_bad is None:
             self.first_bad = value

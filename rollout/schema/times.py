@@ -1,6 +1,7 @@
 """Times as Codex writes them."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from rollout.files.layout import name_time_ms
@@ -9,6 +10,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
+@lru_cache(maxsize=16)  # of one line, several readers take the time
 def time_ms(text: str | None) -> int | None:
     """Milliseconds since 1970 of an RFC 3339 or file-name time; None if it is neither."""
     if not text:

@@ -37,7 +37,10 @@ class Counters:
 
     def state(self) -> list[Any]:
         """What a later pass continues from."""
-        return [list(counter) for counter in self._counters]
+        return [
+            [list(total), stale, limit, first and list(first)]
+            for total, stale, limit, first in self._counters
+        ]
 
     def __bool__(self) -> bool:
         return bool(self._counters)

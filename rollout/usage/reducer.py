@@ -50,6 +50,9 @@ class UsageReducer:
         self._rows: dict[UsageKey, list[int]] = {}
         self._limits: dict[str, tuple[int, dict[str, Any]]] = {}
         self._repeated: tuple[Any, Any] | None = None  # counts that tell nothing new
+        self._repeated_limit: str | None = None  # what was told with them
+        self.repeatable = False
+        """Whether :meth:`repeat` can stand for repetitions of the last ``token_count``."""
         self.odd = 0
         self.odd_at: int | None = None
         state: list[Any] = [None, None, "", "", "", "", None, False, [], [], None, "", None, None]
@@ -93,7 +96,7 @@ class UsageReducer:
             self._doubtful,
             self._turn,
             self._turn_ms,
-            self._unrecorded,
+            self._unrecorded and list(self._unrecorded),
         ]
         rows = {key: UsageSums._make(sums) for key, sums in self._rows.items()}
         told = compact_json(state) or ""
@@ -112,17 +115,28 @@ class UsageReducer:
         """Whether it matters how the turn ends."""
         return self._doubtful is not None
 
-    def apply(self, line: dict[str, Any], offset: int) -> None:
-        """Take one line, which begins at ``offset``."""
+    def repeat(self, at: str) -> None:
+        """Take the last ``token_count`` again, which came ``at`` another time that can be read."""
+        self._time(at)
+        if self._repeated_limit is not None:
+            self._limits[self._repeated_limit] = (
+                self._at_ms or 0,
+                self._limits[self._repeated_limit][1],
+            )
+
+    def apply(self, line: dict[str, Any], offset: int) -> bool:
+        """Take one line, which begins at ``offset``. Whether it is a ``token_count`` and
+        ``repeatable``."""
         kind, payload = line.get("type"), line.get("payload")
         if not isinstance(payload, dict):
-            return
+            return False
         if kind == "event_msg":
             event = payload.get("type")
             if event == "token_count":
-                self._token_count(line, payload, offset)
-            elif event in ("task_started", "turn_started"):
-                self._begin_turn(payload.get("turn_id"), self._time(line))
+                self.repeatable = self._token_count(line, payload, offset)
+                return self.repeatable
+            if event in ("task_started", "turn_started"):
+                self._begin_turn(payload.get("turn_id"), self._time(line.get("timestamp")))
             elif event == "thread_settings_applied":
                 self._settings(payload.get("thread_settings"))
             elif event in ("task_complete", "turn_complete", "turn_aborted"):
@@ -130,18 +144,21 @@ class UsageReducer:
                     self._withdraw()
                 self._doubtful = None
             elif event == "entered_review_mode":
-                self._reviewing = True
+                self._reviewing, self.repeatable = True, False
             elif event == "exited_review_mode":
                 self._reviewing = False
         elif kind == "token_usage_record":
             self._record(line, payload, offset)
         elif kind == "turn_context":
             self._reviewing = False
-            self._begin_turn(payload.get("turn_id"), self._time(line))
+            self._begin_turn(payload.get("turn_id"), self._time(line.get("timestamp")))
             self._model = _name(payload.get("model")) or self._model
             self._effort = _name(payload.get("effort"))
-        elif kind == "session_meta" and self._origin.session(payload, self._time(line)):
-            self._provider = _name(payload.get("model_provider")) or self._provider
+        elif kind == "session_meta":
+            self.repeatable = False
+            if self._origin.session(payload, self._time(line.get("timestamp"))):
+                self._provider = _name(payload.get("model_provider")) or self._provider
+        return False
 
     def _begin_turn(self, turn_id: object, at_ms: int | None) -> None:
         self._origin.turn(turn_id, at_ms)
@@ -155,35 +172,38 @@ class UsageReducer:
             tier = _name(settings.get("service_tier"))
             self._service_tier = "" if tier == _DEFAULT_TIER else tier
 
-    def _token_count(self, line: dict[str, Any], payload: dict[str, Any], offset: int) -> None:
+    def _token_count(self, line: dict[str, Any], payload: dict[str, Any], offset: int) -> bool:
+        """Whether the same counts tell nothing new."""
         if self._reviewing:
-            return  # told in the file of the review, too
-        at_ms = self._time(line)
+            return False  # told in the file of the review, too
+        at_ms = self._time(line.get("timestamp"))
         copy = self._origin.is_copy(line.get("ordinal"), at_ms)
         limits = payload.get("rate_limits")
+        self._repeated_limit = None
         if isinstance(limits, dict) and not copy:
-            self._limit(limits)
+            self._repeated_limit = self._limit(limits)
         info = payload.get("info")
         if not isinstance(info, dict):
             if info is None:
                 self._counters.begin()
                 self._repeated = None
-            return
+            return False
         totals, lasts = info.get("total_token_usage"), info.get("last_token_usage")
         if self._repeated == (totals, lasts):
-            return
+            return not copy
         total, odd_total = tokens_of(totals)
         last, odd_last = tokens_of(lasts)
         if odd_total or odd_last:
             self._odd(offset)
         elif totals and lasts and totals.keys() <= COUNTS and lasts.keys() <= COUNTS:
             self._repeated = totals, lasts
+        repeatable = not copy and self._repeated == (totals, lasts)
         if total is None:
             if last is not None and not copy:
                 self._response(last, line)
-            return
+            return False
         if self._counters.is_repeated(total, last):
-            return
+            return repeatable
         origin = self._origin
         new = origin.thread_id is not None and not (copy or origin.copied or origin.based)
         goes_on = origin.based and not self._counters
@@ -191,15 +211,16 @@ class UsageReducer:
         limit = _name(limits.get("limit_id")) if isinstance(limits, dict) else ""
         more = self._counters.missing(total, last, window, limit, new=new)
         if copy:
-            return
+            return False
         if last is not None:
             self._response(last, line, total, doubtful=goes_on)
         if more is not None:
             self._response(more, line, total)
+        return repeatable
 
     def _record(self, line: dict[str, Any], payload: dict[str, Any], offset: int) -> None:
         """A response at once; the ``token_count`` that follows tells the same."""
-        self._time(line)
+        self._time(line.get("timestamp"))
         thread_id = payload.get("thread_id")
         if isinstance(thread_id, str) and self._origin.thread_id not in (None, thread_id.lower()):
             return  # another thread's
@@ -288,23 +309,24 @@ class UsageReducer:
         self.told |= {by_time, by_turn}
         return False
 
-    def _limit(self, snapshot: dict[str, Any]) -> None:
+    def _limit(self, snapshot: dict[str, Any]) -> str | None:
+        """Note the limits that a line tells, if any, and give their id."""
         if all(snapshot.get(name) is None for name in _LIMIT_NAMES):
-            return
+            return None
         limit = _name(snapshot.get("limit_id"))
         self._limits.pop(limit, None)
         self._limits[limit] = self._at_ms or 0, snapshot
         if len(self._limits) > _MOST_LIMITS:
             del self._limits[next(iter(self._limits))]
+        return limit
 
     def _odd(self, offset: int) -> None:
         self.odd += 1
         if self.odd_at is None:
             self.odd_at = offset
 
-    def _time(self, line: dict[str, Any]) -> int | None:
+    def _time(self, text: object) -> int | None:
         """The time of a line; the latest that could be read stands for one that cannot."""
-        text = line.get("timestamp")
         at_ms = time_ms(text) if isinstance(text, str) else None
         if at_ms is None or not _FIRST_MS <= at_ms < _END_MS:
             return None

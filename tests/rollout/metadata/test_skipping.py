@@ -88,6 +88,59 @@ def test_skipping_tells_the_same_as_parsing(tmp_path: Path, lines: list[RolloutL
     agree(skipped(tmp_path, content(meta(), *lines)), reduce_lines(meta(), *lines))
 
 
+def counts(total: int, limit: str | None = None, used: int | None = None) -> dict[str, Any]:
+    """A ``token_count`` with a rate limit."""
+    usage = {"input_tokens": total, "output_tokens": 1, "total_tokens": total + 1}
+    info = {"total_token_usage": usage, "last_token_usage": usage}
+    primary = {"used_percent": used} if used is not None else None
+    return event("token_count", info=info, rate_limits={"limit_id": limit, "primary": primary})
+
+
+AGAIN = [
+    *[counts(1), counts(1, "a", 5), counts(1, "b", 5), counts(2, "a", 5), counts(2, "a", 6)],
+    *[event("token_count", info=None), event("token_count", info={}, rate_limits=None)],
+    counts(1, "a", 5) | {"timestamp": "twice"},
+    *[meta(), meta(FOREIGN_ID), meta(forked_from_id=FOREIGN_ID), turn(), response("x"), b"no JSON"],
+    *[event("entered_review_mode"), event("exited_review_mode"), event("turn_aborted")],
+]
+TIMES = ["2026-01-31T00:00:00.000Z", "2026-02-28T23:59:59.999Z", "2026-02-30T00:00:00.000Z"]
+TIMES += ["2026-03-01T12:00:00.500Z", "2026-03-01T25:00:00.000Z", "2026-03-01T12:00:00.5000"]
+
+
+@examples(300)
+@given(
+    st.lists(st.tuples(st.sampled_from(AGAIN), st.sampled_from(TIMES)), max_size=20),
+    st.lists(st.integers(0, 15) | st.none(), min_size=20, max_size=20),
+    st.sampled_from(["legacy", "paginated"]),
+)
+def test_repeated_counts_tell_the_same_skipped_or_parsed(
+    tmp_path_factory: pytest.TempPathFactory,
+    again: list[tuple[dict[str, Any] | bytes, str]],
+    ordinals: list[int | None],
+    mode: str,
+) -> None:
+    home = tmp_path_factory.getbasetemp()
+    lines: list[RolloutLine] = [meta(history_mode=mode)]
+    for (line, at), ordinal in zip(again, ordinals, strict=False):
+        if isinstance(line, bytes):
+            lines.append(line)
+        elif line["timestamp"] == "twice":
+            lines.append(encode(line | {"timestamp": at})[:-1] + b',"timestamp":"%b"}' % b"twice")
+        else:
+            numbered = {} if ordinal is None else {"ordinal": ordinal}
+            lines.append({"timestamp": at} | numbered | line | {"timestamp": at})
+    found = skipped(home, content(*lines))
+    agree(found, reduce_file(home / rollout_path()))
+
+
+def test_of_repeated_counts_the_last_time_counts(tmp_path: Path) -> None:
+    lines = [counts(1, "a", 5) | {"timestamp": at} for at in (TIMES[1], TIMES[1], TIMES[3])]
+    found = skipped(tmp_path, content(meta(), *lines))
+    assert isinstance(found, Extracted)
+    assert found.usage.limits is not None
+    assert found.usage.limits.at_ms == 1772366400500
+
+
 def test_an_unended_token_count_is_later_than_those_before_it(tmp_path: Path) -> None:
     found = skipped(tmp_path, content(meta(), tokens(1), tokens(2))[:-1])
     assert isinstance(found, Extracted)
