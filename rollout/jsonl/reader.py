@@ -158,10 +158,7 @@ class LineReader:
                     if found.lastgroup:
                         self.passed += 1
                         if ordinal := found[1]:
-                            if (number := int(ordinal)) > self.highest:
-                                self.highest = number
-                            else:
-                                self._number(ordinal, base + start)
+                            self._number(ordinal, base + start)
                 elif (
                     repeat is not None
                     and buffer.endswith(repeat.tail, start, newline)

@@ -31,11 +31,6 @@ class Needs(NamedTuple):
     numbered: bool = False
     """Lines without an ordinal, in a paginated file."""
 
-    def skip_pattern(self) -> re.Pattern[bytes]:
-        """Matches lines that change nothing; must never be wrong about that, and need not find
-        them all."""
-        return _skip_pattern(self)
-
 
 def repeat_of(data: bytes | bytearray, *, numbered: bool) -> Repeat | None:
     """What tells repetitions of a ``token_count``; None if it is spelt unusually."""
@@ -71,7 +66,9 @@ _MESSAGE: Final = (
 
 
 @cache
-def _skip_pattern(needs: Needs) -> re.Pattern[bytes]:
+def skip_pattern(needs: Needs) -> re.Pattern[bytes]:
+    """Matches lines that change nothing; must never be wrong about that, and need not find them
+    all."""
     lines, events, items = _LINES, _EVENTS, ""
     response = ""
     if needs.fallback:

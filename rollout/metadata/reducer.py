@@ -22,7 +22,7 @@ from rollout.metadata.model import (
     ThreadMetadata,
     ToolMetadata,
 )
-from rollout.metadata.needs import Needs, repeat_of
+from rollout.metadata.needs import Needs, repeat_of, skip_pattern
 from rollout.metadata.values import (
     MAX_INTEGER,
     folder_of,
@@ -91,14 +91,15 @@ class MetadataReducer:
         paginated = metadata.history_mode == PAGINATED
         # Only the preview of a legacy thread may come from response items.
         self._needs_responses = self._needs_agent and not paginated
-        self.skip = Needs(
-            prompts=self._needs_prompt or self._needs_agent,
-            preview=self._needs_preview,
-            fallback=self._needs_responses,
-            starts=self._needs_starts,
-            ends=self._needs_ends,
-            numbered=paginated,
-        ).skip_pattern()
+        needs = Needs(
+            self._needs_prompt or self._needs_agent,
+            self._needs_preview,
+            self._needs_responses,
+            self._needs_starts,
+            self._needs_ends,
+            paginated,
+        )
+        self.skip = skip_pattern(needs)
 
     def apply(self, line: Line | BadLine) -> bool:
         """Take one line; False if it is blank or unreadable."""
@@ -161,9 +162,17 @@ class MetadataReducer:
             event = payload.get("type")
             if event == "token_count":
                 self._token_count(payload)
+            elif event in ("task_started", "turn_started"):
+                self._starts(value)
+                if self._needs_starts:
+                    self.metadata.flags |= SEEN_START
+                    self._note_needs()
+            elif event == "thread_name_updated":
+                self._name(value)
             else:
                 self._event(event, payload)
-                self._turn(event, value)
+                if event == "user_message" and self._needs_starts:
+                    self._prompted(value)
         elif kind == "turn_context":
             self._turn_context(payload)
             if not self.metadata.flags & (SEEN_START | SEEN_PROMPT):
@@ -174,25 +183,15 @@ class MetadataReducer:
             self._prompt(obj(payload))
         return None
 
-    def _turn(self, kind: object, line: dict[str, Any]) -> None:
+    def _prompted(self, line: dict[str, Any]) -> None:
+        if isinstance(line["payload"].get("message"), str):
+            self.metadata.flags |= SEEN_PROMPT
+            self._starts(line)
+
+    def _starts(self, line: dict[str, Any]) -> None:
         """Note when a turn starts: since 0.101 an event says so; before that it starts with the
         user's message, and without one with its settings. As for Codex, never earlier than the
         one before."""
-        metadata = self.metadata
-        if kind in ("task_started", "turn_started"):
-            self._starts(line)
-            if self._needs_starts:
-                metadata.flags |= SEEN_START
-                self._note_needs()
-        elif kind == "user_message" and self._needs_starts:
-            if not isinstance(line["payload"].get("message"), str):
-                return
-            metadata.flags |= SEEN_PROMPT
-            self._starts(line)
-        elif kind == "thread_name_updated":
-            self._name(line)
-
-    def _starts(self, line: dict[str, Any]) -> None:
         if (at := line_time_ms(line)) is not None:
             self.metadata.recency_at_ms = max(self.metadata.recency_at_ms, at)
 
@@ -235,9 +234,10 @@ class MetadataReducer:
             spawn.get("parent_thread_id")
         )
         metadata.thread_source = optional_text(get("thread_source"))
-        for name in ("agent_nickname", "agent_role", "agent_path"):
-            told = text(get(name)) or (name == "agent_role" and text(get("agent_type")))
-            setattr(metadata, name, optional_text(told or spawn.get(name)))
+        role = text(get("agent_role")) or text(get("agent_type")) or spawn.get("agent_role")
+        nickname = text(get("agent_nickname")) or spawn.get("agent_nickname")
+        metadata.agent_role, metadata.agent_nickname = optional_text(role), optional_text(nickname)
+        metadata.agent_path = optional_text(text(get("agent_path")) or spawn.get("agent_path"))
         if provider := text(get("model_provider")):
             metadata.model_provider = text_of(provider)
             metadata.flags |= SEEN_PROVIDER
@@ -324,7 +324,8 @@ class MetadataReducer:
             metadata.title = metadata.title or said
         elif sound and self._needs_agent:
             metadata.fallback_preview = "[Attachment]"
-        self._note_needs()
+        if self._needs_prompt or self._needs_preview:
+            self._note_needs()
 
     def _agent_message(self, message: object) -> None:
         if isinstance(message, str) and message.strip():

@@ -119,7 +119,7 @@ class Counters:
     ) -> None:
         if place is not None:
             first = self._counters.pop(place).first
-        self._counters.insert(0, _Counter(total, stale=False, limit=limit, first=first))
+        self._counters.insert(0, _Counter(total, False, limit, first))
         del self._counters[_MOST_COUNTERS:]
 
 

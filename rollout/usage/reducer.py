@@ -28,8 +28,6 @@ _MOST_IDS: Final = 32
 _MOST_LIMITS: Final = 8
 _LONGEST_NAME: Final = 200
 _LONGEST_SNAPSHOT: Final = 4096
-_LIMIT_NAMES: Final = ("primary", "secondary", "plan_type", "credits")
-"""Without any of these, a snapshot tells nothing."""
 _NOTHING: Final = [0] * len(UsageSums._fields)
 _DEFAULT_TIER: Final = "default"
 
@@ -311,9 +309,15 @@ class UsageReducer:
 
     def _limit(self, snapshot: dict[str, Any]) -> str | None:
         """Note the limits that a line tells, if any, and give their id."""
-        if all(snapshot.get(name) is None for name in _LIMIT_NAMES):
-            return None
-        limit = _name(snapshot.get("limit_id"))
+        get = snapshot.get
+        if (
+            get("primary") is None
+            and get("secondary") is None
+            and get("plan_type") is None
+            and get("credits") is None
+        ):
+            return None  # nothing is told
+        limit = _name(get("limit_id"))
         self._limits.pop(limit, None)
         self._limits[limit] = self._at_ms or 0, snapshot
         if len(self._limits) > _MOST_LIMITS:

@@ -18,7 +18,7 @@ from rollout.items.legacy import EVENT_BUILDERS
 from rollout.items.paginated import ITEM_BUILDERS
 from rollout.jsonl.parse import BadLine, Line, parse_line
 from rollout.jsonl.reader import LineReader, open_rollout
-from rollout.metadata.needs import Needs
+from rollout.metadata.needs import Needs, skip_pattern
 from rollout.schema.kinds import KINDS, Kept, Kind, Level, Reader, known, read_by
 from rollout.search.paginated_messages import PaginatedMessages
 from tests.codex.codex_app import CONFIG, call
@@ -26,7 +26,7 @@ from tests.samples.rollouts import CORPUS, THREAD_ID, corpus_rollouts, meta, wri
 
 CODEX = os.environ.get("THREADKEEP_CODEX_BIN", "")
 PATTERNS = {
-    Reader.METADATA | Reader.USAGE: Needs(numbered=False).skip_pattern(),
+    Reader.METADATA | Reader.USAGE: skip_pattern(Needs(numbered=False)),
     Reader.LEGACY: LegacyReducer.skip,
     Reader.PAGINATED: PaginatedReducer.skip,
     Reader.MESSAGES: PaginatedMessages.skip,
