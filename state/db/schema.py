@@ -193,6 +193,11 @@ fulltext_threads: Final = sa.Table(
     _number("version"),
     _text("digest", ""),
 )
+sa.Index(
+    "ix_fulltext_threads_unread",
+    fulltext_threads.c.row_id,
+    sqlite_where=fulltext_threads.c.version == 0,
+)
 
 fulltext_documents: Final = sa.Table(
     "fulltext_documents",

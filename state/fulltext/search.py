@@ -203,7 +203,7 @@ def _start_steps(search: Search) -> Steps[tuple[set[int] | None, set[int], int]]
 def _unread_steps(among: Query) -> Steps[frozenset[str]]:
     """The files of those threads among which is searched that had a file that could not be read
     when their messages were due."""
-    unread = yield ("SELECT row_id FROM fulltext_threads WHERE version = ?", [UNREAD])
+    unread = yield (f"SELECT row_id FROM fulltext_threads WHERE version = {UNREAD}", [])
     if not unread:
         return frozenset()
     keys = yield from key_steps(among, None, len(unread), [row_id for (row_id,) in unread])
