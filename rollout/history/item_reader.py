@@ -24,6 +24,8 @@ from rollout.schema.strict import Fields
 View = Literal["notLoaded", "summary", "full"]
 
 _WINDOW_BYTES: Final = 64 * 1024
+_LINE_BYTES: Final = 4 * 1024
+"""Most lines are shorter."""
 _UNPACKED_BYTES: Final = 2**20
 _OPEN_FILES: Final = 64
 """So many of a history's files are open at once: it may be in thousands."""
@@ -33,19 +35,20 @@ class LineFile(AbstractContextManager["LineFile"]):
     """Single lines of a rollout, by the bytes where they begin, as far as it reads. Close it, or
     use it in a ``with``."""
 
-    def __init__(self, path: Path, *, images: bool = False) -> None:
-        """``images``: also the inline ones of very long lines. Raises OSError if it cannot be
-        read."""
+    def __init__(self, path: Path | str, *, images: bool = False, last: int | None = None) -> None:
+        """``images``: also the inline ones of very long lines; ``last``: where the last line begins
+        that is wanted. Raises OSError if it cannot be read."""
         self._file: BinaryIO
         self._packed: RolloutStream | None = None
         self._unpacked = 0
-        self._opened = ExitStack()
+        self._opened: ExitStack | None = None
+        self._last = last
         if isinstance(path, MemoryRollout):
             self._file = BytesIO(path.content)
-        elif path.name.endswith(COMPRESSED_SUFFIX):
+        elif os.fspath(path).endswith(COMPRESSED_SUFFIX):
             with ExitStack() as opened:
                 # The pass that found the lines has reported the damage.
-                self._packed = opened.enter_context(open_rollout(path, []))
+                self._packed = opened.enter_context(open_rollout(Path(path), []))
                 self._file = cast("BinaryIO", TemporaryFile(buffering=0))  # noqa: SIM115
                 self._opened = opened.pop_all()
         else:
@@ -59,12 +62,12 @@ class LineFile(AbstractContextManager["LineFile"]):
 
     def close(self) -> None:
         self._file.close()
-        self._opened.close()
+        if self._opened is not None:
+            self._opened.close()
 
     def read(self, offset: int) -> Item | None:
         """The line that begins at ``offset``; None if it cannot be read."""
-        check_cancelled()
-        data = self._bytes(offset)
+        data = self.data(offset)
         line = None if data is None else parse_line(Line(offset, data), images=self._images)
         return None if isinstance(line, BadLine) else line
 
@@ -74,10 +77,15 @@ class LineFile(AbstractContextManager["LineFile"]):
         self._unpack(end)
         return _Stream(self._file.fileno(), offset, end)
 
-    def _bytes(self, offset: int) -> bytes | None:
+    def data(self, offset: int) -> bytes | None:
+        """The bytes of the line that begins at ``offset``; None if there are none."""
+        check_cancelled()
         front = offset - self._start
         if not 0 <= front < len(self._window):
-            self._start, self._window, front = offset, self._more(offset, _WINDOW_BYTES), 0
+            size = _WINDOW_BYTES
+            if self._last is not None:
+                size = min(size, max(self._last - offset, 0) + _LINE_BYTES)
+            self._start, self._window, front = offset, self._more(offset, size), 0
         end = self._window.find(b"\n", front)
         if end < 0 and front:
             self._start, self._window, front = offset, self._more(offset, _WINDOW_BYTES), 0

@@ -1,6 +1,8 @@
 """The messages of users and agents that the history of a thread shows, and where they are."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -11,7 +13,7 @@ from rollout.history.item_refs import ItemRef
 from rollout.history.thread import ThreadTurns
 from rollout.history.turn import Turn
 from rollout.items.thread_item import UNKNOWN, has_text, item_of
-from rollout.jsonl.parse import Item
+from rollout.jsonl.parse import Item, Line, object_of
 from rollout.schema.strict import Fields
 
 MESSAGES: Final = ("userMessage", "agentMessage")
@@ -89,24 +91,26 @@ def is_message(item: Fields) -> bool:
 
 
 def read_messages(
-    home: Path, files: Sequence[str], locations: Iterable[Location]
+    home: Path,
+    files: Sequence[str],
+    locations: Iterable[Location],
+    may_hold: Callable[[bytes], bool],
 ) -> Iterator[Message]:
-    """The messages at these locations; without those that are not there any more. Raises OSError if
-    a file cannot be read."""
-    opened: dict[int, LineFile] = {}
-    try:
-        for file, offset, turn_id, item_id in locations:
-            if file not in opened:
-                opened[file] = LineFile(home / files[file])
-            line = opened[file].read(offset)
-            item = None if line is None else _message_in(line, offset)
-            if line is not None and item is not None:
-                if not item_id and line["type"] == "event_msg":
-                    turn_id, item_id = line["payload"].get("turn_id") or "", item["id"] or ""
-                yield Message(file, offset, item_text(item), item["type"], turn_id, item_id)
-    finally:
-        for open_file in opened.values():
-            open_file.close()
+    """The messages at these locations that ``may_hold`` what is looked for, by the bytes of their
+    lines; without those that are not there any more. Raises OSError if a file cannot be read."""
+    for file, group in groupby(locations, key=itemgetter(0)):
+        wanted = [*group]
+        with LineFile(f"{home}/{files[file]}", last=wanted[-1].offset) as lines:
+            for _, offset, turn_id, item_id in wanted:
+                data = lines.data(offset)
+                if data is None or not may_hold(data):
+                    continue
+                line = object_of(Line(offset, data))
+                item = None if line is None else _message_in(line, offset)
+                if line is not None and item is not None:
+                    if not item_id and line["type"] == "event_msg":
+                        turn_id, item_id = line["payload"].get("turn_id") or "", item["id"] or ""
+                    yield Message(file, offset, item_text(item), item["type"], turn_id, item_id)
 
 
 def _message_in(line: Item, offset: int) -> Fields | None:

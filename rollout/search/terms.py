@@ -28,6 +28,10 @@ _REST_OF_SYLLABLE: Final = "[\u1160-\u11ff]"
 """Hangul is compared by its parts, as some systems write it: 하 does not end within 한."""
 
 
+_PLAIN: Final = re.compile(r'[^\x00-\x20"\\/\x7f]*')
+"""What JSON has as it is."""
+
+
 _QUERY: Final = re.compile(r'"([^"]*)(?:"|$)|([^\s"]+)')
 
 
@@ -101,6 +105,7 @@ class Matcher:
         self._each = [re.compile(term.pattern) for term in terms]
         self._any = re.compile("|".join(f"(?:{term.pattern})" for term in terms))
         self._needed = [max(term.pieces, key=len) for term in terms]
+        self._plain = [max(_PLAIN.findall(piece), key=len).encode() for piece in self._needed]
 
     def found_in(self, casefolded: str) -> set[int]:
         """Which of the terms occur in a casefolded text."""
@@ -109,6 +114,17 @@ class Matcher:
             for number, pattern in enumerate(self._each)
             if self._needed[number] in casefolded and pattern.search(casefolded)
         }
+
+    def may_be_in(self, line: bytes) -> bool:
+        """Whether a text in a line of JSON may hold one of the terms, by a quick look."""
+        # Letters that are casefolded to others, invisible ones and escape sequences.
+        if not line.isascii() or b"\\u" in line or b"\x1b" in line:
+            return True
+        line = line.lower()
+        for piece in self._plain:  # noqa: SIM110 - any() with a generator takes twice as long
+            if piece in line:
+                return True
+        return False
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
         """The spans of terms in ``text`` as written, in order, without overlaps."""

@@ -147,7 +147,8 @@ class HitReader:
                 hit = self._read_whole(candidate.row)
             else:
                 files, locations = candidate.indexed.files, candidate.indexed.locations
-                messages = read_messages(self._home, files, locations)
+                may_hold = self._matcher.may_be_in
+                messages = read_messages(self._home, files, locations, may_hold)
                 hit = self._hit(candidate.row, candidate.indexed.header, messages)
             if hit is not None:
                 found.append((candidate.sort_key, hit))

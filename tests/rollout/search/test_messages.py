@@ -57,7 +57,7 @@ def test_rollouts_of_the_corpus_say_what_their_turns_show() -> None:
             )
             for message in said.messages
         ]
-        again = read_messages(CORPUS, said.files, locations)
+        again = read_messages(CORPUS, said.files, locations, bool)
         assert [message[:-1] for message in again] == [message[:-1] for message in said.messages]
 
     each(corpus_rollouts(), says_what_is_shown)
@@ -104,4 +104,5 @@ def test_only_what_was_added_is_read_of_a_file_that_has_grown(tmp_path: Path) ->
 
 def test_a_message_that_is_gone_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "r.jsonl").write_bytes(b'{"type":"event_msg"}\n')
-    assert list(read_messages(tmp_path, ["r.jsonl"], [Location(0, at) for at in (0, 7, 900)])) == []
+    locations = [Location(0, at) for at in (0, 7, 900)]
+    assert list(read_messages(tmp_path, ["r.jsonl"], locations, bool)) == []

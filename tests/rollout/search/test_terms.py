@@ -1,5 +1,6 @@
 """Terms and texts: what is found where, and that an index of letters never misses it."""
 
+import json
 import unicodedata
 
 import pytest
@@ -165,6 +166,16 @@ def test_a_text_is_found_in_whatever_holds_it(before: str, middle: str, after: s
     goes_on = "\u1160" <= casefold(after)[:1] <= "\u11ff"  # a syllable of Hangul does
     if term and not goes_on:
         assert Matcher([term]).found_in(casefold(before + middle + after))
+
+
+@given(texts, texts, texts)
+def test_a_quick_look_at_a_line_misses_no_term(before: str, middle: str, after: str) -> None:
+    term, text = Term.of(middle), before + middle + after
+    if term is not None:
+        matcher = Matcher([term])
+        for line in (json.dumps(text), json.dumps(text, ensure_ascii=False), text):
+            assert matcher.may_be_in(line.encode()) or not matcher.found_in(casefold(text))
+    assert not Matcher([Term(("abc",), False, False)]).may_be_in(b'"AB C\\n"')
 
 
 @given(texts, texts)
