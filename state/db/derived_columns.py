@@ -1,6 +1,7 @@
 """Columns to list and search by: sort keys, the facet of a row, its text for title searches."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 SORT_KEYS: Final = ("created_at", "updated_at", "recency_at")
@@ -25,6 +26,7 @@ class Facet(NamedTuple):
         return cls(bool(row["archived"]), empty, attached, kind, provider)
 
     @classmethod
+    @lru_cache(maxsize=1024)  # each page of a list looks at the same few dozens
     def decode(cls, text: str) -> "Facet":
         """The facet in a stored text."""
         flags, kind, provider = text.split("|", 2)

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -19,7 +19,8 @@ from rollout.search.snippet import Snippet, snippet
 from rollout.search.terms import Matcher, Term
 from state.db.steps import MalformedRow, Steps
 from state.errors import OutOfResources
-from state.fulltext.candidates import ThreadKey, match_of
+from state.fulltext.candidates import match_of
+from state.query.listing import Key
 from state.query.rows import Row, rows_steps
 
 _MANY_DOCUMENTS: Final = 4
@@ -78,14 +79,22 @@ class _Indexed:
     """Of the messages in them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A thread that may match."""
 
-    sort_key: int
-    row: Row
+    key: Key
     indexed: _Indexed | None
-    """None if its file has to be read as a whole."""
+    row: Row | None
+    """If it is not indexed: its file has to be read as a whole."""
+
+
+class Match(NamedTuple):
+    """A thread that matches; the fields are those of :class:`Hit`."""
+
+    key: Key
+    header: list[str]
+    messages: list[Message]
+    matches: int
 
 
 def _locations(indexed: _Indexed) -> list[Location]:
@@ -120,38 +129,33 @@ class HitReader:
     def __post_init__(self) -> None:
         self._matcher = Matcher(self._terms)
 
-    def candidate_steps(self, keys: Sequence[ThreadKey]) -> Steps[list[Candidate]]:
+    def candidate_steps(self, keys: Sequence[Key]) -> Steps[list[Candidate]]:
         """These threads with what the index holds of them."""
-        indexed = yield from self._indexed_steps([key.row_id for key in keys])
-        rows = yield from rows_steps([key.id for key in keys])
-        found: list[Candidate] = []
-        for key in keys:
-            if (row := rows.get(key.id)) is None:
-                continue
-            known = None if key.row_id in self._pending else indexed.get(key.row_id)
-            if known is not None:
-                if len(known.documents) > _MANY_DOCUMENTS:
-                    known.documents = yield from self._matching_steps(known.documents)
-                known.locations = _locations(known)
-            found.append(Candidate(key.sort_key, row, known))
-        return found
+        row_ids = [row_id for _, _, row_id in keys if row_id not in self._pending]
+        indexed = yield from self._indexed_steps(row_ids)
+        rows = yield from rows_steps([id_ for _, id_, row_id in keys if row_id not in indexed])
+        for known in indexed.values():
+            if len(known.documents) > _MANY_DOCUMENTS:
+                known.documents = yield from self._matching_steps(known.documents)
+            known.locations = _locations(known)
+        return [Candidate(key, indexed.get(key[2]), rows.get(key[1])) for key in keys]
 
-    def read(self, candidates: Sequence[Candidate], most: int) -> list[tuple[int, Hit]]:
-        """The hits among threads, at most so many, in their order, each with its sort key. Raises
-        OutOfResources if the system lacks memory, file descriptors or the like."""
-        found: list[tuple[int, Hit]] = []
-        for candidate in candidates:
+    def read(self, candidates: Sequence[Candidate], most: int) -> list[Match]:
+        """The matches among threads, at most so many, in their order. Raises OutOfResources if the
+        system lacks memory, file descriptors or the like."""
+        found: list[Match] = []
+        for key, indexed, row in candidates:
             if len(found) == most:
                 break
-            if candidate.indexed is None:
-                hit = self._read_whole(candidate.row)
-            else:
-                files, locations = candidate.indexed.files, candidate.indexed.locations
+            match = None
+            if indexed is not None:
                 may_hold = self._matcher.may_be_in
-                messages = read_messages(self._home, files, locations, may_hold)
-                hit = self._hit(candidate.row, candidate.indexed.header, messages)
-            if hit is not None:
-                found.append((candidate.sort_key, hit))
+                messages = read_messages(self._home, indexed.files, indexed.locations, may_hold)
+                match = self._match(key, indexed.files[-1], indexed.header, messages)
+            elif row is not None:
+                match = self._read_whole(key, row)
+            if match is not None:
+                found.append(match)
         return found
 
     def _indexed_steps(self, row_ids: Sequence[int]) -> Steps[dict[int, _Indexed]]:
@@ -193,20 +197,23 @@ class HitReader:
             matching.update(document_id for (document_id,) in rows)
         return [document for document in documents if document[0] in matching]
 
-    def _read_whole(self, row: Row) -> Hit | None:
+    def _read_whole(self, key: Key, row: Row) -> Match | None:
         """What a thread that is not indexed yet has in its file."""
         preview = row["preview"] or row["fallback_preview"]
         header = header_of(row["name"], row["title"], preview).split("\0")
+        path = row["rollout_path"]
         try:
-            read = read_thread_messages(self._home, row["rollout_path"], self._find)
+            read = read_thread_messages(self._home, path, self._find)
         except (RolloutError, OSError) as error:
-            self._note(row, error)
-            return self._hit(row, header, ())
+            self._note(path, error)
+            return self._match(key, path, header, ())
         # A title that is in a message is that message, as in the index.
         header = [part for part in header if not any(part in each.text for each in read.messages)]
-        return self._hit(row, header, read.messages)
+        return self._match(key, path, header, read.messages)
 
-    def _hit(self, row: Row, header: Sequence[str], messages: Iterable[Message]) -> Hit | None:
+    def _match(
+        self, key: Key, path: str, header: Sequence[str], messages: Iterable[Message]
+    ) -> Match | None:
         matcher, missing = self._matcher, set(range(len(self._terms)))
         most = self._most_hits
         named: list[str] = []
@@ -228,13 +235,13 @@ class HitReader:
                 if not missing and most == 1 and not self._counts:
                     break
         except (RolloutError, OSError) as error:  # what was read before counts all the same
-            self._note(row, error)
-        return None if missing else Hit(row, named, kept, matches)
+            self._note(path, error)
+        return None if missing else Match(key, named, kept, matches)
 
-    def _note(self, row: Row, error: RolloutError | OSError) -> None:
+    def _note(self, path: str, error: RolloutError | OSError) -> None:
         """Remember a file that could not be searched; one that has gone is noticed elsewhere."""
         if isinstance(error, OSError) and error.errno in SHORTAGES:
             raise OutOfResources(os.strerror(error.errno)) from error
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
-            self.unreadable.add(row["rollout_path"])
-        _log.info("%s was not searched: %s", row["rollout_path"], error)
+            self.unreadable.add(path)
+        _log.info("%s was not searched: %s", path, error)

@@ -5,7 +5,7 @@ which the snippets need anyway. Threads come in the order of a list, so that of 
 as many are read as a page takes. No transaction is open while files are read.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,13 +17,13 @@ from rollout.files.digest import blake2b
 from rollout.search.terms import Term
 from state.db.steps import Steps
 from state.errors import EmptySearch, IndexBusy, InvalidQuery
-from state.fulltext.candidates import KeysetWalk, candidate_steps
+from state.fulltext.candidates import Candidates, KeysetWalk, candidate_steps
 from state.fulltext.due import UNREAD
-from state.fulltext.hits import Candidate, Hit, HitReader
+from state.fulltext.hits import Candidate, Hit, HitReader, Match
 from state.query.cursor import Cursor, decode
 from state.query.listing import key_steps
 from state.query.model import Page, Query
-from state.query.rows import Row, is_fresh
+from state.query.rows import Row, is_fresh, rows_steps
 from state.rollout_locator import locator
 
 if TYPE_CHECKING:
@@ -169,35 +169,36 @@ def search_steadily(
 
 def _searched(home: Path, read: _Read, search: Search) -> Found:
     cursor = search.decoded_cursor()
-    rows, pending, behind = read(_start_steps(search))
+    most = MOST_RANKED if search.ranked else search.among.limit + 1
+    candidates, pending, behind = read(_start_steps(search, most))
     unread = read(_unread_steps(search.among))
     find = locator(home, read)
     reader = HitReader(home, search.terms, search.most_hits, find, pending, search.ranked)
-    most = MOST_RANKED if search.ranked else search.among.limit + 1
-    walk = KeysetWalk(search.among, None if search.ranked else cursor, rows)
-    found: list[tuple[int, Hit]] = []
+    walk = KeysetWalk(search.among, None if search.ranked else cursor, candidates, pending)
+    found: list[Match] = []
     while len(found) < most:
         left = most - len(found)
-        candidates = read(_next_steps(walk, reader, left))
-        if candidates is None:
+        following = read(_next_steps(walk, reader, left))
+        if following is None:
             break
-        found += reader.read(candidates, left)
+        found += reader.read(following, left)
     if search.ranked:
         found = _ranked(search, found, cursor)
-    return replace(_page(search, found, behind), unreadable=unread.union(reader.unreadable))
+    rows = read(rows_steps([match.key[2] for match in found[: search.among.limit]], "row_id"))
+    unreadable = unread.union(reader.unreadable)
+    return replace(_page(search, found, rows, behind), unreadable=unreadable)
 
 
-def _start_steps(search: Search) -> Steps[tuple[set[int] | None, set[int], int]]:
-    """The rows that may match, None for almost any; rows that are not indexed yet and are read
-    from their files; and how many of those there are, if they are too many for that."""
+def _start_steps(search: Search, most: int) -> Steps[tuple[Candidates, set[int], int]]:
+    """What may match; rows that are not indexed yet and are read from their files; and how many of
+    those there are, if they are too many for that."""
     rows = yield ("SELECT row_id FROM fulltext_pending LIMIT ?", [MOST_SCANNED + 1])
     pending = {row_id for (row_id,) in rows}
     behind = 0
     if len(pending) > MOST_SCANNED:
         behind = (yield ("SELECT count(*) FROM fulltext_pending", []))[0][0]
         pending = set()
-    matching = yield from candidate_steps(search.terms)
-    return None if matching is None else matching | pending, pending, behind
+    return (yield from candidate_steps(search.terms, most)), pending, behind
 
 
 def _unread_steps(among: Query) -> Steps[frozenset[str]]:
@@ -207,10 +208,9 @@ def _unread_steps(among: Query) -> Steps[frozenset[str]]:
     if not unread:
         return frozenset()
     keys = yield from key_steps(among, None, len(unread), [row_id for (row_id,) in unread])
-    ids = orjson.dumps([id_ for _, id_ in keys]).decode()
     paths = yield (
-        "SELECT rollout_path FROM threads WHERE id IN (SELECT value FROM json_each(?))",
-        [ids],
+        "SELECT rollout_path FROM threads WHERE row_id IN (SELECT value FROM json_each(?))",
+        [orjson.dumps([row_id for _, _, row_id in keys]).decode()],
     )
     return frozenset(path for (path,) in paths)
 
@@ -221,31 +221,28 @@ def _next_steps(walk: KeysetWalk, reader: HitReader, count: int) -> Steps[list[C
     return (yield from reader.candidate_steps(keys)) if keys else None
 
 
-def _page(search: Search, found: list[tuple[int, Hit]], behind: int) -> Found:
+def _page(search: Search, found: list[Match], rows: Mapping[str, Row], behind: int) -> Found:
     limit, among = search.among.limit, search.among
-    hits = [hit for _, hit in found[:limit]]
+    shown = found[:limit]
+    hits = [Hit(rows[match.key[1]], *match[1:]) for match in shown if match.key[1] in rows]
     if not hits:
         return Found([], pending=behind)
-    key, last = found[:limit][-1]
-    following = search.cursor(key, last.row["id"]) if len(found) > limit else None
+    following = search.cursor(*shown[-1].key[:2]) if len(found) > limit else None
     other = replace(search, among=replace(among, descending=not among.descending, cursor=None))
     # As in a list: the opposite page begins with the first entry itself.
     step = -1 if among.descending else 1
-    back = other.cursor(found[0][0] + step, "\U0010ffff" if among.descending else "")
+    back = other.cursor(found[0].key[0] + step, "\U0010ffff" if among.descending else "")
     return Found(hits, following, None if search.ranked else back, behind)
 
 
-def _ranked(
-    search: Search, found: list[tuple[int, Hit]], cursor: Cursor | None
-) -> list[tuple[int, Hit]]:
-    """The hits of a page, and one more, by the number of their matches."""
+def _ranked(search: Search, found: list[Match], cursor: Cursor | None) -> list[Match]:
+    """The matches of a page, and one more, by their number, which becomes their sort key."""
     descending = search.among.descending
-    order = sorted(
-        ((hit.matches, hit.row["id"], hit) for _, hit in found),
-        key=lambda entry: entry[:2],
-        reverse=descending,
-    )
+    ranked = [match._replace(key=(match.matches, *match.key[1:])) for match in found]
     if cursor is not None:
         at = (cursor.key_ms, cursor.thread_id)
-        order = [each for each in order if (each[:2] < at) == descending and each[:2] != at]
-    return [(matches, hit) for matches, _, hit in order[: search.among.limit + 1]]
+        ranked = [
+            each for each in ranked if (each.key[:2] < at) == descending and each.key[:2] != at
+        ]
+    ranked.sort(key=lambda match: match.key, reverse=descending)
+    return ranked[: search.among.limit + 1]

@@ -75,12 +75,12 @@ class MemoryThreads(dict[str, MemoryThread]):
         place = query.decoded_cursor()
         key = f"{query.sort_key}_ms"
         rows = {row["id"]: row for row in self._selected(query)}
-        found = sorted(((row[key], id_) for id_, row in rows.items()), reverse=query.descending)
+        found = sorted(((row[key], id_, 0) for id_, row in rows.items()), reverse=query.descending)
         if place is not None:
-            at = (place.key_ms, place.thread_id)
+            at = (place.key_ms, place.thread_id, 0)
             found = [each for each in found if (each < at) == query.descending and each != at]
         more = found[: query.limit + 1]
-        return page_of(query, more, {id_: _columns(rows[id_]) for _, id_ in more})
+        return page_of(query, more, {id_: _columns(rows[id_]) for _, id_, _ in more})
 
     def _selected(self, query: Query) -> Iterator[Row]:
         descendants = self._descendants(query)

@@ -172,7 +172,7 @@ def _fitting(
     left = most
     for begin, end in ranges:
         rows = yield (
-            (_HOPS if indexed else _DISTINCT).format(column),
+            (HOPS if indexed else _DISTINCT).format(column),
             [begin, end, *([end] if indexed else []), left + 1 if most >= 0 else -1],
         )
         left -= len(rows)
@@ -182,7 +182,7 @@ def _fitting(
     return sorted(found)
 
 
-_HOPS: Final = (
+HOPS: Final = (
     "WITH RECURSIVE hop(value) AS (SELECT min({0}) FROM threads WHERE {0} >= ? AND {0} < ?"
     " UNION ALL SELECT (SELECT min({0}) FROM threads WHERE {0} > value AND {0} < ?) FROM hop"
     " WHERE value IS NOT NULL) SELECT value FROM hop WHERE value IS NOT NULL LIMIT ?"

@@ -1,10 +1,10 @@
 """A page of threads: keyset order, composable filters, every combination from an index.
 
 Each thread has a *facet*: archived, empty, attached, source kind and provider in one value. Filters
-by these only choose facets, of which a home has a few dozen. A page is the merge of the first rows
-of each facet, read in order from an index on (facet, sort key, id), or on (cwd, facet, sort key,
-id); so it costs the same at any size of home. Other filters choose values of a column: where they
-leave few rows, these are looked up; where they leave many, the list is walked in its order.
+by these only choose facets, of which a home has a few dozen. A page is the merge of the rows of
+each facet, read in order from an index on (facet, sort key, id), or on (cwd, facet, sort key, id);
+so it costs the same at any size of home. Other filters choose values of a column: where they leave
+few rows, these are looked up; where they leave many, the list is walked in its order.
 """
 
 import itertools
@@ -17,14 +17,17 @@ from rollout.files.layout import parse_uuid
 from rollout.schema.session_source import kinds_selected
 from state.db.derived_columns import Facet, searchable, trigrams
 from state.db.steps import MalformedRow, Steps
-from state.query.choices import MOST_RARE, Choice, choice_steps, rare_steps
+from state.query.choices import HOPS, MOST_RARE, Choice, choice_steps, rare_steps
 from state.query.cursor import LAST_ID, Cursor
 from state.query.model import Counted, Hidden, Page, Query
 from state.query.rows import Row, rows_steps
 
-_BRANCHES: Final = 100  # SQLite takes 500 terms in one compound SELECT
 _MOST_BRANCHES: Final = 500
 """So many places of an index are merged into one list."""
+Key = tuple[int, str, int]
+"""A thread in a list: its sort key, id and row id."""
+Place = tuple[int, str]
+"""A place in a list: a sort key and an id."""
 
 
 def page_steps(query: Query) -> "Steps[Page]":
@@ -33,36 +36,33 @@ def page_steps(query: Query) -> "Steps[Page]":
     folders."""
     after = query.decoded_cursor()
     more = yield from key_steps(query, after, query.limit + 1)
-    by_id = yield from rows_steps([id_ for _, id_ in more[: query.limit]])
+    by_id = yield from rows_steps([row_id for _, _, row_id in more[: query.limit]], "row_id")
     return page_of(query, more, by_id)
 
 
-def page_of(query: Query, more: Sequence[tuple[int, str]], by_id: Mapping[str, Row]) -> Page:
-    """The page of the rows with the keys ``more``, (sort key, id) in the order of the list: one key
-    more than the query's limit shows that there is a next page."""
+def page_of(query: Query, more: Sequence[Key], by_id: Mapping[str, Row]) -> Page:
+    """The page of the rows with the keys ``more``, in the order of the list: one key more than the
+    query's limit shows that there is a next page."""
     keys = more[: query.limit]
     if not keys:
         return Page([])
-    found = [by_id[id_] for _, id_ in keys if id_ in by_id]
-    next_cursor = _cursor(query, *keys[-1]) if len(more) > query.limit else None
+    found = [by_id[id_] for _, id_, _ in keys if id_ in by_id]
     # As Codex's, it begins 1 ms before the first entry: the opposite list has that one again.
-    step = -1 if query.descending else 1
+    first_ms = keys[0][0] + (-1 if query.descending else 1)
     beyond = LAST_ID if query.descending else ""
-    back = _cursor(
-        replace(query, descending=not query.descending, cursor=None), keys[0][0] + step, beyond
-    )
-    return Page(found, next_cursor, back)
-
-
-def _cursor(query: Query, key_ms: int, thread_id: str) -> str:
-    return Cursor(query.sort_key, query.descending, query.filters, key_ms, thread_id).encode()
+    filters = query.filters
+    back = Cursor(query.sort_key, not query.descending, filters, first_ms, beyond)
+    if len(more) == len(keys):
+        return Page(found, None, back.encode())
+    following = Cursor(query.sort_key, query.descending, filters, *keys[-1][:2])
+    return Page(found, following.encode(), back.encode())
 
 
 def count_steps(query: Query) -> "Steps[Counted]":
     """How many threads the whole list of ``query`` has, and what the defaults hide from it: threads
     that differ from it in that one respect."""
     choices = yield from choice_steps(query)
-    where, parameters = _row_filter(query, choices)
+    where, parameters = _row_filter(query, choices, _begin(query))
     if query.parent_id or query.ancestor_id:
         children, values = _children(query)
         where.append(f"id IN ({children})")
@@ -111,14 +111,15 @@ def unreadable_steps() -> "Steps[int]":
 
 def key_steps(
     query: Query, after: Cursor | None, count: int, among: list[int] | None = None
-) -> "Steps[list[tuple[int, str]]]":
-    """The first ``count`` (sort key, id) of the list after the cursor; with ``among``, of these
-    rows alone, which are few."""
+) -> "Steps[list[Key]]":
+    """The first ``count`` keys of the list after the cursor; with ``among``, of these rows alone,
+    which are few."""
     if query.included_ids is not None and among is None:
         named = "SELECT row_id FROM threads WHERE id IN (SELECT value FROM json_each(?))"
         among = [row_id for (row_id,) in (yield (named, [_ids(query.included_ids)]))]
+    place = _begin(query, after)
     if query.parent_id or query.ancestor_id:
-        return (yield from _lineage_keys(query, after, count, among))
+        return (yield from _lineage_keys(query, place, count, among))
     facets = yield from _facets(query)
     choices = yield from choice_steps(query)
     if not facets or any(choice.values == [] for choice in choices):
@@ -130,16 +131,9 @@ def key_steps(
     if among is None:
         among = yield from rare_steps(others)
     if among is not None:
-        where, parameters = _row_filter(query, choices, after, "+")
+        where, parameters = _row_filter(query, choices, place, "+")
         return (yield from _few_keys(query, facets, among, where, parameters, count))
-    where, parameters = _row_filter(query, others, after, "+")
-    column, values = (served.column, served.values) if served else (None, None)
-    branches = [
-        (_branch(query, column, where), [facet, *value, *parameters])
-        for value in ([[each] for each in values] if values else [[]])
-        for facet in facets
-    ]
-    return (yield from _merged(query, branches, count))
+    return (yield from _walked_keys(query, facets, served, others, place, count))
 
 
 def _is_served(query: Query, choice: Choice, facets: int) -> bool:
@@ -149,54 +143,60 @@ def _is_served(query: Query, choice: Choice, facets: int) -> bool:
     return ordered and choice.values is not None and len(choice.values) * facets <= _MOST_BRANCHES
 
 
-def _branch(query: Query, column: str | None, where: list[str]) -> str:
-    key = f"{query.sort_key}_ms"
+def _walked_keys(
+    query: Query,
+    facets: list[str],
+    served: Choice | None,
+    others: list[Choice],
+    place: Place | None,
+    count: int,
+) -> "Steps[list[Key]]":
+    """The merge of the rows of all facets, and values of ``served``: the next row of the list takes
+    the one that follows it in its facet into the queue. So no row is read in vain."""
+    key, column = f"{query.sort_key}_ms", served.column if served else None
+    where, parameters = _row_filter(query, others, None, "+")
     # SQLite picks the index on the column by itself; during a first backfill there is none.
     hint = "" if column else f" INDEXED BY ix_threads_facet_{query.sort_key}"
-    conditions = ["facet = ?", *([f"{column} = ?"] if column else []), *where]
-    return (
-        f"SELECT {key} AS k, id FROM threads{hint}"
-        f" WHERE {_all(conditions)} {_order(query, key)} LIMIT ?"
+
+    def first(facet: str, value: str, behind: str) -> str:
+        chosen = [f"facet = {facet}", *([f"{column} = {value}"] if column else [])]
+        conditions = _all([*chosen, *([_behind(query, behind)] if behind else []), *where])
+        return f"(SELECT row_id FROM threads{hint} WHERE {conditions} {_order(query, key)} LIMIT 1)"
+
+    values: Sequence[str | None] = (served.values if served else None) or [None]
+    pairs = [(facet, value) for facet in facets for value in values]
+    # With the signs, SQLite finds the place of the last row in the index by its id, too.
+    found = yield (
+        f"WITH RECURSIVE start(facet, value) AS (VALUES {', '.join(['(?, ?)'] * len(pairs))}),"
+        " found(k, id, row_id, facet, value) AS ("
+        f"SELECT t.{key}, t.id, t.row_id, s.facet, s.value FROM start s CROSS JOIN threads t"
+        f" ON t.row_id = {first('s.facet', 's.value', '?, ?' if place else '')} UNION ALL"
+        f" SELECT t.{key}, t.id, t.row_id, f.facet, f.value FROM found f CROSS JOIN threads t"
+        f" ON t.row_id = {first('f.facet', 'f.value', '+f.k, +f.id')}"
+        f" {_order(query, '1', '2')} LIMIT ?) SELECT k, id, row_id FROM found",
+        [*itertools.chain(*pairs), *(place or ()), *parameters, *parameters, count],
     )
+    return _merge(query, found, count)
 
 
-def _merged(
-    query: Query, branches: list[tuple[str, list[Any]]], count: int
-) -> "Steps[list[tuple[int, str]]]":
-    """The first ``count`` rows of all branches together.
-
-    Each branch is read for its fair share first, and again only if it may have more of them.
-    """
-    share = min(count, 2 * count // len(branches) + 8)
-    asked = dict.fromkeys(range(len(branches)), share)
-    given: dict[int, list[tuple[int, str]]] = {}
-    while True:
-        wanted = list(asked)
-        for start in range(0, len(wanted), _BRANCHES):
-            some = wanted[start : start + _BRANCHES]
-            sql = " UNION ALL ".join(f"SELECT {n}, * FROM ({branches[n][0]})" for n in some)
-            values = [value for n in some for value in (*branches[n][1], asked[n])]
-            given |= {n: [] for n in some}
-            for n, key, id_ in (yield (sql, values)):
-                given[n].append((key, id_))
-        found = _merge(query, itertools.chain(*given.values()), count)
-        last = found[-1] if len(found) == count else None
-        asked = {
-            n: count
-            for n, limit in asked.items()
-            if len(given[n]) == limit < count
-            and (last is None or (given[n][-1] > last) == query.descending)
-        }
-        if not asked:
-            return found
+def _begin(query: Query, after: Cursor | None = None) -> Place | None:
+    """The place behind which the list begins; None for its natural beginning."""
+    moment = query.until_ms if query.descending else query.since_ms
+    places = [] if after is None else [(after.key_ms, after.thread_id)]
+    places += [] if moment is None else [(moment, "")]
+    return (min if query.descending else max)(places, default=None)
 
 
-def _order(query: Query, key: str) -> str:
+def _behind(query: Query, place: str) -> str:
+    return f"({query.sort_key}_ms, id) {'<' if query.descending else '>'} ({place})"
+
+
+def _order(query: Query, key: str, id_: str = "id") -> str:
     direction = "DESC" if query.descending else "ASC"
-    return f"ORDER BY {key} {direction}, id {direction}"
+    return f"ORDER BY {key} {direction}, {id_} {direction}"
 
 
-def _merge(query: Query, found: Iterable[tuple[int, str]], count: int) -> list[tuple[int, str]]:
+def _merge(query: Query, found: Iterable[Key], count: int) -> list[Key]:
     try:
         return sorted(found, reverse=query.descending)[:count]
     except TypeError:
@@ -205,12 +205,10 @@ def _merge(query: Query, found: Iterable[tuple[int, str]], count: int) -> list[t
 
 def _facets(query: Query) -> "Steps[list[str]]":
     """The facets in this index that match the query, found by skipping from one to the next."""
-    rows = yield (
-        "WITH RECURSIVE hop(value) AS (SELECT min(facet) FROM threads UNION ALL"
-        " SELECT (SELECT min(facet) FROM threads WHERE facet > value) FROM hop"
-        " WHERE value IS NOT NULL) SELECT value FROM hop WHERE value IS NOT NULL",
-        [],
-    )
+    hidden = (not _shows_empty(query)) + (not _shows_attached(query))
+    flags = f"{query.archived:d}{'0' * hidden}"
+    end = flags[:-1] + chr(ord(flags[-1]) + 1)
+    rows = yield (HOPS.format("facet"), [flags, end, end, -1])
     return [value for (value,) in rows if fits(query, Facet.decode(value))]
 
 
@@ -241,23 +239,22 @@ def _source_fits(query: Query, facet: Facet) -> bool:
 
 
 def _row_filter(
-    query: Query, choices: Sequence[Choice], after: Cursor | None = None, sign: str = ""
+    query: Query, choices: Sequence[Choice], place: Place | None, sign: str = ""
 ) -> tuple[list[str], list[Any]]:
-    """Conditions on single rows, with their parameters. With the ``sign`` ``+`` no index on what is
-    chosen is looked for, and without it one for the first choice only: SQLite does not know which
-    leaves the fewest."""
+    """Conditions on single rows behind a place, with their parameters. With the ``sign`` ``+`` no
+    index on what is chosen is looked for, and without it one for the first choice only: SQLite does
+    not know which leaves the fewest."""
     where: list[str] = []
     parameters: list[Any] = []
-    key = f"{query.sort_key}_ms"
-    if after is not None:
-        where.append(f"({key}, id) {'<' if query.descending else '>'} (?, ?)")
-        parameters += [after.key_ms, after.thread_id]
-    for comparison, moment in ((">=", query.since_ms), ("<", query.until_ms)):
-        if moment is not None:
-            where.append(f"{key} {comparison} ?")
-            parameters.append(moment)
-    for place, choice in enumerate(choices):
-        condition, values = choice.condition(sign or "+" * bool(place))
+    if place is not None:
+        where.append(_behind(query, "?, ?"))
+        parameters += place
+    end = query.since_ms if query.descending else query.until_ms
+    if end is not None:
+        where.append(f"{query.sort_key}_ms {'>=' if query.descending else '<'} ?")
+        parameters.append(end)
+    for number, choice in enumerate(choices):
+        condition, values = choice.condition(sign or "+" * bool(number))
         where.append(condition)
         parameters += values
     if query.included_ids is not None:
@@ -297,7 +294,7 @@ def _few_keys(
     where: list[str],
     parameters: list[Any],
     count: int,
-) -> "Steps[list[tuple[int, str]]]":
+) -> "Steps[list[Key]]":
     key = f"{query.sort_key}_ms"
     conditions = [
         "row_id IN (SELECT value FROM json_each(?))",
@@ -305,28 +302,29 @@ def _few_keys(
         *where,
     ]
     found = yield (
-        f"SELECT {key} AS k, id FROM threads WHERE {_all(conditions)} {_order(query, 'k')} LIMIT ?",
+        f"SELECT {key} AS k, id, row_id FROM threads WHERE {_all(conditions)}"
+        f" {_order(query, 'k')} LIMIT ?",
         [json.dumps(candidates), *facets, *parameters, count],
     )
     return _merge(query, found, count)
 
 
 def _lineage_keys(
-    query: Query, after: Cursor | None, count: int, among: list[int] | None
-) -> "Steps[list[tuple[int, str]]]":
+    query: Query, place: Place | None, count: int, among: list[int] | None
+) -> "Steps[list[Key]]":
     """Children of one thread, or all its descendants: edges first, then their rows."""
     children, values = _children(query)
-    where, parameters = _row_filter(query, (yield from choice_steps(query)), after, "+")
+    where, parameters = _row_filter(query, (yield from choice_steps(query)), place, "+")
     if among is not None:
         where.append("+row_id IN (SELECT value FROM json_each(?))")
         parameters.append(json.dumps(among))
     key = f"{query.sort_key}_ms"
     rows = yield (
-        f"SELECT {key} AS k, id, facet FROM threads WHERE"
+        f"SELECT {key} AS k, id, row_id, facet FROM threads WHERE"
         f" {_all([f'id IN ({children})', *where])} {_order(query, 'k')}",
         [*values, *parameters],
     )
-    return [(key, id_) for key, id_, facet in rows if fits(query, Facet.decode(facet))][:count]
+    return [tuple(row[:3]) for row in rows if fits(query, Facet.decode(row[3]))][:count]
 
 
 def _children(query: Query) -> tuple[str, list[Any]]:
@@ -350,7 +348,7 @@ def selected_steps(
     choose among all of them, whatever a list hides, with its parameters; ``1`` if every thread is
     one. ``archived`` chooses archived ones. Providers and models do not count."""
     choices = yield from choice_steps(replace(query, models=()))
-    where, parameters = _row_filter(query, choices)
+    where, parameters = _row_filter(query, choices, _begin(query))
     if archived:
         where.append("archived")
     if query.source_kinds:

@@ -63,8 +63,8 @@ def nearby_steps(query: Query, top: str) -> Steps[Nearby]:
         named_so = replace(anywhere, projects=(os.path.basename(folder) or parent,))
         for others in (beside, named_so):
             keys = yield from key_steps(others, None, LARGEST_PAGE)
-            rows = yield from rows_steps([id_ for _, id_ in keys])
-            for cwd in dict.fromkeys(rows[id_]["cwd"] for _, id_ in keys if id_ in rows):
+            rows = yield from rows_steps([id_ for _, id_, _ in keys])
+            for cwd in dict.fromkeys(rows[id_]["cwd"] for _, id_, _ in keys if id_ in rows):
                 if _may_be(cwd, folder) and shown_folder(cwd) not in found.gone:
                     found.gone.append(shown_folder(cwd))
     del found.gone[_MOST_GONE:]

@@ -33,7 +33,7 @@ def resolve_steps(home: Path, reference: str) -> "Steps[list[str]]":
     if POSITION.fullmatch(reference):
         place = int(reference[1:])
         keys = yield from key_steps(Query(sort_key="recency_at"), None, place)
-        return [id_ for _, id_ in keys[place - 1 :]]
+        return [id_ for _, id_, _ in keys[place - 1 :]]
     conditions: list[tuple[str, Sequence[str]]] = []
     if exact := parse_uuid(reference):
         conditions.append(("id = ?", [exact]))

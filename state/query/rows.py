@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from rollout.files.scan import is_away, stat_file
 from state.db.steps import MalformedRow, Steps
@@ -48,9 +48,11 @@ def is_fresh(home: Path, row: Row) -> bool:
     return is_away(file) or file.stamp == stamp_of(row)
 
 
-def rows_steps(ids: Sequence[str]) -> "Steps[dict[str, Row]]":
-    """The rows of the threads that the index has, by id."""
-    asked = f"SELECT {COLUMNS} FROM threads WHERE id IN (SELECT value FROM json_each(?))"
+def rows_steps(
+    ids: Sequence[str] | Sequence[int], column: Literal["id", "row_id"] = "id"
+) -> "Steps[dict[str, Row]]":
+    """The rows of the threads that the index has of some ids, or row ids; by id."""
+    asked = f"SELECT {COLUMNS} FROM threads WHERE {column} IN (SELECT value FROM json_each(?))"
     rows = yield asked, [json.dumps(ids)]
     if not all(_is_fit(tuple(map(type, row))) for row in rows):
         raise MalformedRow("a row of threads")

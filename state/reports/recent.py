@@ -62,8 +62,8 @@ def recent_steps(home: Path, days: Sequence[str]) -> Steps[Recent | None]:
     latest = Query(sort_key="updated_at", all_sources=True, attached=True)
     keys = yield from key_steps(latest, None, _LATEST)
     paths = yield (
-        "SELECT rollout_path FROM threads WHERE id IN (SELECT value FROM json_each(?))",
-        [orjson.dumps([id_ for _, id_ in keys]).decode()],
+        "SELECT rollout_path FROM threads WHERE row_id IN (SELECT value FROM json_each(?))",
+        [orjson.dumps([row_id for _, _, row_id in keys]).decode()],
     )
     for day in days:
         folder = f"{_FOLDER}{day}/"
