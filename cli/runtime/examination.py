@@ -25,7 +25,7 @@ from state.db import location
 from state.db.connect import connect, revision_of
 from state.db.translate import translated
 from state.errors import IndexUnavailable, StateError
-from state.sync.ledger import LEDGER_SQL, compare_with_ledger
+from state.sync.ledger import LEDGER_SQL, compare_with_ledger, ledger_of
 
 _VARIABLES: Final = ("CODEX_HOME", "CODEX_SQLITE_HOME", "THREADKEEP_DB", "XDG_STATE_HOME")
 _CODEX_TAKES_S: Final = 10
@@ -181,7 +181,7 @@ def _contents(connection: sqlite3.Connection, files: list[FoundFile]) -> Iterato
             yield Check("backfill", so_far, "threadkeep backfill continues it", "note")
         else:
             yield Check("backfill", "complete")
-    ledger = {row[0]: row[1:] for row in connection.execute(LEDGER_SQL)}
+    ledger = ledger_of(connection.execute(LEDGER_SQL).fetchall())
     changes = compare_with_ledger(files, ledger)
     behind = len(changes.to_read) + len(changes.vanished)
     if behind:

@@ -65,7 +65,7 @@ def _job(index: IndexState) -> Iterator[Finding]:
 
 def _scan(index: IndexState) -> Iterator[Finding]:
     """Compare files and ledger. Changes since the last sync are not the index's fault."""
-    ledger = {row[0]: tuple(row)[1:] for row in index.connection.execute(LEDGER_SQL)}
+    ledger = {row[0]: tuple(row) for row in index.connection.execute(LEDGER_SQL)}
     found = list(scan_home(index.home))
     changes = compare_with_ledger(found, ledger)
     leave_out_unreadable(index.home, changes)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from rollout.files.scan import check_home, scan_home
+from rollout.files.scan import check_home
 from state.db import location
 from state.db.connect import connect, revision_of
 from state.db.steps import Result, Steps, run_steps
@@ -19,7 +19,7 @@ from state.query.listing import any_steps, count_steps, page_steps, short_id_ste
 from state.query.model import Counted, Page, Query
 from state.query.rows import Row, is_fresh
 from state.sync.home_config import home_inputs
-from state.sync.ledger import LEDGER_SQL, compare_with_ledger
+from state.sync.ledger import LEDGER_SQL, ledger_of, scan_changes
 
 
 class IndexReader:
@@ -101,6 +101,6 @@ def _is_in_step(connection: sqlite3.Connection, home: Path, index: Path) -> bool
         return False
     if connection.execute("SELECT 1 FROM file_usage WHERE only_here = ''").fetchone():
         return False  # a sync that was killed has left copies to compare
-    ledger = {row[0]: row[1:] for row in connection.execute(LEDGER_SQL)}
-    changes = compare_with_ledger(scan_home(home), ledger)
+    ledger = ledger_of(connection.execute(LEDGER_SQL).fetchall())
+    changes = scan_changes(home, ledger)
     return not (changes or changes.away)  # what cannot be accessed is reported by a sync

@@ -1,19 +1,23 @@
 """The ledger of files, and how a scan of the home differs from it."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
 from rollout.files.access import can_be_read
-from rollout.files.scan import FoundFile, is_away
+from rollout.files.scan import FoundFile, Known, is_away, scan_home
 from rollout.files.stamp import FileStamp
 from rollout.metadata.version import EXTRACTOR_VERSION
 
+_RETRY: Final = 1
 LEDGER_SQL: Final = (
-    "SELECT path, size_bytes, mtime_ns, inode, retry, extractor_version, reason FROM rollout_files"
+    f"SELECT path, size_bytes, mtime_ns, inode, CASE WHEN retry THEN {_RETRY}"
+    f" ELSE 2 * (extractor_version <> {EXTRACTOR_VERSION}) END, reason FROM rollout_files"
 )
+"""The fifth column tells whether a file is read even if it has not changed."""
 
 NAMED_SQL: Final = (
     "SELECT path, size_bytes, thread_id FROM rollout_files WHERE thread_id = ?",
@@ -28,8 +32,8 @@ def stamp_of(row: Mapping[str, Any] | sqlite3.Row) -> FileStamp:
     return FileStamp(row["size_bytes"], row["mtime_ns"], row["inode"])
 
 
-Ledger = dict[str, tuple[Any, ...]]
-"""The rows of ``LEDGER_SQL``: path to the rest."""
+Ledger = Known
+"""The rows of ``LEDGER_SQL`` by their path."""
 
 
 @dataclass(slots=True)
@@ -68,10 +72,11 @@ def compare_with_ledger(
     known = ledger
     changes = Changes(known=len(ledger), reread=reread)
     added: list[FoundFile] = []
+    new = 0
     for file in scanned:
-        changes.files += 1
         path, stamp, ignored = file
         before = known.pop(path, None)
+        new += before is None
         if ignored is not None:
             away = is_away(file)
             if away:
@@ -81,22 +86,34 @@ def compare_with_ledger(
         elif before is None:
             added.append(file)
             changes.to_read.append(file)
-        elif reread or before[:3] != stamp or before[3] or before[4] != EXTRACTOR_VERSION:
+        elif reread or before[1:4] != stamp or before[4]:
             changes.to_read.append(file)
-            if before[:3] == stamp and before[3]:
+            if before[1:4] == stamp and before[4] == _RETRY:
                 changes.retried.add(path)
+    changes.files = changes.known - len(known) + new
     # Files in a folder that cannot be listed now have not vanished.
     hidden = tuple(f"{file.path}/" for file in changes.away)
     gone = {path: row for path, row in known.items() if not path.startswith(hidden)}
     changes.vanished = list(gone)
     if gone and added:
-        by_stamp = {row[:3]: path for path, row in gone.items()}
+        by_stamp = {row[1:4]: path for path, row in gone.items()}
         for file in added:
             old = by_stamp.get(file.stamp)
             if old is not None:
                 changes.moved_from[file.path] = old
     changes.to_read.sort(key=newest_first, reverse=True)
     return changes
+
+
+def ledger_of(rows: Sequence[tuple[Any, ...]]) -> Ledger:
+    """The ledger in all rows of ``LEDGER_SQL``."""
+    return dict(zip(map(itemgetter(0), rows), rows, strict=True))
+
+
+def scan_changes(home: Path, ledger: Ledger, *, reread: bool = False) -> Changes:
+    """How a scan of ``home`` differs from the ledger, from which it takes what it meets."""
+    scanned = scan_home(home, None if reread else ledger)
+    return compare_with_ledger(scanned, ledger, reread=reread)
 
 
 def leave_out_unreadable(home: Path, changes: Changes) -> None:

@@ -6,24 +6,18 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Final
 
-import sqlalchemy as sa
+import orjson
 
 from rollout.files.layout import ROOTS, logical_path, parse_name
 from rollout.files.scan import FoundFile, stat_file
 from state.db.database import Database
-from state.db.schema import rollout_files
-from state.db.sql import among
+from state.db.steps import Steps
 from state.jobs.progress import SyncProgress
-from state.sync.ledger import Ledger, compare_with_ledger
+from state.sync.ledger import LEDGER_SQL, Ledger, compare_with_ledger, ledger_of
 from state.sync.sync import apply_changes
 
 MOST_PATHS: Final = 100
 """From so many paths on, a scan of the home costs no more."""
-_c = rollout_files.c
-_LEDGER_COLUMNS: Final = (
-    *(_c.path, _c.size_bytes, _c.mtime_ns, _c.inode, _c.retry, _c.extractor_version),
-    *(_c.reason, _c.thread_id),
-)
 
 
 async def sync_paths(database: Database, home: Path, paths: Collection[str]) -> set[str] | None:
@@ -47,11 +41,11 @@ async def sync_paths(database: Database, home: Path, paths: Collection[str]) -> 
     names = {_name(file.path) for file in found}
     if not all(_name(path) in names for path in gone):
         return None  # it may have been moved, and the index may know that already
-    known, before = await _ledger(database, [*gone, *(file.path for file in found)])
+    known, before = await database.query(_ledger_steps([*gone, *(file.path for file in found)]))
     changes = compare_with_ledger(found, known)
     if changes:
         await apply_changes(database, home, changes, SyncProgress(files=changes.files))
-    _, after = await _ledger(database, [file.path for file in found])
+    _, after = await database.query(_ledger_steps([file.path for file in found]))
     return before | after
 
 
@@ -79,13 +73,10 @@ def _name(path: str) -> str:
     return logical_path(path.rsplit("/", 1)[-1])
 
 
-async def _ledger(database: Database, paths: Collection[str]) -> tuple[Ledger, set[str]]:
-    known: Ledger = {}
-    ids: set[str] = set()
-    async with database.read() as connection:
-        asked = sa.select(*_LEDGER_COLUMNS).where(among(_c.path, paths))
-        for path, *entry, thread_id in await connection.execute(asked):
-            known[path] = tuple(entry)
-            if thread_id is not None:
-                ids.add(thread_id)
-    return known, ids
+def _ledger_steps(paths: Collection[str]) -> Steps[tuple[Ledger, set[str]]]:
+    """What the ledger has of some paths, and the threads that they are of."""
+    among = " WHERE path IN (SELECT value FROM json_each(?))"
+    listed = [orjson.dumps(paths).decode()]
+    known = ledger_of((yield LEDGER_SQL + among, listed))
+    ids = yield f"SELECT thread_id FROM rollout_files{among} AND thread_id IS NOT NULL", listed
+    return known, {id_ for (id_,) in ids}

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from rollout.files.scan import is_away, scan_home, stat_file
+from rollout.files.scan import is_away, stat_file
 from state.db.database import Database, Writer
 from state.db.location import INPUTS_KEY
 from state.db.sql import meta, set_meta
@@ -18,7 +18,7 @@ from state.sync import thread_rows as rows
 from state.sync.copies import compare_copies
 from state.sync.filling import Filling, reread
 from state.sync.home_config import home_inputs
-from state.sync.ledger import LEDGER_SQL, Changes, Ledger, compare_with_ledger
+from state.sync.ledger import LEDGER_SQL, Changes, Ledger, ledger_of, scan_changes
 from state.sync.unread import Waiting
 from state.sync.writer import NAMES_UNREAD, Context, forget_files, load_context, store_files
 from state.userdata.model import chosen_names
@@ -70,9 +70,7 @@ async def sync(
 async def find_changes(database: Database, home: Path, *, reread: bool = False) -> Changes:
     """How a scan of ``home`` differs from the ledger."""
     ledger = await read_ledger(database)
-    return await database.workers.run(
-        lambda: compare_with_ledger(scan_home(home), ledger, reread=reread)
-    )
+    return await database.workers.run(partial(scan_changes, home, ledger, reread=reread))
 
 
 def away_in(changes: Changes) -> list[Away]:
@@ -86,7 +84,7 @@ async def read_ledger(database: Database) -> Ledger:
 
 
 def _ledger_steps() -> Steps[Ledger]:
-    return {row[0]: row[1:] for row in (yield LEDGER_SQL, [])}
+    return ledger_of((yield LEDGER_SQL, []))
 
 
 async def apply_changes(

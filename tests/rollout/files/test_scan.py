@@ -57,6 +57,25 @@ def test_an_entry_tells_what_stat_tells(tmp_path: Path) -> None:
     assert stat_file(tmp_path, path) == expected
 
 
+def test_what_is_known_is_taken_out_instead(tmp_path: Path) -> None:
+    paths = [
+        write_rollout(tmp_path, b"", rollout_path(started=f"2026-10-{day}T07-00-00"))
+        for day in range(10, 15)
+    ]
+    found = {file.path: file for file in scan_home(tmp_path)}
+    known = {path: (path, *file.stamp, 0) for path, file in found.items()}
+    same, touched, again, gone, replaced = paths
+    known[again] = (*known[again][:4], 1)
+    os.utime(tmp_path / touched, (1, 1))
+    (tmp_path / gone).unlink()
+    (tmp_path / replaced).unlink()
+    (tmp_path / replaced).symlink_to(tmp_path / same)
+    rest = [file.path for file in scan_home(tmp_path, known)]
+    assert rest == [replaced, again, touched]
+    assert sorted(known) == sorted([touched, again, gone, replaced])
+    assert rest == [path for path in scanned(tmp_path) if path != same]
+
+
 def test_files_are_found_at_any_depth(tmp_path: Path) -> None:
     folders = ["", "2026/", "2026/1/2/", "a/b/c/d/e/f/"]
     paths = {

@@ -302,8 +302,8 @@ def test_rows_of_a_folder_that_cannot_be_listed_now_stay(home: Path, index_path:
 
     path = "sessions/2026/05/28/rollout-a.jsonl"
     away = FoundFile("sessions/2026", NO_STAMP, f"{INACCESSIBLE}: Input/output error")
-    assert compare_with_ledger([away], {path: (1, 2, 3, 0, 1, None)}).vanished == []
-    assert compare_with_ledger([], {path: (1, 2, 3, 0, 1, None)}).vanished == [path]
+    assert compare_with_ledger([away], {path: (path, 1, 2, 3, 0, None)}).vanished == []
+    assert compare_with_ledger([], {path: (path, 1, 2, 3, 0, None)}).vanished == [path]
 
 
 @pytest.mark.parametrize("seconds", [-2_177_452_800, 13_569_465_600, 0])
