@@ -25,6 +25,8 @@ from cli.terminal.hidden import elsewhere, footer, lines_of, no_threads, not_sho
 from cli.terminal.text import iso, money, one_line
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from state.db.steps import Steps
     from state.prices.spending import Spending
     from state.query.model import Counted, Page, Query
@@ -120,8 +122,9 @@ def command(
 
     from cli.runtime.in_step import in_step
 
-    quick = partial(_quickly, query=query, count=count, wants_ids=wants_ids)
-    listed = None if wants_spending else in_step(here, quick, scan=sync)
+    priced = here.index if wants_spending else None
+    quick = partial(_quickly, query=query, count=count, wants_ids=wants_ids, priced=priced)
+    listed = in_step(here, quick, scan=sync)
     if listed is None:
         from cli.runtime.open_index import read_index
 
@@ -203,8 +206,13 @@ async def _spending(index: "ThreadIndex", rows: "list[Row]") -> "dict[str, Spend
 
 
 def _quickly(
-    reader: "IndexReader", query: "Query", count: int | None, wants_ids: bool
+    reader: "IndexReader",
+    query: "Query",
+    count: int | None,
+    wants_ids: bool,
+    priced: "Path | None",
 ) -> Listed | None:
+    """What an index that is up to date gives; with the spending, if ``priced`` is its path."""
     pages: list[Page] = []
     while not pages or _wants_more(pages, count):
         page = reader.page(_next(query, pages, count))
@@ -215,7 +223,16 @@ def _quickly(
     ids = reader.short_ids([row["id"] for row in whole.rows]) if wants_ids else {}
     empty = not whole.rows and reader.is_empty()
     nearby = None if whole.rows or empty else reader.read(_nearby_steps(query))
-    return Listed(whole, reader.count(query), ids, empty, nearby)
+    listed = Listed(whole, reader.count(query), ids, empty, nearby)
+    if priced is not None:
+        from state.prices.current import price_lists
+        from state.prices.spending import spending_steps
+
+        steps = spending_steps(price_lists(priced), [row["id"] for row in whole.rows])
+        listed.spending = reader.read(steps)
+        if listed.spending is None:
+            return None
+    return listed
 
 
 async def _thoroughly(

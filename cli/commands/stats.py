@@ -95,7 +95,6 @@ def stats(
     if context.invoked_subcommand:
         _check_options_of_now(context)
         return errors.OK
-    from cli.runtime.target import check_target
     from cli.runtime.usage import find_usage
     from state.reports.calendar import TIMES
     from state.reports.stats import Asked
@@ -117,7 +116,10 @@ def stats(
         raise typer.BadParameter(f"{page} is a folder\nname a file in it: --html {page}stats.html")
     here = locations(context)
     target = None if page is None else Path(page)
-    check_target(here, target)
+    if target is not None:
+        from cli.runtime.target import check_target  # which loads asyncio
+
+        check_target(here, target)
     asked = Asked(dimensions, calendar, span, filters.query(), archived, before, sort)
     found = find_usage(here, asked, limit, turns=turns, page=target is not None)
     for note in found.notes:

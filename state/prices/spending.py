@@ -1,13 +1,14 @@
 """What threads have spent: their tokens, and what these cost."""
 
+import json
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import orjson
-
-from state.db.database import Database
 from state.db.steps import Steps
-from state.prices.rates import ensure_rates
+from state.prices.current import rates_are_current_steps
+
+if TYPE_CHECKING:
+    from state.db.database import Database
 
 
 class Spending(NamedTuple):
@@ -38,19 +39,28 @@ class Spending(NamedTuple):
 NOTHING: Final = Spending()
 
 
-async def spending(database: Database, ids: Sequence[str] | None = None) -> dict[str, Spending]:
+def spending_steps(lists: str, ids: Sequence[str]) -> Steps[dict[str, Spending] | None]:
+    """As :func:`spending`; None if a price has to be looked up in the ``lists`` before, which
+    :func:`state.prices.current.price_lists` gives."""
+    current = yield from rates_are_current_steps(lists)
+    return (yield from _spending_steps(ids)) if current else None
+
+
+async def spending(database: "Database", ids: Sequence[str] | None = None) -> dict[str, Spending]:
     """The spending of the threads ``ids``, or of all, by id. A thread that used nothing is missing.
 
     Raises:
         InvalidPrices: the user's list of prices cannot be used.
         StateError: the index cannot be read.
     """
+    from state.prices.rates import ensure_rates
+
     await ensure_rates(database)
     return await database.query(_spending_steps(ids))
 
 
 async def spending_without_prices(
-    database: Database, ids: Sequence[str] | None = None
+    database: "Database", ids: Sequence[str] | None = None
 ) -> dict[str, Spending]:
     """As :func:`spending`, but all of it unpriced: for a list of prices that cannot be used.
 
@@ -65,7 +75,7 @@ def _spending_steps(ids: Sequence[str] | None) -> Steps[dict[str, Spending]]:
     chosen, values = "", []
     if ids is not None:
         chosen = "WHERE thread_id IN (SELECT value FROM json_each(?))"
-        values = [orjson.dumps(ids).decode()]
+        values = [json.dumps(ids)]
     rows = yield (
         "SELECT thread_id, sum(total), total(cost), sum(iif(cost IS NULL, total, 0))"
         f" FROM v_usage {chosen} GROUP BY thread_id",

@@ -4,11 +4,10 @@ SQL counts and groups whole hours; only the names of groups are made here. Threa
 up, as one thread may be in several groups: they are counted apart.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
-
-import orjson
 
 from state.db.steps import Steps
 from state.db.usage_sql import RATES_JOIN
@@ -166,7 +165,7 @@ def _condition(asked: Asked) -> Steps[_Rows]:
     )
     if asked.query.providers:
         where += f" AND {_PROVIDER} IN (SELECT value FROM json_each(?))"
-        parameters.append(orjson.dumps(asked.query.providers).decode())
+        parameters.append(json.dumps(asked.query.providers))
     if asked.query.models:
         condition, patterns = pattern_condition("u.model", asked.query.models)
         where += f" AND {condition}"
@@ -208,7 +207,7 @@ def _tree(
     for key, row in (yield from _grouped(tree, keys, columns, rows, RATES_JOIN)):
         tree.add(key, tally_of(*row))
     if turns is not None:
-        rows_of_turns = rows._replace(parameters=[orjson.dumps(turns).decode(), *rows.parameters])
+        rows_of_turns = rows._replace(parameters=[json.dumps(turns), *rows.parameters])
         for key, (count,) in (
             yield from _grouped(tree, keys, "count(*)", rows_of_turns, before=_TURNS)
         ):
@@ -296,7 +295,7 @@ def _names(dimension: str, keys: set[Any], shift: Shift | None) -> Steps[dict[An
     if dimension != "project":
         return {key: str(key) for key in keys}
     # Other folders have one spelling, as they are cleaned.
-    several = orjson.dumps([key for key in keys if is_windows(key)]).decode()
+    several = json.dumps([key for key in keys if is_windows(key)])
     spelled = yield (
         "SELECT DISTINCT cwd FROM threads WHERE cwd_key IN (SELECT value FROM json_each(?))",
         [several],
