@@ -27,7 +27,7 @@ rollout.usage         -> rollout.schema
 rollout.metadata      -> rollout.usage
 rollout.items         -> rollout.schema
 rollout.history       -> rollout.items
-rollout.search        -> rollout.history
+rollout.search        -> rollout.history rollout.metadata
 rollout.writing       -> rollout.history
 
 state.errors

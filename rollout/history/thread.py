@@ -17,7 +17,7 @@ from rollout.history.paginated import PaginatedReducer
 from rollout.history.segments import Find, Part, known_parts, source_meta
 from rollout.history.turn import LineReducer, Turn, TurnReducer
 from rollout.items.thread_item import UNKNOWN
-from rollout.jsonl.parse import BadLine, Line, parse_line
+from rollout.jsonl.parse import BadLine, Item, Line, parse_line
 from rollout.jsonl.reader import LineReader, RolloutStream, open_rollout
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
@@ -216,14 +216,23 @@ def reduce_stream(
         item = parse_line(line)
         if item is None or isinstance(item, BadLine):
             continue
-        ordinal = item.get("ordinal")
-        number = ordinal if isinstance(ordinal, int) else 0
-        if end_ordinal is not None and number >= end_ordinal:
+        if end_ordinal is not None and _number(item) >= end_ordinal:
             break
-        before = Position(file, line.offset, number)
-        reducer.take(item, before, Position(file, line.offset + len(line.data) + 1, number + 1))
+        give(reducer, item, line, file)
     reducer.pass_over(reader.passed, reader.highest)
     return reader.end_offset
+
+
+def give(reducer: LineReducer, item: Item, line: Line, file: int = 0) -> None:
+    """Have a reducer take a line, which holds ``item``."""
+    offset, number = line.offset, _number(item)
+    before = Position(file, offset, number)
+    reducer.take(item, before, Position(file, offset + len(line.data) + 1, number + 1))
+
+
+def _number(item: Item) -> int:
+    ordinal = item.get("ordinal")
+    return ordinal if isinstance(ordinal, int) else 0
 
 
 class _Section:

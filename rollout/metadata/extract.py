@@ -1,6 +1,7 @@
 """Extracts the metadata of one rollout file, from its beginning or from where a pass ended."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ from rollout.metadata import model
 from rollout.metadata.outcomes import EarlierMetadata, Extracted, Unusable
 from rollout.metadata.reducer import MetadataReducer
 
+Begin = Callable[[model.ThreadMetadata, int | None], MetadataReducer]
+
 
 def extract_file(
     home: Path | str,
@@ -22,12 +25,14 @@ def extract_file(
     earlier: EarlierMetadata | None = None,
     reader: LineReader | None = None,
     longest: int | None = model.LONGEST_TEXT,
+    begin: Begin = MetadataReducer,
 ) -> Extracted | Unusable:
     """The metadata of the rollout at ``path`` below ``home``.
 
     With ``earlier``, only the lines after its end are read, if the file has only grown since.
     Costs one pass and the memory of one buffer and of the longest line that is needed. Texts are
-    cut to ``longest`` characters; None keeps all of them.
+    cut to ``longest`` characters; None keeps all of them. ``begin`` makes what takes the lines
+    from the first one on.
     """
     full = f"{home}/{path}"
     try:
@@ -39,7 +44,7 @@ def extract_file(
                 plain = not path.endswith(COMPRESSED_SUFFIX)
                 if plain and earlier is not None and earlier.resume.holds(stream, stamp):
                     return _continue(stream, path, stamp, earlier, reader, longest)
-                return _extract(stream, path, stamp, reader, longest)
+                return _extract(stream, path, stamp, reader, longest, begin)
             except UnreadableRollout as error:
                 return Unusable(path, stamp, error.reason, error.offset)
     except FileNotFoundError:
@@ -51,19 +56,24 @@ def extract_file(
 
 
 def _extract(
-    stream: RolloutStream, path: str, stamp: FileStamp, reader: LineReader, longest: int | None
+    stream: RolloutStream,
+    path: str,
+    stamp: FileStamp,
+    reader: LineReader,
+    longest: int | None,
+    begin: Begin,
 ) -> Extracted:
     name = parse_name(path)
     if name is None:
         raise UnreadableRollout(path, "not named rollout-*.jsonl")
     if stamp.size == 0:
         raise UnreadableRollout(path, "empty file")
-    reducer = MetadataReducer(model.initial_metadata(name), longest)
+    reducer = begin(model.initial_metadata(name), longest)
     end = _reduce_lines(reducer, stream, reader, 0, reducer)
     if not reducer.usable_lines:
         # What was skipped matters after all: take every line.
         stream.seek(0)
-        reducer = MetadataReducer(model.initial_metadata(name), longest)
+        reducer = begin(model.initial_metadata(name), longest)
         end = _reduce_lines(reducer, stream, reader, 0, None)
     first_bad = end.damage or reducer.first_bad  # damage costs more than a line
     if not reducer.usable_lines:

@@ -10,6 +10,7 @@ and what older versions wrote besides.
 import re
 from collections.abc import Iterator
 from enum import Enum, Flag, auto
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 
@@ -279,6 +280,18 @@ def line_pattern(types: str, ordinal: str = COUNTED) -> re.Pattern[bytes]:
     begins in them, so the type is that of the line. What is spelt otherwise does not match.
     """
     return re.compile(rf'\{{"timestamp":"[^{{]{{24}}",{ordinal}"type":"(?:{types})'.encode())
+
+
+@cache
+def both(one: re.Pattern[bytes], other: re.Pattern[bytes]) -> re.Pattern[bytes]:
+    """Matches, and counts, the lines that two patterns of :func:`line_pattern` match. The ordinal
+    is where ``one`` has it; ``other`` does not ask for more of it."""
+    start, types = one.pattern.split(_TYPE, 1)
+    others = re.sub(rb"\(\?P<\w+>", b"(?:", other.pattern.split(_TYPE, 1)[1])
+    return re.compile(b"%s%s(?=%s)%s(?P<both>)" % (start, _TYPE, others, types))
+
+
+_TYPE: Final = b'"type":"'
 
 
 def any_of(*names: str) -> str:

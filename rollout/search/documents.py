@@ -89,6 +89,13 @@ def read_documents(
             raise
         refused = error.filename if isinstance(error.filename, str) else home / thread.path
         return _only_header(thread, error, os.path.relpath(refused, home))
+    return documents_of(thread, read, earlier)
+
+
+def documents_of(
+    thread: Thread, read: ThreadMessages, earlier: EarlierMessages | None = None
+) -> Documents:
+    """The documents of what was read of a thread."""
     messages, read = read.messages, read._replace(messages=[])
     digest = digest_of(messages)
     if read.added and earlier is not None:

@@ -1,0 +1,151 @@
+"""Metadata, usage and messages of files, from one pass over the lines of each.
+
+Where other lines than these decide which messages are shown, or a line cannot be taken for certain,
+the messages are left to a pass of their own (:mod:`rollout.search.extract`), which finds the same.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from rollout.history.thread import give
+from rollout.jsonl.parse import BadLine, Item, Line, parse_line
+from rollout.jsonl.reader import LineReader
+from rollout.metadata.extract import extract_file
+from rollout.metadata.model import ThreadMetadata, complete_metadata
+from rollout.metadata.outcomes import EarlierMetadata, Extracted, Unusable
+from rollout.metadata.reducer import MetadataReducer
+from rollout.metadata.worker import extract_many
+from rollout.schema import kinds
+from rollout.search.documents import Documents, Thread, documents_of, header_of
+from rollout.search.extract import MessageReducer, messages_of, reducer_of
+from rollout.search.messages import NeedsWholeFile
+
+Read = tuple[Extracted | Unusable, Documents | None]
+"""The outcome of a file, and the documents of its thread, unless they need a pass of their own. The
+row of the thread is not known yet: it is 0."""
+
+
+def read_all(home: str, items: Sequence[tuple[str, EarlierMetadata | None, str]]) -> list[Read]:
+    """What several files below ``home`` give, in their order: each a path, how far it was read
+    before, and the name that its thread probably has."""
+    reader = LineReader()
+    return [_read(home, *item, reader) for item in items]
+
+
+def _read(
+    home: str, path: str, earlier: EarlierMetadata | None, name: str, reader: LineReader
+) -> Read:
+    reducers: list[_OnePass] = []
+
+    def begin(metadata: ThreadMetadata, longest: int | None) -> MetadataReducer:
+        reducers.append(_OnePass(metadata, longest, path, reader))
+        return reducers[-1]
+
+    try:
+        outcome = extract_file(home, path, earlier, reader, begin=begin)
+        if isinstance(outcome, Unusable) or not reducers:
+            return outcome, None
+        return outcome, reducers[-1].documents(outcome, name)
+    except Exception:  # noqa: BLE001  # whatever it is, it may not cost the metadata
+        return extract_many(home, [(path, earlier)])[0], None
+
+
+class _Apart(Exception):
+    """A line that one pass may take otherwise than two."""
+
+
+class _OnePass(MetadataReducer):
+    """Hands the lines of a file to what finds its messages, as well."""
+
+    def __init__(
+        self, metadata: ThreadMetadata, longest: int | None, path: str, reader: LineReader
+    ) -> None:
+        self._path, self._reader = path, reader
+        self._begun = False
+        self._messages: MessageReducer | None = None
+        self._skipped = self._unneeded = _NOTHING
+        super().__init__(metadata, longest)
+
+    def _note_needs(self) -> None:
+        super()._note_needs()
+        if self.skip is not self._unneeded:
+            self._unneeded = self._skipped = self.skip
+            if self._messages is not None:
+                self._skipped = kinds.both(self._unneeded, self._messages.skip)
+        self.skip = self._skipped
+
+    def apply(self, line: Line | BadLine) -> bool:
+        messages = self._messages
+        if messages is None and self._begun:
+            return super().apply(line)
+        if isinstance(line, BadLine):
+            raise _Apart
+        # What does not end like an object is never passed over, unless it is long.
+        closed = line.data.endswith(b"}") and line.ended
+        if not closed and len(line.data) >= _LONG:
+            raise _Apart
+        if messages is not None:
+            if self._reader.passed:
+                self._pass_lines(messages)
+            if closed and (unneeded := messages.skip.match(line.data)):
+                messages.pass_over(1, int(unneeded[1] or -1))
+                return super().apply(line)
+        value = parse_line(line)
+        try:
+            self._find_messages(line, value)
+        except NeedsWholeFile:
+            self._messages = None
+            self._unneeded = _NOTHING
+            self._note_needs()
+        if closed and (unneeded := self._unneeded.match(line.data)):
+            self._pass_line(unneeded, line.offset)
+            return False
+        return value is not None and self.take(value, line.offset)
+
+    def _find_messages(self, line: Line, value: Item | BadLine | None) -> None:
+        if not line.ended:
+            raise NeedsWholeFile  # it may still grow
+        if not self._begun:
+            self._begun = True
+            if line.offset or not isinstance(value, dict) or value.get("type") != "session_meta":
+                raise NeedsWholeFile
+            if not isinstance(meta := value.get("payload"), dict):
+                raise NeedsWholeFile
+            self._messages = reducer_of(self._path, meta)
+            self._unneeded = _NOTHING
+            self._note_needs()
+        if isinstance(value, dict) and self._messages is not None:
+            give(self._messages, value, line)
+
+    def _pass_lines(self, messages: MessageReducer) -> None:
+        """Tell of the lines that nobody needed."""
+        messages.pass_over(self._reader.passed, self._reader.highest)
+        self._reader.passed = 0
+
+    def _pass_line(self, unneeded: re.Match[bytes], offset: int) -> None:
+        """Count a line as if only the metadata were read."""
+        if ordinal := unneeded[1]:
+            follows = int(ordinal) >= self.metadata.next_ordinal
+            self.pass_over(int(ordinal), 0, -1) if follows else self.pass_over(-1, 1, offset)
+
+    def documents(self, outcome: Extracted, name: str) -> Documents | None:
+        """The documents of the thread, if all its messages were found."""
+        messages, path = self._messages, outcome.path
+        if messages is None or outcome.bad_lines != self.bad_lines:  # the content breaks off
+            return None
+        self._pass_lines(messages)
+        resume = outcome.resume if messages.goes_on else outcome.resume._replace(guard="")
+        try:
+            read = messages_of(messages, path, resume, (path,))
+        except NeedsWholeFile:
+            return None
+        shown = complete_metadata(outcome.metadata)
+        preview = shown.preview or shown.fallback_preview
+        header = header_of(name or shown.rollout_name, shown.title, preview)
+        return documents_of(Thread(0, path, outcome.stamp, header), read)
+
+
+_NOTHING: Final = re.compile(b"(?!)")
+_LONG: Final = 2**16
+"""Of longer lines the reader may keep a part, or nothing."""
