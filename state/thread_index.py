@@ -25,6 +25,7 @@ from state.query.resolve import resolve_steps, thread_steps, unreadable_file_ste
 from state.query.rows import Row, details_steps, existing_steps, is_fresh, rows_steps
 from state.sync.backfill import BackfillStatus, backfill, backfill_status
 from state.sync.copies import compare_copies
+from state.sync.filling import Beside
 from state.sync.ledger import Changes, leave_out_unreadable
 from state.sync.move_journal import finish_moves
 from state.sync.sync import BATCH_FILES, find_changes, sync
@@ -63,6 +64,8 @@ class ThreadIndex:
         self._far = on_network_drive(home) or on_network_drive(database.path.parent)
         self.unfinished: list[str] = []
         """Why moves that a killed process left half done could not be finished on opening."""
+        self.beside: Beside | None = None
+        """What a backfill makes of files besides their rows."""
 
     async def page(self, query: Query) -> Page:
         """The page that ``query`` asks for, true to the files as they are now.
@@ -195,6 +198,7 @@ class ThreadIndex:
             force=force,
             report=report,
             waiting=waiting,
+            beside=self.beside,
         )
 
     async def catch_up(

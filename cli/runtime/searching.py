@@ -10,7 +10,7 @@ from cli.runtime.waiting import Coverage
 from cli.terminal import output
 from cli.terminal.delegated import DELEGATED
 from state.errors import IndexBusy
-from state.fulltext.indexer import caught_up_fulltext, pending_threads
+from state.fulltext.indexer import MESSAGES, caught_up_fulltext, pending_threads
 from state.fulltext.search import Found, Search, extent_steps, settled_steps
 from state.fulltext.search import search as search_index
 from state.sync.filling import FIRST_FILES
@@ -48,6 +48,7 @@ class Searching:
             notes.append(await catch_up(self.index))
             return await self.now()
         output.keep_stdout()
+        self.index.beside = MESSAGES
         notes.append(await catch_up(self.index, waiting=self._waiting))
         if (await self.index.backfill_status()).status != "complete":
             # Another process is filling the index, which nobody should wait for.

@@ -18,25 +18,36 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, NoReturn
 
-from rollout.files.stamp import FileStamp
-from rollout.search.documents import Documents, Thread, header_of, read_documents, read_many
+from rollout.search.documents import Documents, Thread, read_documents, read_many
 from rollout.search.extract import EarlierMessages
+from rollout.search.one_pass import read_all
 from state.aio import check_not_cancelled
 from state.db import schema
 from state.db.sql import AMONG, listed
 from state.db.steps import Steps, run_steps
 from state.errors import IndexBusy, IndexUnavailable, LeaseHeld, LeaseLost
 from state.fulltext.due import due_again, others_steps
-from state.fulltext.store import earlier_passes, last_document, store_documents
+from state.fulltext.store import (
+    THREAD,
+    earlier_passes,
+    last_document,
+    store_beside,
+    store_documents,
+    thread_of,
+)
 from state.jobs.lease import job_row
 from state.jobs.pool import ReadPool, ordered_map
 from state.jobs.progress import DEFAULT_LEASE_S, JobProgress, Report
 from state.jobs.runner import Job, run_job
 from state.rollout_locator import rollout_locator
+from state.sync.filling import Beside
 from state.thread_index import ThreadIndex
 
 _log = logging.getLogger("threadkeep.fulltext")
 
+MESSAGES: Final = Beside(read_all, store_beside)
+"""The messages of threads, for a backfill that finds them in its one pass over each file. Those
+that it cannot tell for certain stay pending."""
 BATCH_THREADS: Final = 200
 """Threads in one transaction."""
 _BATCHES_AHEAD: Final = 3
@@ -83,6 +94,18 @@ def _due(connection: sqlite3.Connection) -> tuple[int, list[tuple[int, int, str]
     status = job_row(connection, schema.fulltext_state)["status"]
     count = _count(connection, "fulltext_pending")
     return count, run_steps(others_steps(), connection), status == "complete"
+
+
+async def forget_fulltext(index: ThreadIndex) -> bool:
+    """Have all messages read again; False if another worker is reading them."""
+
+    async def work(job: Job) -> None:
+        await job.transact(_forget)
+
+    with suppress(LeaseHeld, LeaseLost):
+        await run_job(index.database, schema.fulltext_state, work, lease_s=DEFAULT_LEASE_S)
+        return True
+    return False
 
 
 async def caught_up_fulltext(
@@ -177,12 +200,10 @@ class _Filling:
 
 def _pending_steps(most: int | None) -> Steps[list[Thread]]:
     asked = (
-        "SELECT t.row_id, t.rollout_path, t.size_bytes, t.mtime_ns, t.inode, t.name, t.title,"
-        " iif(t.preview = '', t.fallback_preview, t.preview) FROM fulltext_pending p"
-        " JOIN threads t ON t.row_id = p.row_id ORDER BY t.updated_at_ms DESC LIMIT ?"
+        f"SELECT {THREAD} FROM fulltext_pending p JOIN threads t ON t.row_id = p.row_id"
+        " ORDER BY t.updated_at_ms DESC LIMIT ?"
     )
-    rows = yield asked, [-1 if most is None else most]
-    return [Thread(row[0], row[1], FileStamp(*row[2:5]), header_of(*row[5:])) for row in rows]
+    return [thread_of(row) for row in (yield asked, [-1 if most is None else most])]
 
 
 def _is_wasteful(connection: sqlite3.Connection) -> bool:

@@ -17,7 +17,8 @@ from rollout.files.digest import blake2b
 from rollout.files.stamp import FileStamp
 from rollout.history.item_refs import words_of
 from rollout.jsonl.resume import ResumePoint
-from rollout.search.documents import Documents, Thread
+from rollout.metadata.outcomes import Extracted, Unusable
+from rollout.search.documents import Documents, Thread, header_of
 from rollout.search.extract import EarlierMessages
 from state.db.schema import fulltext_threads
 from state.db.sql import AMONG, listed, put
@@ -88,6 +89,37 @@ def store_documents(connection: sqlite3.Connection, read: Sequence[Documents]) -
         if (thread.path, thread.stamp) == now[thread.row_id]
     ]
     connection.executemany("DELETE FROM fulltext_pending WHERE row_id = ?", unchanged)
+
+
+def store_beside(
+    connection: sqlite3.Connection, read: Sequence[tuple[Extracted | Unusable, Documents | None]]
+) -> None:
+    """Store the documents that were made of files in the pass that made their rows, in the same
+    transaction: of threads that have none yet, if they show these files, and have the names that
+    were expected. The others stay pending."""
+    made = {file.metadata.id: each for file, each in read if isinstance(file, Extracted) and each}
+    new = []
+    for id_, *row in connection.execute(_NEW, [listed(made)]):
+        thread = thread_of(row)
+        if made[id_].thread._replace(row_id=thread.row_id) == thread:
+            new.append(made[id_]._replace(thread=thread))
+    store_documents(connection, new)
+
+
+THREAD: Final = (
+    "t.row_id, t.rollout_path, t.size_bytes, t.mtime_ns, t.inode, t.name, t.title,"
+    " iif(t.preview = '', t.fallback_preview, t.preview)"
+)
+"""The columns of ``threads t`` for :func:`thread_of`."""
+_NEW: Final = (
+    f"SELECT t.id, {THREAD} FROM threads t WHERE t.id {AMONG} AND NOT EXISTS"
+    " (SELECT 1 FROM fulltext_threads f WHERE f.row_id = t.row_id)"
+)
+
+
+def thread_of(row: Sequence[Any]) -> Thread:
+    """The thread to read that a row is."""
+    return Thread(row[0], row[1], FileStamp(*row[2:5]), header_of(*row[5:]))
 
 
 def last_document(connection: sqlite3.Connection) -> int:

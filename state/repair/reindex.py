@@ -21,7 +21,8 @@ from state.db.lock import locked
 from state.db.snapshot import read_only
 from state.db.translate import translated
 from state.errors import FileUnusable
-from state.jobs.progress import DEFAULT_LEASE_S, Away, Report, SyncProgress
+from state.fulltext.indexer import MESSAGES
+from state.jobs.progress import Away, Report, SyncProgress
 from state.repair.dump import known_user_data
 from state.repair.recovery import remove_database, set_aside
 from state.sync.backfill import backfill
@@ -56,7 +57,7 @@ async def reindex(
         async with open_database(fresh) as database:
             await database.transact(partial(put_settings, settings=settings))
             counts = await backfill(
-                database, home, lease_s=DEFAULT_LEASE_S, batch_files=batch_files, report=report
+                database, home, batch_files=batch_files, report=report, beside=MESSAGES
             )
         if not damaged:
             _check_nothing_is_lost(home, path, counts.away)

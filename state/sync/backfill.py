@@ -23,7 +23,7 @@ from state.jobs.progress import DEFAULT_LEASE_S, Report, SyncProgress, done_of
 from state.jobs.runner import Job, run_job
 from state.sync import sync
 from state.sync.copies import compare_copies
-from state.sync.filling import Filling
+from state.sync.filling import Beside, Filling
 from state.sync.ledger import watermark
 from state.sync.unread import Waiting
 from state.sync.writer import load_context
@@ -79,18 +79,19 @@ async def backfill(
     force: bool = False,
     report: Report | None = None,
     waiting: Waiting | None = None,
+    beside: Beside | None = None,
 ) -> SyncProgress:
     """Run the job to its end, from wherever the last worker left it.
 
-    ``force`` reads every file again. Cancelled, it gives its lease back after the batch that
-    was being stored, so that the next worker continues at once. Raises HomeNotFound if there is no
-    home to fill from, Answered if ``waiting`` needs no more, and what
-    :func:`state.jobs.runner.run_job` raises.
+    ``force`` reads every file again; ``beside`` makes more of them than their rows. Cancelled, it
+    gives its lease back after the batch that was being stored, so that the next worker continues at
+    once. Raises HomeNotFound if there is no home to fill from, Answered if ``waiting`` needs no
+    more, and what :func:`state.jobs.runner.run_job` raises.
     """
     check_home(home)
 
     def work(job: Job) -> Coroutine[Any, Any, SyncProgress]:
-        return _Backfill(job, home, batch_files, force, report, waiting).run()
+        return _Backfill(job, home, batch_files, force, report, waiting, beside).run()
 
     return await run_job(database, backfill_state, work, lease_s=lease_s, restart=force)
 
@@ -103,6 +104,7 @@ class _Backfill:
     _force: bool
     _report: Report | None
     _waiting: Waiting | None
+    _beside: Beside | None
     _counts: SyncProgress = field(default_factory=SyncProgress)
     _current: int = 0
     """Files that were up to date before."""
@@ -124,6 +126,7 @@ class _Backfill:
                 report=self._report,
                 waiting=self._waiting,
                 stored=self._stored,
+                beside=self._beside,
             )
             await filling.first()
             if not changes.known and len(changes.to_read) >= _BULK_FILES:

@@ -6,10 +6,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection,
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Any, Final, NamedTuple
 
+from rollout.files.layout import parse_name
 from rollout.files.scan import FoundFile
-from rollout.metadata.outcomes import Extracted, Unusable
+from rollout.metadata.outcomes import EarlierMetadata, Extracted, Unusable
 from state.db.database import Database, Writer
 from state.jobs.pool import ReadPool, ordered_map
 from state.jobs.progress import Report, SyncProgress
@@ -32,6 +33,19 @@ def is_much(files: Sequence[FoundFile]) -> bool:
     return len(files) > FIRST_FILES or sum(file.stamp.size for file in files) > 4 * _FIRST_BYTES
 
 
+Read = tuple[Extracted | Unusable, Any]
+
+
+class Beside(NamedTuple):
+    """What is made of files besides their rows, in the same pass over their lines."""
+
+    read: Callable[[str, Sequence[tuple[str, EarlierMetadata | None, str]]], list[Read]]
+    """What some files of a home give, in their order: each a path, what an earlier pass gave, and
+    the name that its thread probably has. It is called in processes of its own."""
+    store: Callable[[sqlite3.Connection, Sequence[Read]], None]
+    """Stores what is made of some files in the transaction that has stored their rows."""
+
+
 @dataclass(slots=True)
 class Filling:
     """The files of some changes on their way into the index."""
@@ -47,6 +61,7 @@ class Filling:
     waiting: Waiting | None = None
     stored: Callable[[FoundFile], None] | None = None
     """Told the last file of each batch, in its transaction."""
+    beside: Beside | None = None
     _left: list[FoundFile] = field(init=False)
 
     async def first(self) -> None:
@@ -107,21 +122,21 @@ class Filling:
     async def _stored(self, files: Sequence[FoundFile]) -> AsyncGenerator[int]:
         """Store the files, and tell of each batch how many they were."""
         async with self._batches(files) as batches:
-            async for batch, outcomes in batches:
-                stored = await self.write(partial(self._put, batch, outcomes))
+            async for batch, read in batches:
+                stored = await self.write(partial(self._put, batch, read))
                 await reread(self.write, self.pool, stored, self.context)
                 if self.report:
                     self.report(self.counts)
                 yield len(batch)
 
     def _put(
-        self,
-        batch: Sequence[FoundFile],
-        outcomes: Sequence[Extracted | Unusable],
-        connection: sqlite3.Connection,
+        self, batch: Sequence[FoundFile], read: Sequence[Read], connection: sqlite3.Connection
     ) -> StoredBatch:
+        outcomes = [outcome for outcome, _ in read]
         move_entries(connection, self._moved(outcomes))
         stored = store_files(connection, outcomes, self.context, self.changes.vanished)
+        if self.beside:
+            self.beside.store(connection, read)
         tally(self.counts, stored, batch)
         if self.stored:
             self.stored(batch[-1])
@@ -137,20 +152,25 @@ class Filling:
 
     def _batches(
         self, files: Sequence[FoundFile]
-    ) -> AbstractAsyncContextManager[
-        AsyncIterator[tuple[Sequence[FoundFile], list[Extracted | Unusable]]]
-    ]:
-        """The files with their outcomes, in batches that are read ahead."""
-        changes = self.changes
+    ) -> AbstractAsyncContextManager[AsyncIterator[tuple[Sequence[FoundFile], list[Read]]]]:
+        """The files with what they give, in batches that are read ahead."""
+        return ordered_map(self._read, files, batch=self.batch_files, ahead=_BATCHES_AHEAD)
 
-        async def read(batch: Sequence[FoundFile]) -> list[Extracted | Unusable]:
-            if changes.reread:
-                return await self.pool.extract([file.path for file in batch], {})
-            known = {file.path: changes.moved_from.get(file.path, file.path) for file in batch}
+    async def _read(self, batch: Sequence[FoundFile]) -> list[Read]:
+        paths, moved_from = [file.path for file in batch], self.changes.moved_from
+        earlier: dict[str, EarlierMetadata] = {}
+        if not self.changes.reread:
+            known = {path: moved_from.get(path, path) for path in paths}
             earlier = await self.database.look(partial(rows.earlier_extractions, paths=known))
-            return await self.pool.extract([file.path for file in batch], earlier)
+        if self.beside:
+            items = [(path, earlier.get(path), self._name(path)) for path in paths]
+            return await self.pool.map(self.beside.read, items)
+        return [(outcome, None) for outcome in await self.pool.extract(paths, earlier)]
 
-        return ordered_map(read, files, batch=self.batch_files, ahead=_BATCHES_AHEAD)
+    def _name(self, path: str) -> str:
+        name = parse_name(path)
+        given = self.context.names.get(name.thread_id or "") if name else None
+        return given.name if given else ""
 
 
 async def reread(write: Writer, pool: ReadPool, stored: StoredBatch, context: Context) -> None:

@@ -26,7 +26,7 @@ from state.edit.fork import fork_thread
 from state.edit.metadata import set_git_info, set_memory_mode, set_name
 from state.edit.move_plan import Action
 from state.edit.trash import chosen, empty_trash, groups_of, restore_threads, trash_of
-from state.fulltext.indexer import fill_fulltext
+from state.fulltext.indexer import MESSAGES, fill_fulltext
 from state.repair.backup import restore_backup
 from state.repair.dump import read_dump, restore
 from state.repair.reindex import reindex
@@ -47,6 +47,12 @@ _WRITING: Final = os.O_WRONLY | os.O_RDWR
 
 async def _backfill(index: ThreadIndex) -> None:
     await index.backfill(batch_files=3)
+
+
+async def _one_pass(index: ThreadIndex) -> None:
+    index.beside = MESSAGES
+    await _backfill(index)
+    await _fill_said(index)
 
 
 async def _fill_said(index: ThreadIndex) -> None:
@@ -135,6 +141,7 @@ def _ids() -> Steps[list[str]]:
 
 WORKS: Final[dict[str, Callable[[Path, Path], object]]] = {
     "backfill": _opened(_backfill),
+    "one pass": _opened(_one_pass),
     "sync": _opened(_sync),
     "search": _opened(_fill_said),
     "restore": _opened(_restore),

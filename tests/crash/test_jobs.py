@@ -158,6 +158,7 @@ def dumped(home: Path, index: Path) -> None:
 
 CASES: dict[str, tuple[str, Callable[[Path, Path], None]]] = {
     "backfill": ("backfill", nothing),
+    "one pass": ("one pass", nothing),
     "sync": ("sync", behind),
     "search": ("search", complete),
     "search of what has changed": ("search", changed),
@@ -170,6 +171,8 @@ CASES: dict[str, tuple[str, Callable[[Path, Path], None]]] = {
     "recovery": ("recover", cut),
     "vacuum": ("vacuum", complete),
 }
+
+SEARCHES = ("search", "one pass")
 
 
 class Case:
@@ -193,8 +196,8 @@ class Case:
         self.own = codes(verified(self.home, fresh))
         """What is wrong with the files themselves."""
         self.right = meaning(fresh)
-        if self.work == "search":
-            assert run(self.work, self.home, fresh).status == 0
+        if self.work in SEARCHES:
+            assert run("search", self.home, fresh).status == 0
             self.said = said(fresh)
             assert any(row["found"] for row in self.said)
 
@@ -212,7 +215,7 @@ class Case:
         if self.work == "restore":
             again = run(self.work, self.home, self.index)
             assert again.status == 0, moment
-        if self.work == "search":
+        if self.work in SEARCHES:
             assert run(self.work, self.home, self.index).status == 0, moment
             assert said(self.index) == self.said, moment
             assert rows(self.index, "SELECT * FROM fulltext_pending") == [], moment

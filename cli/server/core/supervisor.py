@@ -10,7 +10,7 @@ from typing import Any, Final
 from cli.arguments.locations import Locations
 from rollout.files.scan import check_home, scan_home
 from state.errors import IndexDamaged, IndexMissing, StateError
-from state.fulltext.indexer import keep_fulltext
+from state.fulltext.indexer import MESSAGES, keep_fulltext
 from state.repair.recovery import recover
 from state.thread_index import ThreadIndex, open_index
 from state.thread_store import ThreadStore
@@ -71,6 +71,7 @@ class Supervisor:
                 if damage is not None:
                     raise
                 return await self._open(found)
+            index.beside = MESSAGES
             return index, stack.pop_all()
 
     async def _open_again(self, error: StateError) -> tuple[ThreadIndex, AsyncExitStack]:
