@@ -317,13 +317,13 @@ def _document(listed: Listed, here: Locations) -> dict[str, Any]:
     from cli.render.labels import usage_json
     from state.query.thread_json import thread_json
 
+    def thread(row: "Row") -> dict[str, Any]:
+        usage = {} if listed.spending is None else {"usage": usage_json(listed.spent(row["id"]))}
+        return thread_json(row, here.home) | usage
+
     page = listed.page
-    threads = [thread_json(row, here.home) for row in page.rows]
-    if listed.spending is not None:
-        for thread in threads:
-            thread["usage"] = usage_json(listed.spent(thread["id"]))
     return {
-        "data": threads,
+        "data": output.Made(thread, page.rows),
         "nextCursor": page.next_cursor,
         "backwardsCursor": page.backwards_cursor,
         "hidden": listed.counted.hidden._asdict(),

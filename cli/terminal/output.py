@@ -1,12 +1,13 @@
 """Data on stdout, messages on stderr; colours only on a terminal."""
 
 import errno
+import itertools
 import json
 import os
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, NoReturn
 
 from cli.terminal.delegated import DELEGATED
 from cli.terminal.progress import clear_bars
@@ -60,7 +61,24 @@ def has_blocks() -> bool:
 
 def data(value: Any, *, changed: bool = False) -> None:
     """Print one JSON document to stdout, as UTF-8 whatever the locale; see :func:`write`."""
-    lines([json_text(value, indent=2)], changed=changed)
+    pieces = json.JSONEncoder(ensure_ascii=False, indent=2).iterencode(value)
+    while some := "".join(itertools.islice(pieces, _PIECES)):
+        write(shown_json(some).encode("utf-8", "replace"), changed=changed)
+    write(b"\n", changed=changed)
+
+
+class Made(list[Any]):
+    """A list of which each value is made when it is written as JSON: all at once may be much."""
+
+    def __init__(self, make: Callable[[Any], Any], of: Iterable[Any]) -> None:
+        super().__init__(of)
+        self._make = make
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self._make, super().__iter__())
+
+
+_PIECES: Final = 20_000
 
 
 def json_text(value: Any, indent: int | None = None) -> str:

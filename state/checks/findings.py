@@ -132,8 +132,8 @@ class IndexState:
     connection: sqlite3.Connection
     threads: dict[str, sqlite3.Row]
     files: dict[str, sqlite3.Row]
-    rollout_ids: set[str]
-    """Of all files, by their names: what a history may begin in."""
+    bases: set[str]
+    """The ids in names of files in which the history of another one begins."""
 
 
 def column_differs(thread_id: str, path: str, column: str, measured: Any, expected: Any) -> Finding:

@@ -16,7 +16,7 @@ def lineage_findings(index: IndexState, row: sqlite3.Row) -> Iterator[Finding]:
         yield Finding(KINDS["parent_elsewhere"], message, thread_id, path)
     if row["history_base"]:
         base = base_id(row["history_base"])
-        if base not in index.rollout_ids:
+        if base not in index.bases:
             message = (
                 f"The history begins in {base or 'a thread without an id'}, which is not here."
             )

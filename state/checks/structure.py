@@ -4,6 +4,7 @@ No rollout is read here: that is :mod:`state.checks.metadata`.
 """
 
 import sqlite3
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -24,7 +25,7 @@ from state.checks.usage import usage_findings
 from state.checks.user_data import name_findings, user_data_findings
 from state.jobs.progress import done_of
 from state.sync.ledger import LEDGER_SQL, compare_with_ledger, leave_out_unreadable, stamp_of
-from state.sync.openings import ids_in
+from state.sync.openings import base_id, ids_in
 from state.sync.writer import bucket_of
 
 _ROWS_SQL: Final = (
@@ -43,9 +44,11 @@ def check_structure(connection: sqlite3.Connection, home: Path, path: Path) -> I
     """Every finding about the index at ``path``, open as ``connection`` in a transaction. Raises
     sqlite3.Error if the database cannot be read as far as that takes."""
     connection.row_factory = sqlite3.Row
+    connection.text_factory = lambda text: sys.intern(text.decode())  # many texts are in several tables
     threads = {row["id"]: row for row in connection.execute(_ROWS_SQL)}
     files = {row["path"]: row for row in connection.execute(_FILES_SQL)}
-    index = IndexState(home, path, connection, threads, files, ids_in(files))
+    bases = {base_id(base) for row in threads.values() if (base := row["history_base"])}
+    index = IndexState(home, path, connection, threads, files, bases & ids_in(files))
     for check in (_job, _scan, _files, _threads, *_OTHERS):
         yield from check(index)
 
@@ -66,8 +69,7 @@ def _job(index: IndexState) -> Iterator[Finding]:
 def _scan(index: IndexState) -> Iterator[Finding]:
     """Compare files and ledger. Changes since the last sync are not the index's fault."""
     ledger = {row[0]: tuple(row) for row in index.connection.execute(LEDGER_SQL)}
-    found = list(scan_home(index.home))
-    changes = compare_with_ledger(found, ledger)
+    changes = compare_with_ledger(scan_home(index.home), ledger)
     leave_out_unreadable(index.home, changes)
     for file in changes.away:
         yield Finding(KINDS["cannot_look"], f"It {file.ignored}.", path=file.path)

@@ -44,18 +44,19 @@ def usage_findings(index: IndexState) -> Iterator[Finding]:
     for path, thread_id in index.connection.execute(_MISSING, [EXTRACTOR_VERSION]):
         message = "The index lacks the token counts of this file."
         yield Finding(kind, message, thread_id, path)
-    ids = {row["row_id"]: id_ for id_, row in index.threads.items()}
     for table, sql in ((thread_usage, USAGE_SQL), (thread_limits, LIMITS_SQL)):
         columns = ", ".join(column.name for column in table.c)
-        held = _by_thread(index.connection.execute(f"SELECT {columns} FROM {table.name}"))
-        told = _by_thread(index.connection.execute(sql.format("1")))
-        for row_id in held.keys() | told.keys():
-            if held[row_id] != told[row_id]:
-                message = f"What {table.name} has of the thread does not match its files."
-                measured, expected = held[row_id] - told[row_id], told[row_id] - held[row_id]
-                yield difference(
-                    kind, message, ids.get(row_id), None, _text(measured), _text(expected)
-                )
+        both = f"SELECT {columns} FROM {table.name}", f"SELECT * FROM ({sql.format('1')})"
+        held, told = (
+            _by_thread(index.connection.execute(" EXCEPT ".join(order)))
+            for order in (both, both[::-1])
+        )
+        wrong = held.keys() | told.keys()
+        ids = {row["row_id"]: id_ for id_, row in index.threads.items() if row["row_id"] in wrong}
+        for row_id in wrong:
+            message = f"What {table.name} has of the thread does not match its files."
+            measured, expected = _text(held[row_id]), _text(told[row_id])
+            yield difference(kind, message, ids.get(row_id), None, measured, expected)
 
 
 def compare_usage(connection: sqlite3.Connection, outcome: Extracted) -> Iterator[Finding]:
