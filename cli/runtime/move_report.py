@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import typer
@@ -169,16 +170,17 @@ def trashed_row(thread_id: str, title: str, cwd: str, recency_at_ms: int, size: 
 
 
 def _document(words: Words, result: MoveResult, *, dry_run: bool) -> dict[str, Any]:
-    entries: list[dict[str, Any]] = [
-        _entry(None, None, error=entry.error, reference=entry.reference)
+    entries = [
+        partial(_entry, None, None, error=entry.error, reference=entry.reference)
         for entry in result.not_found
     ]
     for outcome in result.outcomes:
+        group = outcome.group
         if outcome.error:
-            entries.append(_entry(outcome.thread_id, None, error=outcome.error))
-        elif outcome.group:
-            moves = _by_thread(outcome.group.moves)
-            entries += [_entry(id_, outcome.group, moves[id_], done=not dry_run) for id_ in moves]
+            entries.append(partial(_entry, outcome.thread_id, None, error=outcome.error))
+        elif group:
+            moves = _by_thread(group.moves)
+            entries += [partial(_entry, id_, group, moves[id_], done=not dry_run) for id_ in moves]
     return {
         "version": 1,
         "action": words.action,
@@ -186,7 +188,7 @@ def _document(words: Words, result: MoveResult, *, dry_run: bool) -> dict[str, A
         "interrupted": result.interrupted,
         "bytes": sum(move.size for move in result.moves),
         **result.fields,
-        "threads": entries,
+        "threads": output.Made(lambda make: make(), entries),
     }
 
 

@@ -3,10 +3,10 @@
 import asyncio
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from cli.arguments.locations import Locations
 from cli.runtime.waiting import for_thread
@@ -34,7 +34,7 @@ def with_index(locations: Locations, work: Work[Result], *, recovering: bool = T
         result: Result = client.on_index(work)
         return result
     check_codex_home(locations.home)  # before an index is created for nothing
-    return asyncio.run(_opened(locations, work, recovering))
+    return _run(_opened(locations, work, recovering))
 
 
 def read_index(locations: Locations, work: Work[Result], *, recovering: bool = True) -> Result:
@@ -44,7 +44,19 @@ def read_index(locations: Locations, work: Work[Result], *, recovering: bool = T
         return with_index(locations, work, recovering=recovering)
     except IndexNotWritable as problem:
         with temporary_copy(locations, problem) as copy:
-            return asyncio.run(_opened(copy, work, recovering))
+            return _run(_opened(copy, work, recovering))
+
+
+def _run(work: Coroutine[Any, Any, Result]) -> Result:
+    """The result of ``work``. It is kept from asyncio, which describes the task that it has run,
+    result and all, where it takes back its handler of interrupts: a long text for nothing."""
+    results: list[Result] = []
+
+    async def run() -> None:
+        results.append(await work)
+
+    asyncio.run(run())
+    return results[0]
 
 
 @contextmanager

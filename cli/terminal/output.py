@@ -79,6 +79,8 @@ class Made(list[Any]):
 
 
 _PIECES: Final = 20_000
+_LINES: Final = 1000
+"""How many of a document, or of a list, are written at a time."""
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
@@ -102,7 +104,9 @@ def _escaped(character: str) -> str:
 
 def lines(texts: Iterable[str], *, changed: bool = False) -> None:
     """Print lines of data to stdout, as UTF-8 whatever the locale; see :func:`write`."""
-    write("".join(text + "\n" for text in texts).encode("utf-8", "replace"), changed=changed)
+    every = iter(texts)
+    while some := "".join(text + "\n" for text in itertools.islice(every, _LINES)):
+        write(some.encode("utf-8", "replace"), changed=changed)
 
 
 def write(content: bytes, *, changed: bool = False) -> None:

@@ -23,6 +23,7 @@ from state.sync.openings import base_id
 from state.thread_index import ThreadIndex
 
 _LONGEST_TITLE: Final = 300
+_READ_TOGETHER: Final = 1000
 
 
 @dataclass(slots=True)
@@ -164,16 +165,12 @@ async def dependents_first(
     index: ThreadIndex, thread_ids: Sequence[str], known: Segments
 ) -> list[str]:
     """The threads in such an order that each comes after those that depend on it."""
-    async with index.database.read() as connection:
-        nodes = await read_threads(connection, thread_ids)
     asked = dict.fromkeys(thread_ids)
-    owners = {id_: id_ for id_ in asked}
-    for id_ in asked:
-        for path in nodes[id_].files if id_ in nodes else ():
-            owners |= dict.fromkeys(file_ids(Move(id_, path, path)), id_)
+    needed = [each for each in await dependencies(index, known) if each.thread_id in asked]
+    owners = await _owners(index, [*asked], {each.what for each in needed})
     dependents: defaultdict[str, list[str]] = defaultdict(list)
-    for each in await dependencies(index, known):
-        if each.thread_id in asked and (owner := owners.get(each.what)):
+    for each in needed:
+        if owner := owners.get(each.what):
             dependents[owner].append(each.thread_id)
     ordered: dict[str, None] = {}
     seen: set[str] = set()
@@ -187,3 +184,17 @@ async def dependents_first(
                 seen.add(id_)
                 waiting += [other for other in dependents[id_] if other not in seen]
     return list(ordered)
+
+
+async def _owners(index: ThreadIndex, thread_ids: list[str], wanted: set[str]) -> dict[str, str]:
+    """The threads that have files with one of the ids ``wanted`` in their names, by these ids."""
+    owners: dict[str, str] = {}
+    for start in range(0, len(thread_ids) if wanted else 0, _READ_TOGETHER):
+        some = thread_ids[start : start + _READ_TOGETHER]
+        owners |= {id_: id_ for id_ in some if id_ in wanted}
+        async with index.database.read() as connection:
+            nodes = await read_threads(connection, some)
+        for id_ in some:
+            for path in nodes[id_].files if id_ in nodes else ():
+                owners |= dict.fromkeys(file_ids(Move(id_, path, path)) & wanted, id_)
+    return owners
