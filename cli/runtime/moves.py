@@ -49,6 +49,7 @@ def move(
         entries = await batch.find(index, references, query)
         ids = [entry.thread_id for entry in entries if entry.thread_id]
         result = MoveResult(not_found=[entry for entry in entries if entry.error])
+        del entries
         result.outcomes = await move_threads(
             index, action, ids, locations.sqlite_home, dry_run=True
         )

@@ -44,11 +44,11 @@ def check_structure(connection: sqlite3.Connection, home: Path, path: Path) -> I
     """Every finding about the index at ``path``, open as ``connection`` in a transaction. Raises
     sqlite3.Error if the database cannot be read as far as that takes."""
     connection.row_factory = sqlite3.Row
-    connection.text_factory = lambda text: sys.intern(text.decode())  # many texts are in several tables
+    connection.text_factory = lambda text: sys.intern(text.decode())  # many are in two tables
     threads = {row["id"]: row for row in connection.execute(_ROWS_SQL)}
     files = {row["path"]: row for row in connection.execute(_FILES_SQL)}
     bases = {base_id(base) for row in threads.values() if (base := row["history_base"])}
-    index = IndexState(home, path, connection, threads, files, bases & ids_in(files))
+    index = IndexState(home, path, connection, threads, files, ids_in(files) & bases)
     for check in (_job, _scan, _files, _threads, *_OTHERS):
         yield from check(index)
 

@@ -1,7 +1,7 @@
 """Open a thread to record it, or to read all that it holds."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rollout.errors import NotAppendable
 from rollout.files.layout import logical_path, parse_uuid
@@ -9,8 +9,10 @@ from rollout.history.segments import Find, SplicedSource, history_parts
 from rollout.jsonl.sources import FileSource, MemorySource, RolloutSource, session_meta
 from rollout.schema.modes import LEGACY, MODES, PAGINATED
 from rollout.writing.appender import last_ordinal, plain_file, timestamp
-from rollout.writing.new_thread import NewThread, first_line
 from state.errors import UnsupportedHistory
+
+if TYPE_CHECKING:
+    from rollout.writing.new_thread import NewThread
 
 
 class OpenedThread(NamedTuple):
@@ -32,8 +34,10 @@ class OpenedThread(NamedTuple):
         (self.history or self.source).close()
 
 
-def new_thread(thread: NewThread) -> OpenedThread:
+def new_thread(thread: "NewThread") -> OpenedThread:
     """A thread that has no file yet."""
+    from rollout.writing.new_thread import first_line  # loads pydantic
+
     ordinal = (
         thread.forked_from_ordinal_exclusive or 0 if thread.history_mode == PAGINATED else None
     )

@@ -78,7 +78,7 @@ def test_what_reads_an_index_in_step_loads_nothing_slow(small: Cli, words: list[
     assert not HEAVY & loaded_by(small, words)
 
 
-@pytest.mark.parametrize("words", [["status"], ["sync"]])
+@pytest.mark.parametrize("words", [["status"], ["sync"], ["delete", "--dry-run", thread_id(1)]])
 def test_pydantic_is_loaded_only_to_read_files(small: Cli, words: list[str]) -> None:
     assert "pydantic" not in loaded_by(small, words)
 
