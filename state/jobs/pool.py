@@ -29,6 +29,8 @@ _POOL_FROM_FILES: Final = 1000
 _POOL_FROM_BYTES: Final = 50_000_000
 """From so many files on, or bytes to parse, starting processes costs less than it saves."""
 _TASK_FILES: Final = 50
+_LOADED_ONCE: Final = ("concurrent.futures.process", "rollout.metadata.worker")
+"""What worker processes share, as they are forks of one that has loaded it."""
 _MOST_THREADS: Final = 2
 _LEAST_BYTES: Final = 2 * 2**30
 """The address space that a process with workers needs: threads and allocators reserve it."""
@@ -61,8 +63,9 @@ class _ProcessPool(Executor):
     """Worker processes. The work of one that dies is done in this process."""
 
     def __init__(self, workers: int) -> None:
-        # "spawn": a fork would copy the database's threads in whatever state they are.
-        context = multiprocessing.get_context("spawn")
+        # A fork of this process would copy the database's threads in whatever state they are.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(list(_LOADED_ONCE))
         self._pool = ProcessPoolExecutor(workers, context, initializer=start_worker)
 
     def submit(  # type: ignore[override]

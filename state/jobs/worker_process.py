@@ -1,5 +1,5 @@
-"""Starts a worker process, and sets it up. It imports nothing of ours: each process pays for its
-imports, and only its work tells which ones it needs."""
+"""Starts a worker process, and sets it up. It imports nothing of ours: only the work of a process
+tells what it needs."""
 
 import gc
 import multiprocessing
