@@ -13,12 +13,6 @@ BIG_MB = int(os.environ.get("BENCH_BIG_MB", "128"))
 
 
 @pytest.fixture(scope="session")
-def big_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One big rollout among a few small ones."""
-    return make_home(tmp_path_factory.mktemp("big") / "home", 5, big_mb=BIG_MB)
-
-
-@pytest.fixture(scope="session")
 def many_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Many threads of lifelike sizes."""
     return make_home(tmp_path_factory.mktemp("many") / "home", THREADS)

@@ -20,9 +20,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -42,15 +42,18 @@ from tests.bench.long import write_long
 from tests.bench.measure import (
     THREADKEEP,
     Cost,
+    Row,
     busy,
     compile_program,
     environment,
-    least_and_median,
+    in_turn,
     machine,
     of_home,
+    ratio,
     run,
     table,
     timed,
+    within,
 )
 from tests.bench.peers import Sample
 from tests.samples.homes import thread_id
@@ -73,48 +76,6 @@ THREE_WORDS: Final = "parser stream query"
 _MANY: Final = 10_000
 SCREEN: Final = 40
 """Lines of a first screen."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line of the table."""
-
-    work: str
-    measured: str
-    goal: str
-    value: float
-    most: float
-
-    @property
-    def cells(self) -> list[str]:
-        return [self.work, self.measured, self.goal, "yes" if self.value <= self.most else "**no**"]
-
-
-def in_turn(work: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[str, list[Cost]]:
-    """What each cost, in each round one after the other."""
-    costs: dict[str, list[Cost]] = {name: [] for name in work}
-    for _ in range(rounds):
-        for name, once in work.items():
-            costs[name].append(once())
-    return costs
-
-
-def ratio(work: str, costs: Sequence[Cost], floor: Sequence[Cost], most: float, of: str) -> Row:
-    """A row that compares whole processes."""
-    cpu = min(cost.cpu for cost in costs) / min(cost.cpu for cost in floor)
-    wall = min(cost.wall for cost in costs) / min(cost.wall for cost in floor)
-    took = least_and_median([cost.wall for cost in costs])
-    used = least_and_median([cost.cpu for cost in costs])
-    measured = f"{cpu:.1f}× (time {wall:.1f}×): {used} CPU, {took}"
-    return Row(work, measured, f"≤ {most:g} × {of}", cpu, most)
-
-
-def within(work: str, costs: Sequence[Cost], most: float) -> Row:
-    """A row for a time that passes."""
-    times = [cost.wall for cost in costs]
-    used = least_and_median([cost.cpu for cost in costs])
-    measured = f"{least_and_median(times)}; CPU {used}"
-    return Row(work, measured, f"≤ {most * 1000:g} ms", min(times), most)
 
 
 def command(home: Path, index: Path, *arguments: str) -> list[str]:
@@ -189,7 +150,7 @@ def look(home: Path) -> int:
     return count
 
 
-def in_open_index(home: Path, index: Path, folder: Path, rounds: int) -> Iterator[Row]:
+def in_open_index(home: Path, index: Path, rounds: int) -> Iterator[Row]:
     """Work in an index that is open, so that no start is measured."""
     with asyncio.Runner() as runner:
         opened = open_index(home, index)
@@ -202,7 +163,7 @@ def in_open_index(home: Path, index: Path, folder: Path, rounds: int) -> Iterato
         yield ratio("looking for changes", syncs, floors, 1.5, "scandir and stat")
         for name, query, ranked, most in (
             ("search for three common words", THREE_WORDS, False, 0.020),
-            ("search for a common word, `--sort matches`", "reply", True, 0.030),
+            ("search by matches", "reply", True, 0.030),
         ):
             among = Query(sort_key="updated_at", all_sources=True)
             wanted = Search(tuple(terms_of(query)), among, ranked=ranked)
@@ -212,8 +173,8 @@ def in_open_index(home: Path, index: Path, folder: Path, rounds: int) -> Iterato
     with closing(sqlite3.connect(f"file:{index}?mode=ro", uri=True)) as connection:
         count = walk(connection)
         times_s = [timed(lambda: walk(connection)) for _ in range(min(rounds, 5))]
-        yield within(f"walk {count:,} threads in pages of 100", times_s, 0.3)
-    yield within("a line appended, 5 files", list(appended(folder, rounds)), 0.005)
+        name = f"walk {'15,000' if count >= 15_000 else 'all'} threads in pages of 100"
+        yield within(name, times_s, 0.3)
 
 
 def _search(runner: asyncio.Runner, index: ThreadIndex, wanted: Search) -> None:
@@ -261,10 +222,10 @@ def long(folder: Path, size_mb: int, rounds: int) -> Iterator[Row]:
         return Path(shutil.copy(full, place / "index.sqlite3"))
 
     pages = [first_page(home, unseen()) for _ in range(min(rounds, 5))]
-    of = f"of a legacy thread of {size_mb:,} MB that was never read"
-    yield within(f"first page {of}, open store", pages, 0.3)
+    of = f"of a legacy thread of {size_mb:,} MB"
+    yield within(f"first page {of}, in an open store", pages, 0.3)
     screens = [first_screen(command(home, unseen(), "show", thread_id(1))) for _ in pages]
-    yield within(f"first screen of `show` {of}, whole process", screens, 0.3)
+    yield within(f"first screen {of}, `show` as a whole", screens, 0.3)
     costs = in_turn(
         {
             "floor": lambda: run(python(READ, str(home))),
@@ -343,10 +304,9 @@ def memory(home: Path, index: Path, folder: Path) -> Iterator[Row]:
         words = [one if word == "ID" else word for word in arguments]
         cost = run(command(*where, *words), statuses=range(9))
         peaks[" ".join(arguments)] = cost.memory_mb
-    most = max(peaks.values())
-    largest = sorted(peaks, key=peaks.__getitem__, reverse=True)[:4]
-    shown = ", ".join(f"`{name}` {peaks[name]:.0f} MB" for name in largest)
-    yield Row(f"memory of {len(peaks)} commands", shown, "≤ 90 MB", most, 90)
+    largest = sorted(peaks, key=peaks.__getitem__, reverse=True)
+    shown = f"{peaks[largest[0]]:.0f} MB (`{largest[0]}`), {peaks[largest[1]]:.0f} MB"
+    yield Row(f"memory of {len(peaks)} commands", "≤ 90 MB", shown, peaks[largest[0]] <= 90)
 
 
 PARTS: Final = ("fill", "commands", "open", "long", "memory")
@@ -363,18 +323,26 @@ def main() -> None:
     parser.add_argument("--busy", type=int, default=0, metavar="N", help="busy loops beside it")
     parser.add_argument("--long-mb", type=int, default=1000, metavar="N")
     args = parser.parse_args()
-    parts, rows = args.part or PARTS, []
+    parts = args.part or PARTS
+    homes = [home.absolute() for home in args.homes]
+    found: dict[str, dict[Path, Row]] = {}
     compile_program()
     before = machine(args.busy)
-    for number, home in enumerate(map(Path.absolute, args.homes)):
+    for home in homes:
         with tempfile.TemporaryDirectory(dir=home.parent) as name:
             index = Path(name, "index.sqlite3")
             run(command(home, index, "backfill"))
             with busy(args.busy):
-                found = list(measured(parts, home, index, args, last=number + 1 == len(args.homes)))
-        rows += [[of_home(home), *row.cells] for row in found]
+                for row in measured(parts, home, index, args, last=home == homes[-1]):
+                    found.setdefault(row.work, {})[home] = row
     print(f"{before}\n{machine(args.busy)}\n")
-    print(table(["home", "work", "measured", "goal", "met"], rows))
+    head = ["work", "goal", *map(of_home, homes)]
+    print(table(head, [_line(work, of, homes) for work, of in found.items()]))
+
+
+def _line(work: str, of: Mapping[Path, Row], homes: Sequence[Path]) -> list[str]:
+    goals = dict.fromkeys(row.goal for row in of.values())
+    return [work, "; ".join(goals), *(of[home].cell if home in of else "" for home in homes)]
 
 
 def measured(
@@ -387,7 +355,9 @@ def measured(
     if "commands" in parts:
         yield from commands(home, index, args.rounds)
     if "open" in parts:
-        yield from in_open_index(home, index, folder, args.rounds)
+        yield from in_open_index(home, index, args.rounds)
+    if "open" in parts and last:
+        yield within("a line appended, 5 files", list(appended(folder, args.rounds)), 0.005)
     if "long" in parts and last:
         yield from long(folder, args.long_mb, args.rounds)
     if "memory" in parts:

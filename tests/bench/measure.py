@@ -202,3 +202,43 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What was measured of one work."""
+
+    work: str
+    goal: str
+    measured: str
+    met: bool
+
+    @property
+    def cell(self) -> str:
+        """What was measured; bold where it misses the goal."""
+        return self.measured if self.met else f"**{self.measured}**"
+
+
+def in_turn(work: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[str, list[Cost]]:
+    """What each cost, in each round one after the other."""
+    costs: dict[str, list[Cost]] = {name: [] for name in work}
+    for _ in range(rounds):
+        for name, once in work.items():
+            costs[name].append(once())
+    return costs
+
+
+def ratio(work: str, costs: Sequence[Cost], floor: Sequence[Cost], most: float, of: str) -> Row:
+    """A row that compares whole processes."""
+    cpu = min(cost.cpu for cost in costs) / min(cost.cpu for cost in floor)
+    wall = min(cost.wall for cost in costs) / min(cost.wall for cost in floor)
+    used = least_and_median([cost.cpu for cost in costs])
+    goal = f"≤ {most:g} × {of}"
+    return Row(work, goal, f"{cpu:.1f}× ({wall:.1f}× the time): {used}", cpu <= most)
+
+
+def within(work: str, costs: Sequence[Cost], most: float) -> Row:
+    """A row for a time that passes."""
+    times = [cost.wall for cost in costs]
+    measured = f"{least_and_median(times)}, CPU {seconds(min(cost.cpu for cost in costs))}"
+    return Row(work, f"≤ {most * 1000:g} ms", measured, min(times) <= most)
