@@ -3,18 +3,15 @@
 import sqlite3
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import sqlalchemy as sa
-
 from rollout.files.layout import parse_uuid
-from rollout.files.scan import INACCESSIBLE, check_home, is_away, stat_file
+from rollout.files.scan import check_home, is_away, stat_file
 from state.db.database import Database
 from state.db.location import on_network_drive
-from state.db.schema import fulltext_pending, rollout_files, threads
 from state.db.steps import Steps
 from state.db.translate import translated
 from state.errors import IndexBusy, LeaseHeld, LeaseLost, ThreadInTrash, ThreadNotFound
@@ -23,11 +20,12 @@ from state.query.listing import any_steps, count_steps, page_steps, short_id_ste
 from state.query.model import LARGEST_PAGE, Counted, Page, Query
 from state.query.resolve import resolve_steps, thread_steps, unreadable_file_steps
 from state.query.rows import Row, details_steps, existing_steps, is_fresh, rows_steps
-from state.sync.backfill import BackfillStatus, backfill, backfill_status
+from state.sync.backfill import backfill
 from state.sync.copies import compare_copies
 from state.sync.filling import Beside
 from state.sync.ledger import Changes, leave_out_unreadable
 from state.sync.move_journal import finish_moves
+from state.sync.status import BackfillStatus, Status, away_steps, backfill_steps, status_steps
 from state.sync.sync import BATCH_FILES, find_changes, sync
 from state.sync.thread_rows import earlier_extractions
 from state.sync.unread import Unread, Waiting
@@ -35,24 +33,6 @@ from state.sync.writer import StoredBatch, forget_files, load_context, store_fil
 from state.userdata.store import open_with_user_data
 
 _REPAIR_ROUNDS: Final = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """The condition of an index."""
-
-    threads: int
-    archived: int
-    buckets: dict[str, int]
-    """Files by bucket; their sum is the number of files."""
-    damaged: int
-    """Indexed files with unreadable lines."""
-    left_out: int
-    """Files with lines that are in no turn, because an earlier line has their ordinal."""
-    backfill: BackfillStatus
-    fulltext_pending: int
-    """Threads that changed since they were added to the full-text index."""
-    index_bytes: int
 
 
 class ThreadIndex:
@@ -216,34 +196,11 @@ class ThreadIndex:
 
     async def backfill_status(self) -> BackfillStatus:
         """The state of the backfill job."""
-        return await self.database.look(backfill_status)
+        return await self.database.query(backfill_steps())
 
     async def status(self) -> Status:
         """The condition of the index: counts, buckets, the backfill job."""
-        job = await self.backfill_status()
-        c = rollout_files.c
-        async with self.database.read() as connection:
-            counted = sa.select(threads.c.archived, sa.func.count()).group_by(threads.c.archived)
-            by_archived = {row[0]: row[1] for row in await connection.execute(counted)}
-            counted = sa.select(c.bucket, sa.func.count()).group_by(c.bucket)
-            buckets = {row[0]: row[1] for row in await connection.execute(counted)}
-            damaged = await connection.scalar(
-                sa.select(sa.func.count()).where(c.bad_lines > 0, c.bucket != "unreadable")
-            )
-            left_out = await connection.scalar(sa.select(sa.func.count()).where(c.left_out > 0))
-            pending = await connection.scalar(
-                sa.select(sa.func.count()).select_from(fulltext_pending)
-            )
-        return Status(
-            threads=sum(by_archived.values()),
-            archived=by_archived.get(1, 0),
-            buckets=buckets,
-            damaged=damaged or 0,
-            left_out=left_out or 0,
-            backfill=job,
-            fulltext_pending=pending or 0,
-            index_bytes=self.database.path.stat().st_size,
-        )
+        return await self.database.query(status_steps(self.database.path))
 
     async def pending(self) -> Changes:
         """What the next sync will do, without what it will try to read in vain; changes nothing."""
@@ -257,27 +214,7 @@ class ThreadIndex:
 
     async def known_away(self) -> list[Away]:
         """What could not be accessed when the index last caught up with the files."""
-        c = rollout_files.c
-        found = sa.select(c.path, c.reason).where(
-            c.bucket == "ignored", c.reason.startswith(INACCESSIBLE)
-        )
-        async with self.database.read() as connection:
-            return [Away(*row) for row in await connection.execute(found)]
-
-    async def problems(self, limit: int) -> list[dict[str, Any]]:
-        """At most ``limit`` files that are unreadable or damaged, or have lines that are in no
-        turn, newest name first."""
-        c = rollout_files.c
-        damage = c.path, c.bucket, c.thread_id, c.reason, c.reason_offset, c.bad_lines, c.retry
-        has_reason = c.reason.is_not(None) & (c.bucket != "ignored")
-        found = (
-            sa.select(*damage, c.left_out, c.left_out_at)
-            .where((c.bucket == "unreadable") | has_reason | (c.left_out > 0))
-            .order_by(c.path.desc())
-            .limit(limit)
-        )
-        async with self.database.read() as connection:
-            return [dict(row._mapping) for row in await connection.execute(found)]
+        return await self.database.query(away_steps())
 
     async def rows_of(self, ids: Sequence[str]) -> dict[str, Row]:
         """The rows of threads as the index has them, by id."""

@@ -1,8 +1,8 @@
 """``threadkeep status``."""
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import typer
 
@@ -14,9 +14,11 @@ from cli.terminal.cells import labelled
 from cli.terminal.text import amount, duration, iso, one_line, plural
 
 if TYPE_CHECKING:
+    from state.db.steps import Steps
     from state.jobs.progress import Away
-    from state.sync.backfill import BackfillStatus
-    from state.thread_index import Status, ThreadIndex
+    from state.sync.ledger import Changes
+    from state.sync.status import BackfillStatus, Status
+    from state.thread_index import ThreadIndex
 
 _SHOWN_PROBLEMS: Final = 20
 _LABEL: Final = 10
@@ -26,23 +28,16 @@ _NOUNS: Final = ("segment", "duplicate")
 
 def command(context: typer.Context, as_json: JsonOption = False) -> int:
     """Show the state of the index: the backfill, the counts, unreadable files. Writes nothing."""
-    from cli.runtime.open_index import read_index
-    from state.sync.sync import away_in, follows_inputs
-
-    async def work(index: "ThreadIndex") -> "_Found":
-        changes = await index.pending()
-        oldest = min((file.stamp.mtime_ns // 1_000_000 for file in changes.to_read), default=None)
-        pending = {
-            "toRead": len(changes.to_read),
-            "vanished": len(changes.vanished),
-            "names": not await follows_inputs(index.database, index.home),
-            "since": iso(oldest) or None,
-        }
-        problems = await index.problems(_SHOWN_PROBLEMS + 1)
-        return _Found(await index.status(), problems, pending, oldest, away_in(changes))
+    from cli.runtime.in_step import in_step
+    from state.sync.ledger import Changes
 
     here = locations(context)
-    found = read_index(here, work, recovering=False)
+    nothing = _steps(here.index, Changes(), names=False)
+    found = in_step(here, lambda reader: reader.read(nothing))
+    if found is None:
+        from cli.runtime.open_index import read_index
+
+        found = read_index(here, _thoroughly, recovering=False)
     if as_json:
         output.data(_document(here, found))
     else:
@@ -50,8 +45,7 @@ def command(context: typer.Context, as_json: JsonOption = False) -> int:
     return errors.OK
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(NamedTuple):
     status: "Status"
     problems: list[dict[str, Any]]
     """One more than is shown if there are more."""
@@ -59,6 +53,30 @@ class _Found:
     oldest_ms: int | None
     """The oldest change that the index does not have."""
     away: "list[Away]"
+
+
+async def _thoroughly(index: "ThreadIndex") -> _Found:
+    from state.sync.sync import follows_inputs
+
+    changes = await index.pending()
+    names = not await follows_inputs(index.database, index.home)
+    return await index.database.query(_steps(index.database.path, changes, names=names))
+
+
+def _steps(index: Path, changes: "Changes", *, names: bool) -> "Steps[_Found]":
+    from state.sync.ledger import away_in
+    from state.sync.status import problems_steps, status_steps
+
+    oldest = min((file.stamp.mtime_ns // 1_000_000 for file in changes.to_read), default=None)
+    pending = {
+        "toRead": len(changes.to_read),
+        "vanished": len(changes.vanished),
+        "names": names,
+        "since": iso(oldest) or None,
+    }
+    problems = yield from problems_steps(_SHOWN_PROBLEMS + 1)
+    status = yield from status_steps(index)
+    return _Found(status, problems, pending, oldest, away_in(changes))
 
 
 def _document(here: Locations, found: _Found) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from rollout.files.access import can_be_read
 from rollout.files.scan import FoundFile, Known, is_away, scan_home
 from rollout.files.stamp import FileStamp
 from rollout.metadata.version import EXTRACTOR_VERSION
+from state.jobs.progress import Away
 
 _RETRY: Final = 1
 LEDGER_SQL: Final = (
@@ -114,6 +115,11 @@ def scan_changes(home: Path, ledger: Ledger, *, reread: bool = False) -> Changes
     """How a scan of ``home`` differs from the ledger, from which it takes what it meets."""
     scanned = scan_home(home, None if reread else ledger)
     return compare_with_ledger(scanned, ledger, reread=reread)
+
+
+def away_in(changes: Changes) -> list[Away]:
+    """What a scan could not access, and why."""
+    return [Away(file.path, str(file.ignored)) for file in changes.away]
 
 
 def leave_out_unreadable(home: Path, changes: Changes) -> None:

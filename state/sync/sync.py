@@ -13,12 +13,12 @@ from state.db.sql import meta, set_meta
 from state.db.steps import Steps
 from state.errors import FileUnusable
 from state.jobs.pool import ReadPool, warn_once
-from state.jobs.progress import Away, Report, SyncProgress
+from state.jobs.progress import Report, SyncProgress
 from state.sync import thread_rows as rows
 from state.sync.copies import compare_copies
 from state.sync.filling import Filling, reread
 from state.sync.home_config import home_inputs
-from state.sync.ledger import LEDGER_SQL, Changes, Ledger, ledger_of, scan_changes
+from state.sync.ledger import LEDGER_SQL, Changes, Ledger, away_in, ledger_of, scan_changes
 from state.sync.unread import Waiting
 from state.sync.writer import NAMES_UNREAD, Context, forget_files, load_context, store_files
 from state.userdata.model import chosen_names
@@ -71,11 +71,6 @@ async def find_changes(database: Database, home: Path, *, reread: bool = False) 
     """How a scan of ``home`` differs from the ledger."""
     ledger = await read_ledger(database)
     return await database.workers.run(partial(scan_changes, home, ledger, reread=reread))
-
-
-def away_in(changes: Changes) -> list[Away]:
-    """What a scan could not access, and why."""
-    return [Away(file.path, str(file.ignored)) for file in changes.away]
 
 
 async def read_ledger(database: Database) -> Ledger:
