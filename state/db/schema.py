@@ -97,9 +97,9 @@ threads: Final = sa.Table(
 _of_list: Final = {
     key: (threads.c.facet, threads.c[f"{key}_ms"], threads.c.id) for key in SORT_KEYS
 }
-for _name, _columns in _of_list.items():
-    sa.Index(f"ix_threads_facet_{_name}", *_columns)
+_facets: Final = [sa.Index(f"ix_threads_facet_{name}", *of) for name, of in _of_list.items()]
 DEFERRED_INDEXES: Final = [
+    *(index for index in _facets if index.name != "ix_threads_facet_recency_at"),
     *(
         sa.Index(f"ix_threads_cwd_{name}", threads.c.cwd_key, *columns)
         for name, columns in _of_list.items()
@@ -109,7 +109,8 @@ DEFERRED_INDEXES: Final = [
     sa.Index("ix_threads_tokens_used", threads.c.tokens_used, threads.c.facet),
     sa.Index("ix_threads_size_bytes", threads.c.size_bytes, threads.c.facet),
 ]
-"""A first backfill does without them until its end, see :mod:`state.sync.backfill`."""
+"""A first backfill does without them until its end, see :mod:`state.sync.backfill`. Lists are by
+``recency_at`` unless users ask for another order."""
 sa.Index("ix_threads_name", threads.c.name, sqlite_where=threads.c.name.is_not(None))
 sa.Index(
     "ix_threads_begins_elsewhere", threads.c.id, sqlite_where=sa.text(f"flags & {BEGINS_ELSEWHERE}")

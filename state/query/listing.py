@@ -155,13 +155,11 @@ def _walked_keys(
     the one that follows it in its facet into the queue. So no row is read in vain."""
     key, column = f"{query.sort_key}_ms", served.column if served else None
     where, parameters = _row_filter(query, others, None, "+")
-    # SQLite picks the index on the column by itself; during a first backfill there is none.
-    hint = "" if column else f" INDEXED BY ix_threads_facet_{query.sort_key}"
 
     def first(facet: str, value: str, behind: str) -> str:
         chosen = [f"facet = {facet}", *([f"{column} = {value}"] if column else [])]
         conditions = _all([*chosen, *([_behind(query, behind)] if behind else []), *where])
-        return f"(SELECT row_id FROM threads{hint} WHERE {conditions} {_order(query, key)} LIMIT 1)"
+        return f"(SELECT row_id FROM threads WHERE {conditions} {_order(query, key)} LIMIT 1)"
 
     values: Sequence[str | None] = (served.values if served else None) or [None]
     pairs = [(facet, value) for facet in facets for value in values]
