@@ -17,57 +17,19 @@ from state.db.database import Database
 from state.db.ddl import index_sql
 from state.db.schema import DEFERRED_INDEXES, backfill_state
 from state.db.steps import Result, Work
-from state.jobs.lease import Owner, job_row
 from state.jobs.pool import ReadPool
-from state.jobs.progress import DEFAULT_LEASE_S, Report, SyncProgress, done_of
+from state.jobs.progress import DEFAULT_LEASE_S, Report, SyncProgress
 from state.jobs.runner import Job, run_job
 from state.sync import sync
 from state.sync.copies import compare_copies
 from state.sync.filling import Beside, Filling
-from state.sync.ledger import watermark
+from state.sync.ledger import away_in, watermark
 from state.sync.unread import Waiting
 from state.sync.writer import load_context
 
 _BULK_FILES: Final = 1000
 """A first fill of so many files builds the indexes that it does not need itself at its end: keeping
 these meanwhile is two thirds of SQLite's work (measured)."""
-
-
-@dataclass(frozen=True, slots=True)
-class BackfillStatus:
-    """The job as the database has it."""
-
-    status: str
-    watermark: str | None
-    owner: Owner | None
-    fence: int
-    lease_expires_at_ms: int
-    files_total: int
-    """0 until the home has been walked."""
-    files_done: int
-    files_unreadable: int
-    threads_pruned: int
-    started_at_ms: int | None
-    updated_at_ms: int | None
-    completed_at_ms: int | None
-    last_error: str | None
-
-    @property
-    def progress(self) -> str:
-        """How far it is: ``5 of 8 files``, or ``5 files`` while the total is not known."""
-        return done_of(self.files_done, self.files_total)
-
-    def is_being_worked_on(self, at_ms: int) -> bool:
-        """Whether some worker holds the lease and may be alive."""
-        held = self.status == "running" and self.owner is not None
-        return held and self.lease_expires_at_ms > at_ms and not self.owner.is_dead()  # type: ignore[union-attr]
-
-
-def backfill_status(connection: sqlite3.Connection) -> BackfillStatus:
-    """The state of the job."""
-    row = job_row(connection, backfill_state)
-    del row["id"]
-    return BackfillStatus(**row | {"owner": Owner.parse(row["owner"])})
 
 
 async def backfill(
@@ -119,7 +81,7 @@ class _Backfill:
             changes = await sync.find_changes(database, self._home, reread=self._force)
             counts = self._counts
             counts.files, counts.total = changes.files, len(changes.to_read)
-            counts.away = sync.away_in(changes)
+            counts.away = away_in(changes)
             self._current = changes.files - len(changes.to_read) - len(changes.ignored)
             filling = Filling(
                 *(database, write, pool, changes, context, counts, self._batch_files),

@@ -159,7 +159,7 @@ class Filling:
     async def _read(self, batch: Sequence[FoundFile]) -> list[Read]:
         paths, moved_from = [file.path for file in batch], self.changes.moved_from
         earlier: dict[str, EarlierMetadata] = {}
-        if not self.changes.reread:
+        if self.changes.known and not self.changes.reread:
             known = {path: moved_from.get(path, path) for path in paths}
             earlier = await self.database.look(partial(rows.earlier_extractions, paths=known))
         if self.beside:

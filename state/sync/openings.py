@@ -100,12 +100,19 @@ def ids_in(paths: Iterable[str]) -> set[str]:
     return {name.rollout_id for name in names if name and name.rollout_id}
 
 
-def update_openings(connection: sqlite3.Connection, changed_ids: set[str]) -> None:
-    """Update the rows whose openings may depend on threads or files of the ids ``changed_ids``."""
+def update_openings(
+    connection: sqlite3.Connection, changed_ids: set[str], paths: Iterable[str] = ()
+) -> None:
+    """Update the rows whose openings may depend on threads or files of the ids ``changed_ids``, or
+    on the files at ``paths``."""
+    waiting = connection.execute(_WAITING).fetchall()
+    if not waiting:
+        return
+    changed_ids = changed_ids | ids_in(paths)
     names: dict[str, set[str]] = {}
     dependents: defaultdict[str | None, list[str]] = defaultdict(list)
     reverted: set[str] = set()
-    for id_, history_base, path, bucket in connection.execute(_WAITING):
+    for id_, history_base, path, bucket in waiting:
         if id_ not in names:
             names[id_] = {id_}
             dependents[base_id(history_base)].append(id_)

@@ -8,7 +8,7 @@ Everything here runs inside the caller's transaction.
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 from rollout.files.layout import parse_name, precedence
@@ -169,7 +169,7 @@ def threads_to_compare(connection: sqlite3.Connection) -> list[str]:
     return [row[0] for row in connection.execute(_TO_COMPARE)]
 
 
-def copies_of(connection: sqlite3.Connection, thread_ids: Iterable[str]) -> list[list[CopyRow]]:
+def copies_of(connection: sqlite3.Connection, thread_ids: Collection[str]) -> list[list[CopyRow]]:
     """Such copies of these threads, each group with the best one of all first."""
     groups = _groups(connection, thread_ids)
     return [group for group in groups if any(file.only_here == NOT_COMPARED for file in group)]
@@ -188,10 +188,10 @@ def store_compared(
     _sum(connection, {group[0].thread_id for group, _ in done})
 
 
-def _groups(connection: sqlite3.Connection, thread_ids: Iterable[str]) -> list[list[CopyRow]]:
+def _groups(connection: sqlite3.Connection, thread_ids: Collection[str]) -> list[list[CopyRow]]:
     """The files of threads that have several, those of one rollout together, the best one first."""
     groups: defaultdict[tuple[str, str], list[CopyRow]] = defaultdict(list)
-    for row in connection.execute(_SEVERAL, [listed(thread_ids)]):
+    for row in connection.execute(_SEVERAL, [listed(thread_ids)]) if thread_ids else ():
         file = CopyRow._make(row[:-1])
         groups[file.thread_id, _rollout_of(file.path, row[-1])].append(file)
     for group in groups.values():

@@ -23,7 +23,7 @@ from state.db.schema import rollout_files
 from state.db.sql import AMONG, listed, put
 from state.sync import thread_rows as rows
 from state.sync.home_config import default_provider, home_inputs
-from state.sync.openings import ids_in, update_openings
+from state.sync.openings import update_openings
 from state.sync.usage_rows import update_usage
 from state.userdata.model import chosen_names, values_of_columns
 from state.userdata.store import newer_names, recorded_name, values_of_threads
@@ -171,7 +171,7 @@ def store_files(
     unusable = [outcome.path for outcome in outcomes if not isinstance(outcome, Extracted)]
     stored.copies = update_usage(connection, read, unusable, owners)
     if read or owners:
-        update_openings(connection, {*owners, *now_in.values(), *ids_in(paths)})
+        update_openings(connection, {*owners, *now_in.values()}, paths)
     if winners:
         invalidate_inputs(connection, context.inputs)
     stored.reread = _other_files(connection, lost)
@@ -208,7 +208,7 @@ def forget_files(connection: sqlite3.Connection, paths: Sequence[str]) -> Stored
     stored.reread = _other_files(connection, orphaned)
     _assign_buckets(connection, owners)
     stored.copies = update_usage(connection, (), (), owners)
-    update_openings(connection, {*owners, *ids_in(paths)})
+    update_openings(connection, owners, paths)
     return stored
 
 
