@@ -37,6 +37,9 @@ class _Commands(Mapping[str, Any]):
         single.command(name, cls=Command)(declared)
         return typer.main.get_command(single)
 
+    def __contains__(self, name: object) -> bool:
+        return name in HELP
+
     def __iter__(self) -> Iterator[str]:
         return iter(HELP)
 

@@ -14,7 +14,7 @@ class TooMuchOutput(Exception):
     """The command prints more than a server keeps."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Delegated:
     """Takes what the command prints, and gives it the server's index."""
 

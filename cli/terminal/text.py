@@ -13,7 +13,7 @@ def one_line(text: str) -> str:
     runs of blanks."""
     if text.isascii() and text.isprintable():
         return " ".join(text.split())
-    return " ".join(_printed(_SEQUENCE.sub("", text)).split())
+    return " ".join(_printed(re.sub(_SEQUENCE, "", text)).split())
 
 
 def shortened(text: str, most: int) -> str:
@@ -39,7 +39,7 @@ def one_line_marked(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[tup
     """As :func:`one_line`, in pieces, each with whether it is one of ``spans``, which are in order
     and do not overlap. Blanks between pieces stay."""
     # The length stays, so that the spans still fit. Sequences go even if a span begins in one.
-    text = _SEQUENCE.sub(lambda found: "\0" * len(found[0]), text)
+    text = re.sub(_SEQUENCE, lambda found: "\0" * len(found[0]), text)
     end = 0
     for start, stop in spans:
         yield _inside(text[end:start]), False
@@ -59,7 +59,7 @@ def many_lines(text: str) -> str:
     """``text`` on its lines, safe for a terminal: newlines and tabs stay, escape sequences go with
     all that belongs to them."""
     if not text.isascii() or "\x1b" in text:
-        text = _SEQUENCE.sub("", text)
+        text = re.sub(_SEQUENCE, "", text)
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return printable(text)
@@ -81,7 +81,7 @@ def printable(text: str) -> str:
 # Escape sequences: with parameters, complete or cut off; texts such as titles, up to their end; and
 # short ones. Their 8-bit forms also come from letters decoded in the wrong encoding, so one of them
 # begins a text only if that has an end.
-_SEQUENCE: Final = re.compile(
+_SEQUENCE: Final = (
     r"(?:\x1b\[|\x9b)(?:[0-?]*[ -/]*[@-~]|[0-?]*)"
     r"|\x1b[\]PX^_][^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
     r"|[\x9d\x90\x98\x9e\x9f][^\x07\x1b\x90\x98\x9c-\x9f\n]*(?:\x07|\x1b\\|\x9c)"

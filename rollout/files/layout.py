@@ -19,8 +19,8 @@ COMPRESSED_SUFFIX: Final = ".zst"
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 _CANONICAL_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _UUID: Final = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-_LOOSE_UUID = re.compile(f"[0-9A-Fa-f]{{32}}|{_UUID}")
-_COPIED_IDS = re.compile(rf"({_UUID})(?:_({_UUID}))?(?![0-9A-Za-z])")
+_LOOSE_UUID: Final = f"[0-9A-Fa-f]{{32}}|{_UUID}"
+_COPIED_IDS: Final = rf"({_UUID})(?:_({_UUID}))?(?![0-9A-Za-z])"
 _NAME = re.compile(r"rollout-(?P<body>.*)\.jsonl(?P<zst>\.zst)?", re.DOTALL)
 _DATE_FOLDERS = re.compile(r"sessions/\d+/\d+/\d+/[^/]+")
 _IN_ARCHIVE = re.compile(r"archived_sessions/[^/]+")
@@ -50,7 +50,7 @@ def parse_uuid(text: object) -> str | None:
 def _uuid(text: str) -> str | None:
     if _CANONICAL_UUID.fullmatch(text):
         return text
-    if _LOOSE_UUID.fullmatch(text):
+    if re.fullmatch(_LOOSE_UUID, text):
         digits = text.replace("-", "").lower()
         ends = (0, 8, 12, 16, 20, 32)
         return "-".join(digits[begin:end] for begin, end in pairwise(ends))
@@ -74,7 +74,7 @@ def parse_name(path: str) -> RolloutName | None:
         # Not the regular form: take the UUID at the end, as older parsers did, or those in their
         # usual place, which other programs keep when they copy a file.
         thread_id = rollout_id = parse_uuid(body[-36:])
-        copied = _COPIED_IDS.match(ids)
+        copied = re.match(_COPIED_IDS, ids)
         if thread_id is None and copied:
             thread_id, rollout_id = copied[1].lower(), (copied[2] or copied[1]).lower()
     return RolloutName(started_at, thread_id, rollout_id, compressed)

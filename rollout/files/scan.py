@@ -53,14 +53,18 @@ def check_codex_home(home: Path) -> None:
         names = set(os.listdir(home))
     except OSError:
         return  # nobody can tell
-    if not names or not names.isdisjoint(_OF_A_HOME) or any(map(_OF_CODEX.match, names)):
+    if (
+        not names
+        or not names.isdisjoint(_OF_A_HOME)
+        or any(re.match(_OF_CODEX, each) for each in names)
+    ):
         return
     above = [folder.parent for folder in (home, *home.parents) if folder.name in ROOTS]
     raise NotACodexHome(home, above[0] if above else None)
 
 
 _OF_A_HOME: Final = {*ROOTS, "config.toml", "auth.json", "history.jsonl", "session_index.jsonl"}
-_OF_CODEX: Final = re.compile(r"state_\d+\.sqlite|\.?threadkeep")
+_OF_CODEX: Final = r"state_\d+\.sqlite|\.?threadkeep"
 
 
 Known = dict[str, tuple[Any, ...]]

@@ -7,8 +7,7 @@ fit is found by skipping from one to the next, so that lists are read from an in
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from rollout.files.text import storable_text
 from state.db.steps import Steps
@@ -39,23 +38,22 @@ _Range = tuple[str, str]
 """From one text on, and before another one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """What a filter chooses of a column."""
 
     column: str
     values: list[str] | None
     """The values that fit; None if they are numbers, or too many."""
-    _condition: str
-    """In SQL, with ``{0}`` for the column."""
-    _parameters: list[Any]
+    template: str
+    """A condition in SQL, with ``{0}`` for the column."""
+    parameters: list[Any]
 
     def condition(self, sign: str = "") -> tuple[str, list[Any]]:
         """A condition on rows, with its parameters. The sign ``+`` keeps SQLite from looking for an
         index on the column."""
         column = f"{sign}{self.column}"
         if self.values is None:
-            return self._condition.format(column), self._parameters
+            return self.template.format(column), self.parameters
         listed = json.dumps(self.values)
         return f"{column} IN (SELECT value FROM json_each(?))", [listed]
 

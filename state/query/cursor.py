@@ -18,9 +18,7 @@ _FROM_URL: Final = bytes.maketrans(b"-_", b"+/")
 _LONGEST: Final = 512
 LAST_ID: Final = "\U0010ffff"
 """Sorts after every id."""
-_RFC3339: Final = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
-)
+_RFC3339: Final = r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)"
 
 
 class Cursor(NamedTuple):
@@ -82,7 +80,7 @@ def decode(text: str, sort_key: str, descending: bool, filters: str) -> Cursor:
 def _codex_position(text: str, descending: bool) -> tuple[int, str] | None:
     """The position in a cursor of Codex's: after a thread, or after all threads of a moment."""
     time, bar, given = text.partition("|")
-    key_ms = time_ms(time) if _RFC3339.fullmatch(time) else name_time_ms(time)
+    key_ms = time_ms(time) if re.fullmatch(_RFC3339, time, re.ASCII) else name_time_ms(time)
     if key_ms is None:
         return None
     if not bar:

@@ -5,13 +5,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rollout.files.access import can_be_read
 from rollout.files.scan import FoundFile, Known, is_away, scan_home
 from rollout.files.stamp import FileStamp
 from rollout.metadata.version import EXTRACTOR_VERSION
-from state.jobs.progress import Away
+
+if TYPE_CHECKING:
+    from state.jobs.progress import Away
 
 _RETRY: Final = 1
 LEDGER_SQL: Final = (
@@ -37,7 +39,7 @@ Ledger = Known
 """The rows of ``LEDGER_SQL`` by their path."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Changes:
     """What the index has to catch up with."""
 
@@ -117,8 +119,10 @@ def scan_changes(home: Path, ledger: Ledger, *, reread: bool = False) -> Changes
     return compare_with_ledger(scanned, ledger, reread=reread)
 
 
-def away_in(changes: Changes) -> list[Away]:
+def away_in(changes: Changes) -> "list[Away]":
     """What a scan could not access, and why."""
+    from state.jobs.progress import Away
+
     return [Away(file.path, str(file.ignored)) for file in changes.away]
 
 

@@ -108,7 +108,7 @@ def clean_folder(folder: str) -> str:
     """
     if not folder:
         return ""
-    verbatim = _VERBATIM.match(folder)
+    verbatim = re.match(_VERBATIM, folder, re.IGNORECASE)
     rest = folder[verbatim.end() :] if verbatim else folder
     if verbatim and verbatim["share"]:
         rest = f"\\\\{rest}"
@@ -124,9 +124,7 @@ def clean_folder(folder: str) -> str:
 
 _BACKSLASH: Final = "\\"
 _DRIVE: Final = re.compile(r"[A-Za-z]:(?:[\\/]|$)")
-_VERBATIM: Final = re.compile(
-    r"(?:\\\\[?.][\\/]|\\\?\?\\|//[?.]/(?=UNC/|[A-Za-z]:))(?P<share>UNC[\\/])?", re.IGNORECASE
-)
+_VERBATIM: Final = r"(?:\\\\[?.][\\/]|\\\?\?\\|//[?.]/(?=UNC/|[A-Za-z]:))(?P<share>UNC[\\/])?"
 
 
 def _normal(path: str) -> str:
