@@ -13,8 +13,8 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
-from io import BytesIO
+from contextlib import AbstractContextManager
+from io import BytesIO, FileIO
 from pathlib import Path, PosixPath
 from typing import Final, NamedTuple, Protocol
 
@@ -157,8 +157,10 @@ class LineReader:
                 ):
                     if found.lastgroup:
                         self.passed += 1
-                        if ordinal := found[1]:
-                            self._number(ordinal, base + start)
+                        if (ordinal := found[1]) and (number := int(ordinal)) > self.highest:
+                            self.highest = number
+                        elif ordinal:
+                            self._note_behind(base + start)
                 elif (
                     repeat is not None
                     and buffer.endswith(repeat.tail, start, newline)
@@ -212,8 +214,11 @@ class LineReader:
         if (number := int(ordinal)) > self.highest:
             self.highest = number
         else:
-            self.behind_at = self.behind_at if self.behind else offset
-            self.behind += 1
+            self._note_behind(offset)
+
+    def _note_behind(self, offset: int) -> None:
+        self.behind_at = self.behind_at if self.behind else offset
+        self.behind += 1
 
 
 _NOTHING: Final = re.compile(rb"(?!)")
@@ -225,8 +230,9 @@ def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-@contextmanager
-def open_rollout(path: Path | str, damage: list[Damage] | None = None) -> Iterator[RolloutStream]:
+def open_rollout(
+    path: Path | str, damage: list[Damage] | None = None
+) -> AbstractContextManager[RolloutStream]:
     """The content of a rollout as a byte stream, decompressed if its name ends in ``.zst``.
 
     Several zstd frames are one content. Readers that show what there is pass a list for the
@@ -236,15 +242,16 @@ def open_rollout(path: Path | str, damage: list[Damage] | None = None) -> Iterat
     ever.
     """
     if isinstance(path, MemoryRollout):
-        yield BytesIO(path.content)
-        return
-    with open(path, "rb", buffering=0, opener=_open_without_waiting) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
-        if not str(path).endswith(COMPRESSED_SUFFIX):
-            yield file
-            return
-        # Imported here, so that only compressed rollouts pay for it.
-        from rollout.jsonl.zstd import TolerantZstdContent, ZstdContent
+        return BytesIO(path.content)
+    file = FileIO(path, opener=_open_without_waiting)
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    if not str(path).endswith(COMPRESSED_SUFFIX):
+        return file
+    # Imported here, so that only compressed rollouts pay for it.
+    from rollout.jsonl.zstd import TolerantZstdContent, ZstdContent
 
-        yield ZstdContent(file) if damage is None else TolerantZstdContent(file, Path(path), damage)
+    if damage is None:
+        return ZstdContent(file)
+    return TolerantZstdContent(file, Path(path), damage)

@@ -46,6 +46,12 @@ class ZstdContent:
         self._bounded = not READ_ALL.get()
         self.seek(0)
 
+    def __enter__(self) -> "ZstdContent":
+        return self
+
+    def __exit__(self, *ended: object) -> None:
+        self._file.close()
+
     def seek(self, offset: int, /) -> int:
         """Go back to the beginning, the only possible ``offset``."""
         if offset:

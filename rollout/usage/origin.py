@@ -1,5 +1,6 @@
 """Which lines of a file are another thread's: those that a fork or a subagent began with."""
 
+from operator import attrgetter
 from typing import Any, Final
 
 from rollout.files.layout import parse_uuid
@@ -14,6 +15,7 @@ _STATE: Final = (
     *("_created_ms", "_start_ordinal", "_last_ms", "_old_turn"),
 )
 """What a later pass needs, in the order in which it is stored."""
+_state_of: Final = attrgetter(*_STATE)
 
 
 class Origin:
@@ -37,7 +39,7 @@ class Origin:
 
     def state(self) -> list[Any]:
         """What a later pass continues from."""
-        return [getattr(self, name) for name in _STATE]
+        return [*_state_of(self)]
 
     def session(self, meta: dict[str, Any], at_ms: int | None) -> bool:
         """Take a ``session_meta``; False if it is another thread's."""
