@@ -93,6 +93,9 @@ class LineReader:
     """How many of the skipped lines had an ordinal that was not above ``highest``, and where the
     first of them is; the caller may reset it."""
     behind_at: int
+    held: memoryview
+    """All of the content up to ``end_offset`` if it was read at once, or nothing; until other lines
+    are read."""
     repeat: Repeat | None
     """What the caller need not be given again; it may set this after each line that it was given.
     Such a line is skipped and counted, and the time of the last one is in ``repeated_at``, which
@@ -118,7 +121,7 @@ class LineReader:
         """
         buffer, view = self._buffer, memoryview(self._buffer)
         size, find = len(buffer), buffer.find
-        self.end_offset = offset
+        self.end_offset, self.held = offset, view[:0]
         self.passed, self.highest = 0, highest
         self.behind, self.behind_at = 0, -1
         self.repeat = self.repeated_at = repeat = None
@@ -171,7 +174,7 @@ class LineReader:
                     if ordinal := found[2]:
                         self._number(ordinal, base + start)
                 else:
-                    yield Line(base + start, bytes(view[start:newline]))
+                    yield _line(Line, (base + start, bytes(view[start:newline]), True))
                     repeat = self.repeat
                     if needs:
                         match = needs.skip.match
@@ -181,6 +184,7 @@ class LineReader:
                 self.end_offset = line_start = base + start
             base += start
             have = end - start
+            self.held = view[: end if base == end and not have else 0]
             if dropping or long_line is not None:
                 if long_line is not None:
                     long_line += view[start:end]
@@ -221,6 +225,7 @@ class LineReader:
         self.behind += 1
 
 
+_line: Final = tuple.__new__  # half the time of Line()
 _NOTHING: Final = re.compile(rb"(?!)")
 _CLOSING: Final = ord("}")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"

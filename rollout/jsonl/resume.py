@@ -30,12 +30,22 @@ class ResumePoint(NamedTuple):
 
     @classmethod
     def at(
-        cls, stream: RolloutStream, path: str, stamp: FileStamp, end: int, *, resumable: bool = True
+        cls,
+        stream: RolloutStream,
+        path: str,
+        stamp: FileStamp,
+        end: int,
+        *,
+        resumable: bool = True,
+        held: memoryview | None = None,
     ) -> "ResumePoint":
         """Where a pass over the open file at ``path`` has ended. No pass continues in a compressed
-        file, nor if it is not ``resumable``."""
-        resumable = resumable and not path.endswith(COMPRESSED_SUFFIX)
-        return cls(stamp, end, guard_of(stream, end) if resumable else "")
+        file, nor if it is not ``resumable``. ``held``: the bytes before ``end``, if they are."""
+        if not resumable or path.endswith(COMPRESSED_SUFFIX):
+            return cls(stamp, end, "")
+        if held and len(held) == end <= _BLOCK_BYTES * _MOST_BLOCKS:
+            return cls(stamp, end, f"{zlib.crc32(held):08x}")
+        return cls(stamp, end, guard_of(stream, end))
 
     def may_have_grown_to(self, now: FileStamp) -> bool:
         """Whether a file with the stamp ``now`` may be the same one, as it was or with more lines

@@ -88,7 +88,7 @@ def _extract(
     bad_lines = reducer.bad_lines + (end.damage is not None)
     return Extracted(
         path,
-        ResumePoint.at(stream, path, stamp, end.offset, resumable=resumable),
+        ResumePoint.at(stream, path, stamp, end.offset, resumable=resumable, held=reader.held),
         reducer.metadata,
         reducer.tools or [],
         bad_lines,

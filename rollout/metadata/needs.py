@@ -5,6 +5,8 @@ import re
 from functools import cache
 from typing import Final, NamedTuple
 
+import orjson
+
 from rollout.jsonl.reader import Repeat
 from rollout.schema import kinds
 
@@ -32,20 +34,17 @@ class Needs(NamedTuple):
     """Lines without an ordinal, in a paginated file."""
 
 
-def repeat_of(data: bytes | bytearray, *, numbered: bool) -> Repeat | None:
-    """What tells repetitions of a ``token_count``; None if it is spelt unusually."""
+def repeat_of(data: bytes | bytearray, value: object, *, numbered: bool) -> Repeat | None:
+    """What tells repetitions of a ``token_count``, of which ``value`` was read; None if it is spelt
+    unusually, so that something in the tail may stand for what is in the head."""
     head = _head_pattern(numbered)
     found = head.match(data)
-    tail = bytes(data[found.end() :]) if found else b""
-    if (
-        not tail.startswith(_COUNTS_TAIL)
-        # Something in it may stand for what is in the head.
-        or b"\\" in tail
-        or b'"timestamp"' in tail
-        or b'"ordinal"' in tail
-    ):
-        return None
-    return Repeat(head, tail)
+    try:
+        usual = found is not None and orjson.dumps(value) == data
+    except TypeError:  # nested too deeply
+        usual = False
+    tail = bytes(data[found.end() :]) if found and usual else b""
+    return Repeat(head, tail) if tail.startswith(_COUNTS_TAIL) else None
 
 
 @cache

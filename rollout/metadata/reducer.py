@@ -107,7 +107,8 @@ class MetadataReducer:
         if value is None or not self.take(value, line.offset):
             return False
         if self.repeat is None and self.usage.repeatable and isinstance(line, Line):
-            self.repeat = repeat_of(line.data, numbered=self.metadata.history_mode == PAGINATED)
+            numbered = self.metadata.history_mode == PAGINATED
+            self.repeat = repeat_of(line.data, value, numbered=numbered)
         return True
 
     def take(self, value: Item | BadLine, offset: int) -> bool:
@@ -131,7 +132,8 @@ class MetadataReducer:
     def pass_over(self, highest: int, behind: int, behind_at: int) -> None:
         """Note the ordinals of skipped lines: the ``highest`` so far, and how many were ``behind``
         others, the first of them at ``behind_at``."""
-        self.metadata.next_ordinal = max(self.metadata.next_ordinal, highest + 1)
+        if highest >= self.metadata.next_ordinal:
+            self.metadata.next_ordinal = highest + 1
         if behind:
             self._leave_out(behind, behind_at)
 
@@ -192,8 +194,8 @@ class MetadataReducer:
         """Note when a turn starts: since 0.101 an event says so; before that it starts with the
         user's message, and without one with its settings. As for Codex, never earlier than the
         one before."""
-        if (at := line_time_ms(line)) is not None:
-            self.metadata.recency_at_ms = max(self.metadata.recency_at_ms, at)
+        if (at := line_time_ms(line)) is not None and at > self.metadata.recency_at_ms:
+            self.metadata.recency_at_ms = at
 
     def _name(self, line: dict[str, Any]) -> None:
         event = line["payload"]

@@ -96,9 +96,11 @@ def counts(total: int, limit: str | None = None, used: int | None = None) -> dic
     return event("token_count", info=info, rate_limits={"limit_id": limit, "primary": primary})
 
 
+DEEP = json.loads("[" * 300 + "]" * 300)
 AGAIN = [
     *[counts(1), counts(1, "a", 5), counts(1, "b", 5), counts(2, "a", 5), counts(2, "a", 6)],
     *[event("token_count", info=None), event("token_count", info={}, rate_limits=None)],
+    event("token_count", info=counts(3)["payload"]["info"], rate_limits={"credits": DEEP}),
     counts(1, "a", 5) | {"timestamp": "twice"},
     *[meta(), meta(FOREIGN_ID), meta(forked_from_id=FOREIGN_ID), turn(), response("x"), b"no JSON"],
     *[event("entered_review_mode"), event("exited_review_mode"), event("turn_aborted")],
