@@ -6,7 +6,6 @@ begins (eight bytes a line) and reads what it is asked for.
 """
 
 import os
-import tempfile
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -209,8 +208,10 @@ def _bounds(descriptor: int, start: int, end: int | None = None) -> "array[int]"
 
 def _decompressed(path: Path) -> BinaryIO:
     """The plain content in a file without a name: a compressed one is read only from the front."""
+    from tempfile import TemporaryFile  # loads much, and few files are compressed
+
     with open_rollout(path) as stream:
-        plain = cast("BinaryIO", tempfile.TemporaryFile(buffering=0))  # noqa: SIM115
+        plain = cast("BinaryIO", TemporaryFile(buffering=0))  # noqa: SIM115
         try:
             copy(stream, plain)
         except BaseException:

@@ -1,6 +1,5 @@
 """What threads hold of the terms that are searched for, by reading the messages that may match."""
 
-import logging
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -25,11 +24,9 @@ from state.query.rows import Row, rows_steps
 
 _MANY_DOCUMENTS: Final = 4
 """Of a thread with more of them, those that may match are looked up first."""
-_log = logging.getLogger("threadkeep.fulltext")
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """A thread that matches."""
 
     row: Row
@@ -41,8 +38,7 @@ class Hit:
     """How many do; if one hit is asked for, how many were seen."""
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
+class Passage(NamedTuple):
     """A match in a thread."""
 
     kind: str
@@ -244,4 +240,6 @@ class HitReader:
             raise OutOfResources(os.strerror(error.errno)) from error
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
             self.unreadable.add(path)
-        _log.info("%s was not searched: %s", path, error)
+        import logging  # most searches have nothing to log
+
+        logging.getLogger("threadkeep.fulltext").info("%s was not searched: %s", path, error)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
@@ -82,8 +82,7 @@ class Search:
         return decode(among.cursor, self.sort_key, among.descending, self.digest)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A page of hits."""
 
     hits: list[Hit]
@@ -158,8 +157,7 @@ def search_steadily(
         left -= len(pages[-1].hits)
         if pages[-1].next_cursor is None:
             break
-    found = replace(
-        pages[0],
+    found = pages[0]._replace(
         hits=[hit for page in pages for hit in page.hits],
         next_cursor=pages[-1].next_cursor,
         unreadable=frozenset().union(*(page.unreadable for page in pages)),
@@ -186,7 +184,7 @@ def _searched(home: Path, read: _Read, search: Search) -> Found:
         found = _ranked(search, found, cursor)
     rows = read(rows_steps([match.key[2] for match in found[: search.among.limit]], "row_id"))
     unreadable = unread.union(reader.unreadable)
-    return replace(_page(search, found, rows, behind), unreadable=unreadable)
+    return _page(search, found, rows, behind)._replace(unreadable=unreadable)
 
 
 def _start_steps(search: Search, most: int) -> Steps[tuple[Candidates, set[int], int]]:
