@@ -12,6 +12,7 @@ gives candidates, and :class:`Matcher` decides.
 import re
 import unicodedata
 from contextlib import suppress
+from functools import cache
 from typing import Final
 
 _SPACED: Final = (
@@ -19,7 +20,6 @@ _SPACED: Final = (
     "\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff"
 )
 """Scripts that are written without blanks, and Hangul: Thai to Burmese, Khmer, kana, Han."""
-_IS_SPACED: Final = re.compile(f"[{_SPACED}]")
 _SIGNS: Final = (
     "\u07a6-\u07b0\u0900-\u0963\u0981-\u09e3\u0a01-\u0a75\u0a81-\u0ae3\u0afa-\u0b63\u0b82-\u0bd7"
     "\u0c00-\u0c63\u0c81-\u0c83\u0cbe-\u0d4d\u0d57-\u0d63\u0d81-\u0df3\u0f3e-\u0f84\u0f8d-\u0fbc"
@@ -29,8 +29,6 @@ _SIGNS: Final = (
     "\ua9e5-\uaa4d\uaa7b-\uaa7d\uaaeb-\uaaef\uaaf5-\uaaf6\uabe3-\uabea\uabec-\uabed"
 )
 """Vowel signs and the like, with letters between them: parts of words that ``\\w`` lacks."""
-WORD: Final = rf"(?:[^\W{_SPACED}]|[{_SIGNS}])"
-IS_WORD: Final = re.compile(WORD)
 _ACCENTS: Final = frozenset({1, 7, *range(10, 37), 107, 122, *range(200, 241)})
 """Combining classes of accents, points and tone marks: what people leave out. Not of vowel signs
 (0, 84, 91, 103, 118, 129, 130, 132), of marks that join consonants (9), of the voicing of kana (8).
@@ -91,13 +89,22 @@ def _base(letter: str) -> str:
     return letter
 
 
+@cache
+def is_word(letter: str) -> bool:
+    """Whether a letter, which may be missing, is part of words."""
+    if letter.isascii():
+        return letter.isalnum() or letter == "_"
+    # Compiled when it is needed: so many ranges take longer than most searches.
+    return re.match(rf"[^\W{_SPACED}]|[{_SIGNS}]", letter) is not None
+
+
 class _Normalized(dict[int, str]):
     def __missing__(self, code: int) -> str:
         letter = chr(code)
-        if IS_WORD.match(letter):
+        if is_word(letter):
             shown = letter
-        elif _IS_SPACED.match(letter) or (
-            code > 0x7F and unicodedata.category(letter)[0] in "LMNS"
+        elif code > 0x7F and (
+            unicodedata.category(letter)[0] in "LMNS" or re.match(f"[{_SPACED}]", letter)
         ):
             shown = f" {letter} "
         else:
