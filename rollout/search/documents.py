@@ -1,11 +1,12 @@
 """The messages of a thread as documents for the full-text index."""
 
-import json
 import os
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
+
+import orjson
 
 from rollout.errors import SHORTAGES, HistoryUnknown
 from rollout.files.stamp import NO_STAMP, FileStamp
@@ -212,8 +213,11 @@ def _ids(messages: Sequence[Message]) -> str:
 def locations_of(data: bytes, item_ids: str) -> list[Location]:
     """The locations of the messages of a document. Raises ValueError if they are not as they were
     written."""
-    locations = [(word >> _FILE_SHIFT, word & _OFFSET) for word in words_of(data)]
+    words = words_of(data)
     if not item_ids:
-        return [Location(*location) for location in locations]
-    ids = [(turn_id, id_) for turn_id, *rest in json.loads(item_ids) for id_ in rest]
-    return [Location(*location, *ids) for location, ids in zip(locations, ids, strict=True)]
+        return [Location(word >> _FILE_SHIFT, word & _OFFSET) for word in words]
+    ids = [(turn_id, id_) for turn_id, *rest in orjson.loads(item_ids) for id_ in rest]
+    return [
+        Location(word >> _FILE_SHIFT, word & _OFFSET, *own)
+        for word, own in zip(words, ids, strict=True)
+    ]

@@ -105,7 +105,7 @@ class KeysetWalk:
     def more(self, count: int) -> Steps[list[Key]]:
         """The next few; none at the end."""
         while not self._ahead and not self._done:
-            size = LARGEST_PAGE if self._few is None else len(self._few)
+            size = max(LARGEST_PAGE, count) if self._few is None else len(self._few)
             keys = yield from key_steps(self._query, self._place, size, self._few)
             self._done = self._few is not None or len(keys) < size
             if keys:
