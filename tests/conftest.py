@@ -23,7 +23,6 @@ from tests import FIXTURES, ROOT
 from tests.support.command import Cli, Inside
 from tests.support.effort import FULL
 from tests.support.indexes import copying, migrated
-from tests.support.once import compile_statements_once
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it does not wait for
     # The commands that tests interrupt would inherit it, and never end.
@@ -142,7 +141,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish() -> None:
     """Take all that is loaded by now out of every later collection of garbage."""
-    compile_statements_once()
     gc.collect()
     gc.freeze()
 

@@ -15,6 +15,7 @@ from cli.app import app
 from cli.help.pages import TASKS
 from state.codex.compare import KINDS
 from state.db.schema import metadata
+from state.db.steps import select_steps
 from state.repair import verify
 from state.thread_index import open_index
 from tests import ROOT
@@ -176,18 +177,14 @@ def test_every_table_and_column_is_described() -> None:
 
 def test_every_view_and_its_columns_are_described(tmp_path: Path) -> None:
     async def views() -> dict[str, set[str]]:
-        async with (
-            open_index(tmp_path, tmp_path / "index.sqlite3") as index,
-            index.database.read() as connection,
-        ):
-            found = await connection.exec_driver_sql(
-                'SELECT v.name AS "view", c.name AS "column" FROM sqlite_master v,'
-                " pragma_table_info(v.name) c"
-                " WHERE v.type = 'view'"
-            )
+        sql = (
+            "SELECT v.name, c.name FROM sqlite_master v, pragma_table_info(v.name) c"
+            " WHERE v.type = 'view'"
+        )
+        async with open_index(tmp_path, tmp_path / "index.sqlite3") as index:
             columns: dict[str, set[str]] = {}
-            for row in found.mappings():
-                columns.setdefault(row["view"], set()).add(row["column"])
+            for view, column in await index.database.query(select_steps(sql)):
+                columns.setdefault(view, set()).add(column)
             return columns
 
     text = (DOCS / "schema.md").read_text("utf-8")
@@ -240,15 +237,12 @@ def test_every_reason_of_explain_is_described() -> None:
 
 def test_every_index_and_trigger_is_described(tmp_path: Path) -> None:
     async def names() -> set[str]:
-        async with (
-            open_index(tmp_path, tmp_path / "index.sqlite3") as index,
-            index.database.read() as connection,
-        ):
-            found = await connection.exec_driver_sql(
-                "SELECT name FROM sqlite_master WHERE type IN ('index', 'trigger')"
-                " AND name NOT LIKE 'sqlite_autoindex%' AND tbl_name NOT LIKE 'alembic%'"
-            )
-            return set(found.scalars())
+        sql = (
+            "SELECT name FROM sqlite_master WHERE type IN ('index', 'trigger')"
+            " AND name NOT LIKE 'sqlite_autoindex%' AND tbl_name NOT LIKE 'alembic%'"
+        )
+        async with open_index(tmp_path, tmp_path / "index.sqlite3") as index:
+            return {name for (name,) in await index.database.query(select_steps(sql))}
 
     text = (DOCS / "schema.md").read_text("utf-8")
     there = asyncio.run(names())

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import sqlalchemy as sa
-
 from rollout.files.access import is_there
 from rollout.files.layout import COMPRESSED_SUFFIX, ROOTS, logical_path
-from state.db.schema import rollout_files, threads
+from state.db.steps import Steps
 from state.thread_index import ThreadIndex
 
 
@@ -43,16 +41,15 @@ class IndexSide:
 
 async def read_index_side(index: ThreadIndex) -> IndexSide:
     """The present state of ``index``."""
-    t, f = threads.c, rollout_files.c
-    async with index.database.read() as connection:
-        rows = await connection.execute(
-            sa.select(t.id, t.rollout_path, t.title, t.name, t.history_mode, t.flags)
-        )
-        ours = {row[0]: IndexedThread(*tuple(row)[1:]) for row in rows}
-        rows = await connection.execute(
-            sa.select(f.path, f.thread_id, f.bucket, f.reason, f.reason_offset, f.mtime_ns)
-        )
-        return IndexSide(ours, {row[0]: IndexedFile(*tuple(row)[1:]) for row in rows})
+    return await index.database.query(_index_side_steps())
+
+
+def _index_side_steps() -> Steps[IndexSide]:
+    ours = yield "SELECT id, rollout_path, title, name, history_mode, flags FROM threads", []
+    columns = ", ".join(IndexedFile._fields)
+    files = yield f"SELECT path, {columns} FROM rollout_files", []
+    threads = {id_: IndexedThread(*row) for id_, *row in ours}
+    return IndexSide(threads, {path: IndexedFile(*row) for path, *row in files})
 
 
 def absolute(home: Path, path: str) -> str:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sqlite3
-import threading
 import time
 from collections.abc import AsyncGenerator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -11,15 +10,6 @@ from functools import partial
 from pathlib import Path
 from queue import Empty, Full, Queue
 from typing import Any, Final, Protocol
-from weakref import WeakSet
-
-import aiosqlite
-import sqlalchemy as sa
-from sqlalchemy import event
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from rollout.files.cancellation import check_cancelled, is_cancelled
 from state.aio import finished
@@ -47,11 +37,6 @@ _MOST_IDLE: Final = 2
 """Connections that are kept open: one that reads while another one writes."""
 _MOST_WORKERS: Final = 6
 """Threads at a time. Waiting work costs nothing; each more would want another core."""
-_MOST_CONNECTIONS: Final = 4
-"""SQLAlchemy's at a time; all but one are closed after use. SQLite keeps the descriptors of closed
-ones for the next ones as long as another one is open."""
-_THREADS_END_S: Final = 0.5
-"""How long the threads of connections may take to end, once nobody uses them."""
 
 
 class Writer(Protocol):
@@ -66,8 +51,6 @@ class Database:
     def __init__(self, path: Path, patience_s: float) -> None:
         self.path = path
         self._patience_s = self._writer_waits_s = patience_s
-        self._threads: WeakSet[threading.Thread] = WeakSet()
-        self._engine = _engine(path, patience_s, self._threads)
         self._pragmas = (
             f"journal_mode = {journal_mode(path)}",
             "synchronous = NORMAL",  # a lost row is rebuilt from its file
@@ -96,13 +79,6 @@ class Database:
         finally:
             self._uses -= 1
             self._unused.set()
-
-    @asynccontextmanager
-    async def read(self) -> AsyncGenerator[AsyncConnection]:
-        """A transaction that sees one state of the index and writes nothing."""
-        with self._in_use(), translated(self.path):
-            async with self._engine.connect() as connection:
-                yield connection
 
     async def transact(self, work: Work[Result]) -> Result:
         """What ``work`` gives in a transaction that holds SQLite's one write lock from its first
@@ -149,11 +125,7 @@ class Database:
                 raise
 
     async def query(self, steps: Steps[Result]) -> Result:
-        """What ``steps`` give, as :meth:`look` does.
-
-        All their statements run in one reader thread; through :meth:`read` each would go to a
-        thread and back, which costs more than the statement does.
-        """
+        """What ``steps`` give, as :meth:`look` does."""
         return await self.look(partial(run_steps, steps))
 
     def query_here(self, steps: Steps[Result]) -> Result:
@@ -216,16 +188,9 @@ class Database:
                 while self._uses:
                     self._unused.clear()
                     await self._unused.wait()
-        await self._engine.dispose()
         self._close_idle()
         if self._inline is not None:
             self._inline.close()
-        # A connection that fails, or is cancelled, leaves its thread to end by itself. The thread
-        # reports to the event loop, which must not be closed before.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_THREADS_END_S):
-                while any(thread.is_alive() for thread in self._threads):  # noqa: ASYNC110 - none tells
-                    await asyncio.sleep(0.001)
 
     def _close_idle(self) -> None:
         with suppress(Empty):
@@ -268,37 +233,6 @@ async def open_database(
         await finished(database.close())
 
 
-def _engine(path: Path, patience_s: float, threads: "WeakSet[threading.Thread]") -> AsyncEngine:
-    """The engine for reading a database; it notes the threads of its connections in ``threads``."""
-
-    async def connected(*arguments: Any, **options: Any) -> Any:
-        made: Any = aiosqlite.connect(*arguments, **options)
-        thread: threading.Thread = getattr(made, "_thread", made)  # before 0.22 it was one itself
-        thread.daemon = True
-        threads.add(thread)
-        return await made
-
-    options = {"timeout": patience_s, "cached_statements": 256, "async_creator_fn": connected}
-    engine = create_async_engine(
-        sa.URL.create("sqlite+aiosqlite", database=str(path)),
-        connect_args=options,
-        pool_size=1,
-        max_overflow=_MOST_CONNECTIONS - 1,
-        pool_timeout=None,  # callers have their own timeouts
-    )
-
-    def on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-        connection.isolation_level = None  # BEGIN is ours
-
-    def on_begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN")
-
-    event.listen(engine.sync_engine, "connect", on_connect)
-    event.listen(engine.sync_engine, "begin", on_begin)
-    event.listen(engine.sync_engine, "invalidate", _on_invalidate)
-    return engine
-
-
 def _begin(connection: sqlite3.Connection, patience_s: float) -> None:
     """Take the write lock. Raises Cancelled if nobody waits for it any more."""
     until = time.monotonic() + patience_s
@@ -329,7 +263,11 @@ def _migrate(path: Path, migrated: Work[None] | None, connection: sqlite3.Connec
 
 def upgrade(path: Path, connection: sqlite3.Connection) -> None:
     """Apply the migrations that are pending, in the caller's transaction. Raises IndexDamaged."""
-    from alembic import command  # costs more than most commands take
+    # They cost more than most commands take.
+    import sqlalchemy as sa
+    from alembic import command
+    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.pool import StaticPool
 
     from migrations import alembic_config
 
@@ -342,10 +280,11 @@ def upgrade(path: Path, connection: sqlite3.Connection) -> None:
         try:
             command.upgrade(config, "head")
         except DBAPIError as error:
-            if getattr(error.orig, "sqlite_errorname", "") != "SQLITE_ERROR":
-                raise
+            original = error.orig
+            if isinstance(original, sqlite3.Error) and original.sqlite_errorname != "SQLITE_ERROR":
+                raise original from error
             # A table that is there too early, or not there: no state that a migration leaves.
-            reason = f"its schema cannot be brought up to date: {error.orig}"
+            reason = f"its schema cannot be brought up to date: {original}"
             raise IndexDamaged(path, reason) from error
 
 
@@ -362,11 +301,3 @@ def _create_file(path: Path) -> None:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
         raise IndexNotWritable(path, f"{error.strerror}: {error.filename}") from error
-
-
-def _on_invalidate(
-    connection: DBAPIConnection, _entry: ConnectionPoolEntry, _error: BaseException | None
-) -> None:
-    # A cancelled statement has SQLAlchemy close its connection. As long as a traceback holds the
-    # cursor, SQLite only seems to do so and keeps the write lock: the next writer would wait.
-    connection.rollback()

@@ -75,12 +75,3 @@ def put(table: "sa.Table", *kept: str, key: str = "", where: str = "", **new: st
         f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {updated}{where and f' WHERE {where}'}"
     )
     return Put(sql, itemgetter(*given))
-
-
-def among(column: "sa.ColumnElement[Any]", values: Iterable[str | int]) -> "sa.ColumnElement[bool]":
-    """``column IN values``, as :data:`AMONG`: SQLAlchemy needs a millisecond to write out two
-    hundred (measured)."""
-    import sqlalchemy as sa
-
-    found = sa.func.json_each(listed(values)).table_valued("value")
-    return column.in_(sa.select(found.c.value))

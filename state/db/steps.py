@@ -21,6 +21,11 @@ class MalformedRow(sqlite3.DatabaseError):
 Steps = Generator[tuple[str, Sequence[Any]], list[Any], Result]
 
 
+def select_steps(sql: str, parameters: Sequence[Any] = ()) -> Steps[list[Any]]:
+    """The rows of one statement."""
+    return (yield sql, parameters)
+
+
 Work = Callable[[sqlite3.Connection], Result]
 
 

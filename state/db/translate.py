@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy.exc import DBAPIError
-
 from state import errors
 from state.db.connect import BUSY_TIMEOUT_S
 
@@ -37,14 +35,13 @@ def translated(path: Path, *, needed_bytes: int | None = None) -> Iterator[None]
     free = shutil.disk_usage(path.parent).free if needed_bytes is not None else 0
     try:
         yield
-    except (DBAPIError, *errors.SQLITE_ERRORS) as error:
-        original = error.orig if isinstance(error, DBAPIError) else error
-        translation = translate(path, original)
+    except errors.SQLITE_ERRORS as error:
+        translation = translate(path, error)
         if translation is None:
             raise
-        if needed_bytes is not None and _error_name(original) == "SQLITE_FULL":
+        if needed_bytes is not None and _error_name(error) == "SQLITE_FULL":
             space = f"{needed_bytes:,} bytes are needed, {free:,} were free"
-            translation = errors.IndexNotWritable(path, f"{original}: {space}")
+            translation = errors.IndexNotWritable(path, f"{error}: {space}")
         raise _or_cancelled(translation, error) from error
 
 

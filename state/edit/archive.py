@@ -26,7 +26,7 @@ from state.edit.lineage import (
     Segments,
     dependencies,
     dependents_first,
-    read_threads,
+    read_threads_steps,
     trash_records,
 )
 from state.edit.move_plan import Action, MoveOutcome, MovePlan
@@ -150,8 +150,8 @@ class _Mover:
     ) -> Sequence[Dependency]:
         """Make a plan for what the index has. Gives the dependencies that it has looked at, which
         are the given ones, or by default those of this moment."""
-        async with self._index.database.read() as connection:
-            nodes = await read_threads(connection, [o.thread_id for o in plan.outcomes])
+        asked = read_threads_steps([outcome.thread_id for outcome in plan.outcomes])
+        nodes = await self._index.database.query(asked)
         if needed is None:
             deletes = plan.action.deletes
             needed = await dependencies(self._index, self._segments) if deletes else []

@@ -6,18 +6,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, NamedTuple
 
-import orjson
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from rollout.files.layout import parse_name, thread_id_in_name
 from rollout.files.move import Move
 from rollout.files.stamp import FileStamp
 from rollout.files.trash import TrashRecord
 from rollout.metadata.extract import extract_file
 from rollout.metadata.outcomes import Extracted
-from state.db.schema import rollout_files, thread_spawn_edges, threads
-from state.db.sql import among
+from state.db.sql import AMONG, listed
+from state.db.steps import Steps
 from state.query.thread_json import display_name, display_text
 from state.sync.openings import base_id
 from state.thread_index import ThreadIndex
@@ -38,33 +34,33 @@ class LineageNode:
     spawned: list[str] = field(default_factory=list)
 
 
-async def read_threads(
-    connection: AsyncConnection, thread_ids: Sequence[str]
-) -> dict[str, LineageNode]:
+def read_threads_steps(thread_ids: Sequence[str]) -> Steps[dict[str, LineageNode]]:
     """Threads with all that they have spawned, if they are in the index."""
-    edge, c, f = thread_spawn_edges.c, threads.c, rollout_files.c
     # UNION, not UNION ALL: the lineage in damaged files may have circles.
-    every = await connection.exec_driver_sql(
+    kin = yield (
         "WITH RECURSIVE kin (id) AS (SELECT value FROM json_each(?) UNION SELECT e.child_thread_id"
-        " FROM kin k JOIN thread_spawn_edges e ON e.parent_thread_id = k.id) SELECT id FROM kin",
-        (orjson.dumps(list(thread_ids)).decode(),),
+        " FROM kin k JOIN thread_spawn_edges e ON e.parent_thread_id = k.id)"
+        " SELECT t.id, t.archived, t.created_at_ms FROM kin JOIN threads t ON t.id = kin.id",
+        [listed(thread_ids)],
     )
-    kin = [id_ for (id_,) in every]
-    chosen = sa.select(c.id, c.archived, c.created_at_ms).where(among(c.id, kin))
-    found = {
-        row.id: LineageNode(bool(row.archived), row.created_at_ms)
-        for row in await connection.execute(chosen)
-    }
-    spawned = sa.select(edge.parent_thread_id, edge.child_thread_id).where(
-        among(edge.parent_thread_id, found)
+    found = {id_: LineageNode(bool(archived), created) for id_, archived, created in kin}
+    spawned = (
+        "SELECT parent_thread_id, child_thread_id FROM thread_spawn_edges"
+        f" WHERE parent_thread_id {AMONG} ORDER BY child_thread_id"
     )
-    for parent, child in await connection.execute(spawned.order_by(edge.child_thread_id)):
+    for parent, child in (yield spawned, [listed(found)]):
         found[parent].spawned.append(child)
-    own = sa.select(f.path, f.thread_id, f.size_bytes).where(among(f.thread_id, found))
-    for path, thread_id, size in await connection.execute(own.order_by(f.path)):
+    own = (
+        "SELECT path, thread_id, size_bytes FROM rollout_files"
+        f" WHERE thread_id {AMONG} ORDER BY path"
+    )
+    for path, thread_id, size in (yield own, [listed(found)]):
         found[thread_id].files[path] = size
-    unreadable = sa.select(f.path, f.size_bytes).where(f.bucket == "unreadable").order_by(f.path)
-    for path, size in await connection.execute(unreadable):
+    unreadable = (
+        "SELECT path, size_bytes FROM rollout_files"
+        " WHERE bucket = 'unreadable' AND bucket <> 'indexed' ORDER BY path"
+    )
+    for path, size in (yield unreadable, []):
         thread_id = thread_id_in_name(path)
         if thread_id in found:
             found[thread_id].files[path] = size
@@ -78,11 +74,7 @@ async def trash_records(
     needs: defaultdict[str, list[str]] = defaultdict(list)
     for each in dependencies:
         needs[each.thread_id].append(each.what)
-    edge = thread_spawn_edges.c
-    spawned = sa.select(edge.child_thread_id, edge.parent_thread_id)
-    async with index.database.read() as connection:
-        found = await connection.execute(spawned.where(among(edge.child_thread_id, thread_ids)))
-        parents: dict[str, str] = {row[0]: row[1] for row in found}
+    parents = await index.database.query(_parents_steps(thread_ids))
     rows = await index.rows_of(thread_ids)
     return {
         id_: TrashRecord(
@@ -96,6 +88,14 @@ async def trash_records(
         )
         for id_, row in rows.items()
     }
+
+
+def _parents_steps(thread_ids: Sequence[str]) -> Steps[dict[str, str]]:
+    spawned = (
+        "SELECT child_thread_id, parent_thread_id FROM thread_spawn_edges"
+        f" WHERE child_thread_id {AMONG}"
+    )
+    return dict((yield spawned, [listed(thread_ids)]))
 
 
 def with_descendants(thread_id: str, nodes: dict[str, LineageNode]) -> list[str]:
@@ -133,17 +133,7 @@ async def dependencies(index: ThreadIndex, known: Segments) -> list[Dependency]:
     """The threads and files that threads depend on: where their history begins, and what they are
     attached to. All their files count, also those that a revert has left behind; ``known`` has
     those that were read before, and gets the others."""
-    c, f = threads.c, rollout_files.c
-    base, side = c.history_base, c.attached_thread_parent_id
-    async with index.database.read() as connection:
-        forked = sa.select(c.id, base).where(base.is_not(None)).order_by(c.id)
-        begun = [(row.id, row.history_base) for row in await connection.execute(forked)]
-        attached = sa.select(c.id, side).where(side.is_not(None)).order_by(c.id)
-        found = [
-            Dependency(*row, "is attached to it") for row in await connection.execute(attached)
-        ]
-        left = sa.select(f.path, f.size_bytes, f.mtime_ns, f.inode).where(f.bucket == "segment")
-        segments = [(path, FileStamp(*stamp)) for path, *stamp in await connection.execute(left)]
+    begun, found, segments = await index.database.query(_depending_steps())
     for segment in segments:
         if segment not in known:
             outcome = await index.database.workers.run(
@@ -159,6 +149,22 @@ async def dependencies(index: ThreadIndex, known: Segments) -> list[Dependency]:
         if begins_in:
             found.append(Dependency(thread_id, begins_in, "continues its history"))
     return found
+
+
+def _depending_steps() -> Steps[
+    tuple[list[tuple[str, str]], list[Dependency], list[tuple[str, FileStamp]]]
+]:
+    """Where threads begin, what they are attached to, and the files that a revert has left."""
+    column = "SELECT id, {0} FROM threads WHERE {0} NOT NULL ORDER BY id"
+    begun = yield column.format("history_base"), []
+    attached = yield column.format("attached_thread_parent_id"), []
+    left = yield (
+        "SELECT path, size_bytes, mtime_ns, inode FROM rollout_files"
+        " WHERE bucket = 'segment' AND bucket <> 'indexed'",
+        [],
+    )
+    found = [Dependency(id_, to, "is attached to it") for id_, to in attached]
+    return begun, found, [(path, FileStamp(*stamp)) for path, *stamp in left]
 
 
 async def dependents_first(
@@ -192,8 +198,7 @@ async def _owners(index: ThreadIndex, thread_ids: list[str], wanted: set[str]) -
     for start in range(0, len(thread_ids) if wanted else 0, _READ_TOGETHER):
         some = thread_ids[start : start + _READ_TOGETHER]
         owners |= {id_: id_ for id_ in some if id_ in wanted}
-        async with index.database.read() as connection:
-            nodes = await read_threads(connection, some)
+        nodes = await index.database.query(read_threads_steps(some))
         for id_ in some:
             for path in nodes[id_].files if id_ in nodes else ():
                 owners |= dict.fromkeys(file_ids(Move(id_, path, path)) & wanted, id_)

@@ -1,11 +1,9 @@
 """One thread as its files are now, even if the index is behind."""
 
+import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
-
-import sqlalchemy as sa
+from typing import Any, Final
 
 from rollout.files.layout import precedence, thread_id_in_name
 from rollout.files.scan import FoundFile
@@ -13,7 +11,7 @@ from rollout.metadata.extract import extract_file
 from rollout.metadata.model import BEGINS_ELSEWHERE
 from rollout.metadata.outcomes import Extracted, Unusable
 from rollout.metadata.session_index import ThreadName
-from state.db.schema import rollout_files, threads
+from state.db.sql import AMONG, dicts, listed
 from state.explain.picker import Picker
 from state.explain.reasons import BOTH, HERE, Reason
 from state.explain.resolve import NO_THREAD
@@ -114,17 +112,22 @@ async def _stored(
     index: ThreadIndex, thread_id: str
 ) -> tuple[dict[str, dict[str, Any]], Row | None, list[UserValue]]:
     """The ledger entries by path, unreadable ones included; the row; the user data."""
-    f = rollout_files.c
-    async with index.database.read() as connection:
-        unread = f.bucket.in_(NO_THREAD) & sa.func.instr(f.path, thread_id)
-        entries = await connection.execute(
-            sa.select(rollout_files).where((f.thread_id == thread_id) | unread).order_by(f.path)
-        )
-        by_path = {entry.path: dict(entry._mapping) for entry in entries}
-        rows = await connection.execute(sa.select(threads).where(threads.c.id == thread_id))
-        row = rows.one_or_none()
-    values = await index.database.look(partial(values_of_threads, thread_ids=[thread_id]))
-    return by_path, dict(row._mapping) if row else None, values
+
+    def read(
+        connection: sqlite3.Connection,
+    ) -> tuple[dict[str, dict[str, Any]], Row | None, list[UserValue]]:
+        entries = connection.execute(_ENTRIES, [thread_id, listed(NO_THREAD), thread_id])
+        by_path = {entry["path"]: entry for entry in dicts(entries)}
+        rows = dicts(connection.execute("SELECT * FROM threads WHERE id = ?", [thread_id]))
+        return by_path, rows[0] if rows else None, values_of_threads(connection, [thread_id])
+
+    return await index.database.look(read)
+
+
+_ENTRIES: Final = (
+    f"SELECT * FROM rollout_files WHERE thread_id = ? OR (bucket {AMONG} AND instr(path, ?))"
+    " ORDER BY path"
+)
 
 
 def _not_indexed(

@@ -7,8 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import sqlalchemy as sa
-
 from rollout.files.layout import ROOTS, logical_path, parse_name, thread_id_in_name
 from rollout.files.scan import stat_file
 from rollout.files.text import printable_path
@@ -17,7 +15,7 @@ from rollout.metadata.extract import extract_file
 from rollout.metadata.outcomes import Unusable
 from state.codex.lookup import look_up_in_codex
 from state.codex_db.database import codex_database
-from state.db.schema import rollout_files
+from state.db.steps import select_steps
 from state.errors import ThreadInTrash, ThreadNotFound
 from state.explain.current import CurrentThread, ExplainContext, read_thread, unreadable_file
 from state.explain.picker import Picker, reasons_in_picker
@@ -33,7 +31,13 @@ from state.explain.reasons import (
     reasons_here,
     reasons_in_thread_list,
 )
-from state.explain.resolve import file_at, ids_without_row, mentions, misnamed_file, similar_threads
+from state.explain.resolve import (
+    file_at,
+    ids_without_row,
+    mentions_steps,
+    misnamed_file,
+    similar_threads,
+)
 from state.query.resolve import ambiguous_steps, path_in_home
 from state.sync.writer import bucket_of, load_context
 from state.thread_index import ThreadIndex
@@ -209,10 +213,9 @@ async def _why_ignored(context: ExplainContext, path: str) -> str | None:
     for file in context.changes.ignored:
         if file.path == path:
             return file.ignored
-    c = rollout_files.c
-    found = sa.select(c.reason).where(c.path == path, c.bucket == "ignored")
-    async with context.index.database.read() as connection:
-        return await connection.scalar(found)
+    asked = "SELECT reason FROM rollout_files WHERE path = ? AND bucket = 'ignored'"
+    found = await context.index.database.query(select_steps(asked, [path]))
+    return found[0][0] if found else None
 
 
 async def _explain_thread(
@@ -265,8 +268,8 @@ def _heads(home: Path, paths: Sequence[str]) -> dict[str, Head]:
 
 async def _missing(context: ExplainContext, thread: CurrentThread) -> Reason:
     """The reason for a thread that is mentioned but has no file."""
-    async with context.index.database.read() as connection:
-        found = (await mentions(connection, context.names, thread.id)).get(thread.id, [])
+    known = await context.index.database.query(mentions_steps(context.names, thread.id))
+    found = known.get(thread.id, [])
     found += [f"the index has it in {path}" for path in thread.gone]
     path = thread.gone[0] if thread.gone else None
     row = context.picker.codex.rows.get(thread.id)

@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from rollout.files.layout import (
     COMPRESSED_SUFFIX,
     ROOTS,
@@ -20,13 +17,14 @@ from rollout.files.layout import (
 from rollout.metadata.session_index import NAMES_FILE, ThreadName
 from state.codex.lookup import CodexLookup
 from state.db.derived_columns import searchable
-from state.db.schema import rollout_files, threads
+from state.db.steps import Steps, select_steps
 from state.query.resolve import absolute_path, is_id_prefix, path_in_home
 from state.sync.ledger import Changes
 from state.thread_index import ThreadIndex
 
 NO_THREAD: Final = ("unreadable", "ignored")
 """The buckets of files that hold no thread."""
+_UNREAD: Final = f"SELECT path FROM rollout_files WHERE bucket IN {NO_THREAD}"
 _MOST_SIMILAR: Final = 5
 _MOST_DIFFERING: Final = 2
 _SHORTEST_TEXT: Final = 3
@@ -72,11 +70,9 @@ async def ids_without_row(
     prefix = exact or reference.lower()
     ids = {id_ for id_, named in names.items() if named.name == reference}
     if not ids and is_id_prefix(prefix):
-        c = rollout_files.c
-        unread = sa.select(c.path).where(c.bucket.in_(NO_THREAD))
-        async with index.database.read() as connection:
-            ids |= set(await mentions(connection, names, prefix))
-            paths = list(await connection.scalars(unread))
+        ids |= set(await index.database.query(mentions_steps(names, prefix)))
+        unread = await index.database.query(select_steps(_UNREAD))
+        paths = [path for (path,) in unread]
         paths += [file.path for file in (*changes.to_read, *changes.ignored)]
         ids |= {id_ for id_ in map(thread_id_in_name, paths) if id_ and id_.startswith(prefix)}
         ids |= {id_ for id_ in codex.rows if id_.startswith(prefix)}
@@ -85,39 +81,38 @@ async def ids_without_row(
 
 async def misnamed_file(index: ThreadIndex, reference: str) -> str | None:
     """A file that has the id in its name but holds another thread."""
-    thread_id, c = parse_uuid(reference), rollout_files.c
+    thread_id = parse_uuid(reference)
     if thread_id is None:
         return None
-    async with index.database.read() as connection:
-        held = sa.func.instr(c.path, thread_id) & c.thread_id.is_not(None)
-        return await connection.scalar(sa.select(c.path).where(held).limit(1))
+    sql = "SELECT path FROM rollout_files WHERE instr(path, ?) AND thread_id NOT NULL LIMIT 1"
+    found = await index.database.query(select_steps(sql, [thread_id]))
+    return found[0][0] if found else None
 
 
 async def similar_threads(index: ThreadIndex, reference: str) -> list[str]:
     """Threads that the reference may have meant, by a text in their title or a mistyped id."""
     if len(reference.strip()) < _SHORTEST_TEXT:
         return []
-    c = threads.c
-    held = sa.func.instr(c.search_text, searchable(reference))
-    async with index.database.read() as connection:
-        titled = await connection.scalars(
-            sa.select(c.id).where(held).order_by(c.updated_at_ms.desc()).limit(_MOST_SIMILAR)
-        )
-        found = list(titled)
-        if not found and parse_uuid(reference):
-            text = reference.lower()
-            ids = await connection.scalars(sa.select(c.id).order_by(c.id))
-            pairs = ((id_, zip(id_, text, strict=False)) for id_ in ids)
-            found = [id_ for id_, pair in pairs if sum(a != b for a, b in pair) <= _MOST_DIFFERING]
+    return await index.database.query(_similar_steps(reference))
+
+
+def _similar_steps(reference: str) -> Steps[list[str]]:
+    titled = yield (
+        "SELECT id FROM threads WHERE instr(search_text, ?) ORDER BY updated_at_ms DESC LIMIT ?",
+        [searchable(reference), _MOST_SIMILAR],
+    )
+    found = [id_ for (id_,) in titled]
+    if not found and parse_uuid(reference):
+        ids = yield "SELECT id FROM threads ORDER BY id", []
+        pairs = ((id_, zip(id_, reference.lower(), strict=False)) for (id_,) in ids)
+        found = [id_ for id_, pair in pairs if sum(a != b for a, b in pair) <= _MOST_DIFFERING]
     return found[:_MOST_SIMILAR]
 
 
-async def mentions(
-    connection: AsyncConnection, names: Mapping[str, ThreadName], id_prefix: str
-) -> dict[str, list[str]]:
+def mentions_steps(names: Mapping[str, ThreadName], id_prefix: str) -> Steps[dict[str, list[str]]]:
     """The mentions of threads whose id begins with ``id_prefix``, as clauses by thread id. The
     threads themselves may be missing. ``names`` are those of ``session_index.jsonl``."""
-    found = await connection.exec_driver_sql(
+    found = yield (
         f"SELECT * FROM ({_MENTIONS_SQL}) WHERE thread_id >= ? AND thread_id < ? ORDER BY 2, 3",
         (id_prefix, id_prefix + "~"),
     )
@@ -126,6 +121,6 @@ async def mentions(
         for id_, named in names.items()
         if id_.startswith(id_prefix)
     }
-    for thread_id, clause, other in map(tuple, found):
+    for thread_id, clause, other in found:
         clauses.setdefault(thread_id, []).append(f"{clause} {other}".rstrip())
     return clauses

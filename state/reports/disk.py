@@ -1,16 +1,16 @@
 """The disk usage of the rollout files of a home, by project and other dimensions."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from rollout.files.scan import INACCESSIBLE
 from rollout.metadata.image_share import image_shares
 from rollout.metadata.model import SEEN_BARE_META
 from rollout.schema.modes import MODES
 from state.clock import now_ms
-from state.db.steps import Steps
+from state.db.steps import Steps, select_steps
 from state.jobs.pool import read_files
 from state.jobs.progress import Report
 from state.prices.spending import NOTHING, Spending, spending
@@ -173,11 +173,8 @@ def _biggest_steps(
 
 async def _read_images(index: ThreadIndex, report: Report | None) -> Images:
     """The images of every rollout. Other files are not opened: a pipe would never end."""
-    async with index.database.read() as connection:
-        rows = await connection.exec_driver_sql(
-            "SELECT path, thread_id, size_bytes FROM rollout_files WHERE bucket <> 'ignored'"
-        )
-        files: Sequence[Any] = rows.all()
+    asked = "SELECT path, thread_id, size_bytes FROM rollout_files WHERE bucket <> 'ignored'"
+    files = await index.database.query(select_steps(asked))
     sizes = [(path, size) for path, _, size in files]
     # Nothing is parsed, which takes a quarter of the time.
     reading = read_files(index.home, image_shares, sizes, effort=1 / 4, report=report)

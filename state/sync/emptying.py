@@ -8,15 +8,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-import sqlalchemy as sa
-
 from rollout.files.access import is_there
 from rollout.files.trash import EMPTYING, TRASH, TrashFolder, folder_names, read_folder, tidy
 from rollout.metadata.session_index import remove_names
 from state.clock import now_ms
 from state.db.database import Database
-from state.db.schema import threads
-from state.db.sql import among
+from state.db.sql import AMONG, listed
+from state.db.steps import select_steps
 from state.errors import FileUnusable
 from state.userdata.journal import append_settings
 from state.userdata.store import change_user_data, put_settings, values_of_threads
@@ -42,10 +40,8 @@ async def remove_folders(database: Database, home: Path, names: Iterable[str]) -
         return Emptied(problems=[str(FileUnusable.of(error, home / TRASH))])
     try:
         held = {thread.thread_id for folder in leaving for thread in folder.threads}
-        async with database.read() as connection:
-            kept = set(
-                await connection.scalars(sa.select(threads.c.id).where(among(threads.c.id, held)))
-            )
+        asked = select_steps(f"SELECT id FROM threads WHERE id {AMONG}", [listed(held)])
+        kept = {id_ for (id_,) in await database.query(asked)}
         gone = await workers.finish(partial(_nowhere_else, home, leaving, held - kept))
         await workers.finish(partial(remove_names, home, gone))
         await clear_user_data(database, gone)

@@ -8,6 +8,7 @@ it is read in the background.
 
 import asyncio
 import logging
+import sqlite3
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -17,8 +18,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 from weakref import WeakValueDictionary
-
-from sqlalchemy.exc import DBAPIError
 
 from rollout.errors import RolloutError
 from rollout.files.cancellation import check_cancelled
@@ -223,7 +222,7 @@ class TurnIndex:
     async def _store(self, thread_id: str, rows: Rows) -> None:
         try:
             await store(self._index.database, rows)
-        except (StateError, DBAPIError) as error:
+        except (StateError, sqlite3.Error) as error:
             # Nothing is lost but time, and whatever keeps the index in step reports it.
             _log.info("the turns of %s are not indexed: %s", thread_id, error)
 

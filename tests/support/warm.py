@@ -160,9 +160,7 @@ def _load() -> None:
             if not module.name.endswith(".__main__"):
                 importlib.import_module(module.name)
     from tests.support.indexes import migrated
-    from tests.support.once import compile_statements_once
 
-    compile_statements_once()
     migrated()
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "sessions").mkdir()

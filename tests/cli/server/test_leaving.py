@@ -32,7 +32,7 @@ from tests.support.leaving import Figures, crowd, leave_stdio, on_socket, on_web
 
 COUNT = 40
 MOST_CONNECTIONS = (
-    database._MOST_CONNECTIONS + database._MOST_READERS + database._MOST_WORKERS + 1 + _MAX_COMMANDS
+    database._MOST_WRITERS + database._MOST_READERS + database._MOST_WORKERS + 1 + _MAX_COMMANDS
 )
 """Of SQLite at a time. While one is open, SQLite keeps the descriptors of closed ones for the next
 ones, and a cancelled statement keeps its connection until Python collects garbage: so many at most,

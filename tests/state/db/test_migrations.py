@@ -20,6 +20,7 @@ from state.db.database import open_database, upgrade
 from state.db.ddl import create_schema
 from state.db.location import HEAD, REVISIONS
 from state.db.schema import metadata
+from state.db.steps import select_steps
 from state.errors import IndexDamaged, IndexTooNew, IndexUnavailable, NotAnIndex
 from state.query.model import Query
 from state.thread_index import open_index
@@ -173,8 +174,9 @@ def test_an_empty_file_becomes_an_index(index_path: Path) -> None:
     index_path.touch()
 
     async def opened() -> bool:
-        async with open_database(index_path) as database, database.read() as connection:
-            return bool(await connection.scalar(sa.text("SELECT count(*) FROM backfill_state")))
+        async with open_database(index_path) as database:
+            asked = select_steps("SELECT count(*) FROM backfill_state")
+            return await database.query(asked) == [(1,)]
 
     assert asyncio.run(opened())
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from state.db.database import Database
+from state.db.steps import select_steps
 from state.errors import InvalidPrices
 from state.prices import rates
 from state.prices.current import prices_path
@@ -35,8 +36,7 @@ def emptied(connection: sqlite3.Connection, table: str) -> None:
 
 
 async def rows(database: Database, sql: str) -> list[tuple[Any, ...]]:
-    async with database.read() as connection:
-        return [tuple(row) for row in await connection.exec_driver_sql(sql)]
+    return await database.query(select_steps(sql))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rollout.schema.modes import LEGACY, PAGINATED
+from state.db.steps import select_steps
 from state.errors import (
     IndexDamaged,
     StateError,
@@ -32,10 +33,9 @@ def test_the_index_follows_by_itself_and_answers_truly_when_asked(home: Path, us
         usage = {"total_token_usage": {"total_tokens": 77}}
         await store.append_items(id_, [event("token_count", info=usage)])
         while True:  # until the index has it, though nobody asks the store
-            async with store.index.database.read() as connection:
-                found = await connection.exec_driver_sql("SELECT tokens_used FROM threads")
-                if found.scalar() == 77:
-                    break
+            asked = select_steps("SELECT tokens_used FROM threads")
+            if await store.index.database.query(asked) == [(77,)]:
+                break
             await asyncio.sleep(0.02)
         assert store.index_error is None
 
