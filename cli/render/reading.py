@@ -19,7 +19,7 @@ from rollout.history.thread import bare_if_empty, outline
 from rollout.history.tool_calls import TOOL_CALL
 from rollout.history.transcript import Transcript, open_transcript
 from rollout.history.turn import COMPLETED, IN_PROGRESS, INTERRUPTED, Turn
-from rollout.metadata.model import REQUEST_MARKER
+from rollout.schema.kinds import REQUEST_MARKER
 from rollout.schema.strict import Fields
 from state.query.rows import Row, details_steps
 from state.query.thread_json import display_name, thread_json

@@ -5,16 +5,16 @@ wait for the last, and memory would grow with the thread. It also pages what fit
 """
 
 import os
-import shlex
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from cli.terminal import output
 from cli.terminal.delegated import DELEGATED
+
+if TYPE_CHECKING:
+    import subprocess
 
 _ROOM: Final = 2  # lines of the screen that the next prompt takes
 _BUFFER: Final = 64 * 1024
@@ -28,8 +28,9 @@ class PagerClosed(Exception):
 def sink(*, paged: bool) -> Iterator[Callable[[str], None]]:
     """Writes a long text: into a pager if stdout is a terminal and the text is longer than its
     screen; else to stdout. The body ends quietly when the reader quits the pager."""
-    command = _command() if paged and DELEGATED.get() is None else None
-    if command is None or not output.on_terminal():
+    pages = paged and DELEGATED.get() is None and output.on_terminal()
+    command = _command() if pages else None
+    if command is None:
         buffer = _Buffer()
         yield buffer.put
         buffer.flush()
@@ -69,7 +70,7 @@ class _Pager:
         self._command = command
         self._kept: list[str] = []
         self._lines = 0
-        self._room = max(shutil.get_terminal_size().lines - _ROOM, 1)
+        self._room = max(output.height() - _ROOM, 1)
         self._process: subprocess.Popen[bytes] | None = None
         self._missing = False
 
@@ -98,6 +99,8 @@ class _Pager:
         return self._process.stdin
 
     def _started(self) -> "subprocess.Popen[bytes] | None":
+        import subprocess
+
         environment = {"LESS": "FRX", "LESSCHARSET": "utf-8", **os.environ}
         sys.stdout.flush()
         try:
@@ -124,6 +127,9 @@ class _Pager:
 
 def _command() -> list[str] | None:
     """The words of the pager's command; None if there is none or the user disabled it."""
+    import shlex
+    import shutil
+
     named = os.environ.get("PAGER")
     if named is None:
         found = shutil.which("less") or shutil.which("more")

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from io import BytesIO
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import BinaryIO, Final, Literal, cast
 
 from rollout.files.cancellation import check_cancelled
@@ -46,6 +45,8 @@ class LineFile(AbstractContextManager["LineFile"]):
         if isinstance(path, MemoryRollout):
             self._file = BytesIO(path.content)
         elif os.fspath(path).endswith(COMPRESSED_SUFFIX):
+            from tempfile import TemporaryFile
+
             with ExitStack() as opened:
                 # The pass that found the lines has reported the damage.
                 self._packed = opened.enter_context(open_rollout(Path(path), []))

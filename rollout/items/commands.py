@@ -6,7 +6,6 @@ import posixpath
 import re
 from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import unquote
 
 from rollout.schema.strict import Fields, Unfit, array, camel_case, obj, optional, text
 
@@ -77,6 +76,8 @@ def _uri_path(uri: str) -> str:
     found = _FILE_URI.fullmatch(uri)
     if found is None:
         raise Unfit
+    from urllib.parse import unquote  # few threads have URIs
+
     host, path = found[1] or "", unquote(found[2], errors="replace")
     path = path if path.startswith("/") else f"/{path}"
     path = _without_dots(path)

@@ -1,7 +1,6 @@
 """Prompts of hooks: a ``hookPrompt`` item, and the response items that stand for one in legacy
 files (docs/rollout-format.md#items-of-legacy-threads; measured on Codex 0.169)."""
 
-import html
 import re
 from typing import Any, Final
 
@@ -62,4 +61,6 @@ def _fragment(part: Fields) -> Fields:
 def _unescaped(source: str) -> str:
     if _ENTITY.search(source):
         raise Unfit
-    return html.unescape(source)
+    from html import unescape  # loads all entities
+
+    return unescape(source)

@@ -10,8 +10,6 @@ from rollout.jsonl.parse import compact_json
 from rollout.schema.permissions import READ_ONLY
 from rollout.schema.session_source import source_object
 
-REQUEST_MARKER: Final = "## My request for Codex:"
-"""What a user wrote comes behind it, if an editor has put something in front."""
 NEVER_MS: Final = -(2**63)
 """When a turn started in a thread without any."""
 LONGEST_TEXT: Final = 4096

@@ -13,7 +13,6 @@ from rollout.jsonl.parse import BadLine, Item, Line, compact_json, parse_line
 from rollout.jsonl.reader import Repeat
 from rollout.metadata.model import (
     LONGEST_TEXT,
-    REQUEST_MARKER,
     SEEN_BARE_META,
     SEEN_META,
     SEEN_PROMPT,
@@ -35,7 +34,7 @@ from rollout.metadata.values import (
     tokens_used,
     tools_of,
 )
-from rollout.schema.kinds import is_typed
+from rollout.schema.kinds import REQUEST_MARKER, is_typed
 from rollout.schema.modes import PAGINATED
 from rollout.schema.payloads import Fields, array, flag, obj, parts, text, text_or_obj
 from rollout.schema.permissions import permission_profile

@@ -247,6 +247,8 @@ def is_legacy_item(item: Any) -> bool:
     return False
 
 
+REQUEST_MARKER: Final = "## My request for Codex:"
+"""What a user wrote comes behind it, if an editor has put something in front."""
 _BY_PROGRAMS: Final = (
     "<environment_context>",
     "<user_instructions>",

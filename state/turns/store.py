@@ -6,7 +6,6 @@ use checks whether they still do, so it does not matter which process stores las
 
 import itertools
 import json
-import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
@@ -39,7 +38,6 @@ SMALLEST_BYTES: Final = 256 * 1024
 _GREATEST: Final = 2**63 - 1
 _UNFIT: Final = (KeyError, TypeError, ValueError)
 """What rows raise that are not as they were written."""
-_log = logging.getLogger("threadkeep.turns")
 
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
     **dict.fromkeys(("position", "orphan"), (int,)),
@@ -194,7 +192,9 @@ def load_steps(thread_id: str, home: Path) -> Steps[TurnState | None]:
         read = _files(files, points, home)
         return _loaded(mode, json.loads(state), read, rows) if read else None
     except _UNFIT as error:
-        _log.warning(
+        import logging
+
+        logging.getLogger("threadkeep.turns").warning(
             "the stored turns of %s are damaged and will be read anew: %s", thread_id, error
         )
         return None
