@@ -146,7 +146,9 @@ def empty(
             return Emptied()
         if not folders or dry_run:
             return Emptied(folders)
-        return await empty_trash(index, folders, found.sqlite_home)
+        delete_ids = [folder.delete_id for folder in folders]
+        del folders  # their threads are read again
+        return await empty_trash(index, delete_ids, found.sqlite_home)
 
     emptied = with_index(found, work)
     folders, problems = emptied.removed, emptied.problems

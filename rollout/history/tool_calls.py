@@ -9,13 +9,16 @@ alone. What is made of them here are no items of Codex: its responses do not hav
 beginning and end, in any order; some may be missing.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Final
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
 
 from rollout.history.bare import bare_item, bare_payload
 from rollout.history.item_reader import LineFile
+from rollout.history.item_refs import ItemRefs, Position, key_of
 from rollout.items.line_events import STARTED, parse_event
+from rollout.items.thread_item import UNKNOWN
 from rollout.jsonl.parse import Item, object_of
 from rollout.jsonl.reader import LineReader, Skipping
 from rollout.schema import kinds
@@ -66,61 +69,89 @@ CALL_LINES: Final = Skipping(
 """All but calls, outputs and the beginning of a turn."""
 
 
-@dataclass(slots=True)
-class CallRecord:
-    """Where the lines about a call are, or a message."""
+class CallRecord(NamedTuple):
+    """Where the lines about a call begin, or that of a message; -1 if there is none."""
 
     offset: int
-    """Of its first line."""
-    call_id: str = ""
-    call: int = -1
-    """Where the line of the call begins, or of the message; -1 if there is none."""
-    outputs: list[int] = field(default_factory=list)
-    """Where the lines of its outputs begin."""
-    begun: int = -1
-    ended: int = -1
+    """Of the first of them."""
+    call: int
+    """That of the call itself, or of the message."""
+    begun: int
+    ended: int
+    outputs: tuple[int, ...] = ()
 
 
-class _CallRecords:
-    """Groups the lines about the same call. A call that stands twice is two."""
+_OFFSET, _CALL, _BEGUN, _ENDED, _OUTPUT = range(5)
+_NO_ID: Final = 0
 
-    def __init__(self) -> None:
-        self.found: list[CallRecord] = []
-        self._named: dict[str, list[CallRecord]] = {}
+
+class CallRecords:
+    """Groups the lines about the same call. A call that stands twice is two. Of each record a few
+    words are kept, as a turn may have a hundred thousand."""
+
+    def __init__(self, has_item: Callable[[str], bool]) -> None:
+        """``has_item`` says whether the call with an id has an item."""
+        self._has_item = has_item
+        self._known = bytearray()  # of each record, whether it has an item
+        self._lines = array("q")
+        self._ids = ItemRefs()
+        self._again: defaultdict[int, list[int]] = defaultdict(list)
+        """The other records of the id that a record is the first of."""
+        self._outputs: defaultdict[int, list[int]] = defaultdict(list)
+        """The outputs of records that have several, behind the first."""
+
+    def alone(self) -> Iterator[CallRecord]:
+        """Messages, and calls without an item, in the order of their first lines."""
+        return (self._at(at) for at, known in enumerate(self._known) if not known)
+
+    def named(self, call_id: str) -> CallRecord | None:
+        """The last record of a call."""
+        found = self._of(key_of(call_id))
+        return self._at(found[-1]) if found else None
 
     def message(self, offset: int) -> None:
-        self.found.append(CallRecord(offset, call=offset))
+        self._record(offset, "", _CALL)
 
     def take(self, offset: int, kind: str, call_id: str) -> bool:
         """Add a line about a call; False for a line of another kind."""
         if kind in BEGIN_TOOLS:
-            self._record(offset, call_id, lambda known: known.begun < 0).begun = offset
+            self._record(offset, call_id, _BEGUN)
         elif kind in END_TOOLS:
-            self._record(offset, call_id, lambda known: known.ended < 0).ended = offset
+            self._record(offset, call_id, _ENDED)
         elif _is_call(kind):
-            self._record(offset, call_id, lambda known: known.call < 0).call = offset
+            self._record(offset, call_id, _CALL)
         elif kind.endswith("_output"):
-            self._output_of(offset, call_id).outputs.append(offset)
+            self._record(offset, call_id, _OUTPUT)
         else:
             return False
         return True
 
-    def _output_of(self, offset: int, call_id: str) -> CallRecord:
-        known = self._named.get(call_id)
-        if known and all(record.outputs for record in known):
-            return known[-1]  # what was given twice
-        return self._record(offset, call_id, lambda known: not known.outputs)
+    def _record(self, offset: int, call_id: str, word: int) -> None:
+        """Add a line to the first record of its call that lacks one of this kind, or to a new one;
+        an output that was given twice to the last one."""
+        key = key_of(call_id) if call_id else _NO_ID
+        known = self._of(key) if key else []
+        for at in known:
+            if self._lines[at * 5 + word] < 0:
+                self._lines[at * 5 + word] = offset
+                return
+        if known and word == _OUTPUT:
+            self._outputs[known[-1]].append(offset)
+            return
+        at = self._ids.add(UNKNOWN, Position(0, offset, 0), 0, key=key)
+        if known:
+            self._again[known[0]].append(at)
+        self._known.append(bool(call_id) and self._has_item(call_id))
+        self._lines.extend(offset if each in (_OFFSET, word) else -1 for each in range(5))
 
-    def _record(self, offset: int, call_id: str, lacks: Callable[[CallRecord], bool]) -> CallRecord:
-        """The first record of a call that lacks something, or a new one."""
-        for record in self._named.get(call_id, ()):
-            if lacks(record):
-                return record
-        record = CallRecord(offset, call_id)
-        self.found.append(record)
-        if call_id:
-            self._named.setdefault(call_id, []).append(record)
-        return record
+    def _of(self, key: int) -> list[int]:
+        first = self._ids.find(key)
+        return [] if first < 0 else [first, *self._again.get(first, ())]
+
+    def _at(self, at: int) -> CallRecord:
+        offset, call, begun, ended, output = self._lines[at * 5 : at * 5 + 5]
+        outputs = () if output < 0 else (output, *self._outputs.get(at, ()))
+        return CallRecord(offset, call, begun, ended, outputs)
 
 
 def _is_call(kind: str) -> bool:
@@ -144,13 +175,14 @@ def calls_between(
     start: int,
     end: int | None,
     *,
+    has_item: Callable[[str], bool],
     end_ordinal: int | None = None,
     own: Callable[[int], bool] | None = None,
-) -> list[CallRecord]:
+) -> CallRecords:
     """The calls in the lines that begin at ``start`` or after it, before ``end`` and before
     ``end_ordinal``. With ``own`` they end before a turn begins: what follows until ``end`` was
     taken back; it says whether a message of a user at an offset belongs to this turn."""
-    found = _CallRecords()
+    found = CallRecords(has_item)
     for line in LineReader(_BUFFER_BYTES).lines(file.stream(start, end), start, CALL_LINES):
         item = object_of(line)
         if item is None:
@@ -163,7 +195,7 @@ def calls_between(
             continue
         if own and line.offset > start and _begins(item) and not own(line.offset):
             break
-    return found.found
+    return found
 
 
 def _payload_of(line: Item) -> Fields | None:
@@ -178,9 +210,9 @@ def _begins(line: Item) -> bool:
     return read is not None and read.kind in (STARTED[0], "user_message")
 
 
-def records_between(file: LineFile, start: int, end: int | None) -> list[CallRecord]:
+def records_between(file: LineFile, start: int, end: int | None) -> CallRecords:
     """The calls and messages in a stretch of a rollout that has no events of messages."""
-    found = _CallRecords()
+    found = CallRecords(lambda _: False)
     for line in LineReader(_BUFFER_BYTES).lines(file.stream(start, end), start):
         item = object_of(line)
         payload = None if item is None else _payload_of(item)
@@ -188,7 +220,7 @@ def records_between(file: LineFile, start: int, end: int | None) -> list[CallRec
             continue
         if item and bare_payload(item):
             found.message(line.offset)
-    return found.found
+    return found
 
 
 def entry(file: LineFile, record: CallRecord) -> Fields | None:
@@ -212,7 +244,7 @@ def entry(file: LineFile, record: CallRecord) -> Fields | None:
         output = _picture(call) or _event_output(ended)
     return {
         "type": TOOL_CALL,
-        "id": record.call_id or f"at-{record.offset}",
+        "id": _call_id(call or (*outputs, event)[0]) or f"at-{record.offset}",
         "name": str(name or ""),
         "namespace": namespace if isinstance(namespace, str) else None,
         "arguments": _arguments(kind, call) if call else _event_arguments(event),

@@ -14,7 +14,13 @@ from rollout.history.item_reader import ItemReader, turn_answer
 from rollout.history.item_refs import key_of
 from rollout.history.segments import Find
 from rollout.history.thread import ThreadTurns, bare_if_empty, open_history
-from rollout.history.tool_calls import CallRecord, calls_between, entry, records_between
+from rollout.history.tool_calls import (
+    CallRecord,
+    CallRecords,
+    calls_between,
+    entry,
+    records_between,
+)
 from rollout.history.turn import Turn
 from rollout.items.thread_item import UNKNOWN
 from rollout.schema.modes import PAGINATED
@@ -63,26 +69,26 @@ class Transcript(AbstractContextManager["Transcript"]):
         turn = self.turn(number)
         if self.mode == BARE:
             file, end = self._reader.file(0), self._end(number)
-            for record in records_between(file, turn.start.offset, end):
-                if (found := entry(file, record)) is not None:
+            for each in records_between(file, turn.start.offset, end).alone():
+                if (found := entry(file, each)) is not None:
                     yield found, found["type"] not in ("userMessage", "agentMessage", "reasoning")
             return
-        records = self._records(number)
-        named = {record.call_id: record for record in records if record.call_id}
-        alone = [record for record in records if not self._has_item(turn, record)]
-        alone.reverse()
-        part = turn.start.file
+        records, part = self._records(number), turn.start.file
+        alone = records.alone()
+        record = next(alone, None)
         for ref in turn.items:
-            while alone and ref.file == part and alone[-1].offset < ref.offsets[0]:
-                yield from self._call(part, alone.pop())
+            while record and ref.file == part and record.offset < ref.offsets[0]:
+                yield from self._call(part, record)
+                record = next(alone, None)
             if (item := self._reader.item(ref)) is None:
                 continue
             yield item, ref.kind == UNKNOWN
-            same = named.get(item["id"])
+            same = records.named(item["id"])
             if same is not None and _says_less(item, same):
                 yield from self._call(part, same)
-        while alone:
-            yield from self._call(part, alone.pop())
+        while record:
+            yield from self._call(part, record)
+            record = next(alone, None)
 
     def _end(self, number: int) -> int | None:
         """Where the next turn begins in the same file."""
@@ -91,20 +97,22 @@ class Transcript(AbstractContextManager["Transcript"]):
         same = bool(following) and following[0].start.file == file
         return following[0].start.offset if same else None
 
-    def _records(self, number: int) -> list[CallRecord]:
+    def _records(self, number: int) -> CallRecords:
+        turn = self.turn(number)
+
+        def has_item(call_id: str) -> bool:  # as known items have it, and unknown ones
+            return any(turn.items.find(key_of(id_)) >= 0 for id_ in (call_id, f"?{call_id}"))
+
         if number >= len(self.turns):
-            return []
-        turn, end = self.turns[number], self._end(number)
-        file = self._reader.file(turn.start.file)
+            return CallRecords(has_item)
+        file, end = self._reader.file(turn.start.file), self._end(number)
         if self.mode == PAGINATED:
             last = self.parts[turn.start.file].end_ordinal
-            return calls_between(file, turn.start.offset, end, end_ordinal=last)
+            return calls_between(file, turn.start.offset, end, has_item=has_item, end_ordinal=last)
         messages = {at for ref in turn.items for at in ref.offsets}
-        return calls_between(file, turn.start.offset, end, own=messages.__contains__)
-
-    def _has_item(self, turn: Turn, record: CallRecord) -> bool:
-        ids = (record.call_id, f"?{record.call_id}")  # as known items have it, and unknown ones
-        return bool(record.call_id) and any(turn.items.find(key_of(id_)) >= 0 for id_ in ids)
+        return calls_between(
+            file, turn.start.offset, end, has_item=has_item, own=messages.__contains__
+        )
 
     def _call(self, part: int, record: CallRecord) -> Iterator[tuple[Fields, bool]]:
         if (found := entry(self._reader.file(part), record)) is not None:

@@ -119,16 +119,15 @@ async def restore_threads(
 
 
 async def empty_trash(
-    index: ThreadIndex, folders: Sequence[TrashFolder], sqlite_home: Path | None = None
+    index: ThreadIndex, delete_ids: Sequence[str], sqlite_home: Path | None = None
 ) -> Emptied:
-    """Remove folders of the trash for good, with the names and the user data of threads that are
-    nowhere else. Raises FileUnusable if the journal of moves cannot be written, and IndexBusy if
-    another process is moving threads."""
+    """Remove for good what some deletes put into the trash, with the names and the user data of
+    threads that are nowhere else. Raises FileUnusable if the journal of moves cannot be written,
+    and IndexBusy if another process is moving threads."""
     database, home = index.database, index.home
     codex = await database.workers.run(partial(codex_database, home, sqlite_home))
     async with exclusive_moves(database, home):
-        names = [folder.delete_id for folder in folders]
-        emptied, cancelled = await shielded(empty_folders(database, home, names, codex))
+        emptied, cancelled = await shielded(empty_folders(database, home, delete_ids, codex))
     if cancelled:
         raise asyncio.CancelledError
     return emptied

@@ -96,7 +96,7 @@ async def _put_back(index: ThreadIndex) -> None:
 
 
 async def _empty(index: ThreadIndex) -> None:
-    await empty_trash(index, await trash_of(index))
+    await empty_trash(index, [each.delete_id for each in await trash_of(index)])
 
 
 async def _fork(index: ThreadIndex) -> None:

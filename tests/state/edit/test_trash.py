@@ -184,11 +184,12 @@ def test_emptying_takes_names_and_user_data_of_threads_that_are_nowhere_else(
 
     async def work(index: ThreadIndex) -> None:
         folders = await trash_of(index)
-        emptied = await empty_trash(index, folders)
-        assert [one.delete_id for one in emptied.removed] == [one.delete_id for one in folders]
+        ids = [one.delete_id for one in folders]
+        emptied = await empty_trash(index, ids)
+        assert [one.delete_id for one in emptied.removed] == ids
         assert [one.bytes for one in emptied.removed] == [one.bytes for one in folders]
         assert emptied.problems == []
-        again = await empty_trash(index, folders)  # another process was faster
+        again = await empty_trash(index, ids)  # another process was faster
         assert (again.removed, again.problems) == ([], [])
 
     with_index(home, index_path, work)
