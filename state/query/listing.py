@@ -130,9 +130,12 @@ def key_steps(
         among = yield from _title_candidates(query.search)
     if among is None:
         among = yield from rare_steps(others)
-    if among is not None:
+    # Indexes of other orders come at the end of a first backfill. Before, a walk would look for
+    # each row in all of them.
+    name = f"ix_threads_facet_{query.sort_key}"
+    if among is not None or not (yield "SELECT 1 FROM sqlite_schema WHERE name = ?", [name]):
         where, parameters = _row_filter(query, choices, place, "+")
-        return (yield from _few_keys(query, facets, among, where, parameters, count))
+        return (yield from _sorted_keys(query, facets, among, where, parameters, count))
     return (yield from _walked_keys(query, facets, served, others, place, count))
 
 
@@ -285,24 +288,23 @@ def _title_candidates(term: str) -> "Steps[list[int] | None]":
     return None if len(rows) > MOST_RARE else [row_id for (row_id,) in rows]
 
 
-def _few_keys(
+def _sorted_keys(
     query: Query,
     facets: list[str],
-    candidates: list[int],
+    candidates: list[int] | None,
     where: list[str],
     parameters: list[Any],
     count: int,
 ) -> "Steps[list[Key]]":
     key = f"{query.sort_key}_ms"
-    conditions = [
-        "row_id IN (SELECT value FROM json_each(?))",
-        f"+facet IN ({','.join('?' * len(facets))})",
-        *where,
-    ]
+    conditions = [f"+facet IN ({','.join('?' * len(facets))})", *where]
+    if candidates is not None:
+        conditions.append("row_id IN (SELECT value FROM json_each(?))")
+        parameters = [*parameters, json.dumps(candidates)]
     found = yield (
         f"SELECT {key} AS k, id, row_id FROM threads WHERE {_all(conditions)}"
         f" {_order(query, 'k')} LIMIT ?",
-        [json.dumps(candidates), *facets, *parameters, count],
+        [*facets, *parameters, count],
     )
     return _merge(query, found, count)
 

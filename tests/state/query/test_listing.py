@@ -19,6 +19,7 @@ from rollout.schema.session_source import (
 )
 from state.db.database import open_database
 from state.db.derived_columns import SORT_KEYS
+from state.db.schema import DEFERRED_INDEXES
 from state.db.steps import Steps, run_steps
 from state.errors import InvalidCursor
 from state.query.listing import count_steps, page_steps
@@ -201,6 +202,22 @@ def test_every_filter_and_sort_is_served_by_an_index(large: sqlite3.Connection) 
 
     others = ["default", "provider", "cwd", "sources"]
     each(sample(itertools.product(FILTERS, others, SORT_KEYS, (True, False))), check)
+
+
+def test_lists_are_right_before_a_first_backfill_makes_their_indexes(
+    small: sqlite3.Connection,
+) -> None:
+    queries = [
+        Query(sort_key=key, limit=100, **filters)
+        for key in SORT_KEYS
+        for filters in FILTERS.values()
+    ]
+    before = [run_steps(page_steps(query), small) for query in queries]
+    small.execute("BEGIN")
+    for index in DEFERRED_INDEXES:
+        small.execute(f"DROP INDEX {index.name}")
+    assert [run_steps(page_steps(query), small) for query in queries] == before
+    small.rollback()
 
 
 @pytest.mark.parametrize("name", ["folder", *sorted(BY_ROW)])
