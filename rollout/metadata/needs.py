@@ -76,7 +76,7 @@ def skip_pattern(needs: Needs) -> re.Pattern[bytes]:
         )
         response = "|" + kinds.payload_type("response_item", f"(?:{responses}|{_MESSAGE})")
     else:
-        lines += ("response_item",)
+        lines = ("response_item", *lines)  # the most frequent one
     if needs.prompts:
         # The whole name is asked for, as the lookahead alone is content with an end inside of it.
         items = rf'|{_ITEM_START}{_OTHER_ITEM}[A-Za-z]+"'
