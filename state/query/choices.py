@@ -138,10 +138,20 @@ def _folder_steps(query: Query) -> Steps[Choice]:
         keys = origins([each for given in query.cwds for each in spellings(given)], aliases)
         return Choice("cwd_key", [*filter(fits, keys)], "", [])
     ranges = [each for root in roots for each in _tree(root)] if query.folders else [("", _LAST)]
-    # A condition in SQL knows nothing of names, so every folder is looked at.
-    values = yield from _fitting("cwd_key", ranges, fits, -1 if query.projects else _MOST_VALUES)
+    values = yield from _fitting("cwd_key", ranges, fits)
+    if values is None and query.projects:
+        values = [*filter(fits, (yield from _called_steps(query.projects, moved=bool(aliases))))]
     condition = " OR ".join(["({0} >= ? AND {0} < ?)"] * len(ranges))
     return Choice("cwd_key", values, f"({condition})", [end for each in ranges for end in each])
+
+
+def _called_steps(names: Sequence[str], *, moved: bool) -> Steps[list[str]]:
+    """All folders that may have one of ``names``; if some have ``moved``, simply all."""
+    texts = [f"/{each.strip('/')}/" for name in names for each in (name, name.lower())]
+    held = " OR ".join(["instr('/' || cwd_key || '/', ?)"] * len(texts))
+    where, parameters = ("1", []) if moved else (held, texts)
+    rows = yield (f"SELECT DISTINCT cwd_key FROM threads WHERE {where} ORDER BY 1", parameters)
+    return [key for (key,) in rows]
 
 
 def is_called(key: str, names: Iterable[str], aliases: dict[str, str]) -> bool:
@@ -161,20 +171,19 @@ def _tree(root: str) -> list[_Range]:
 
 
 def _fitting(
-    column: str, ranges: Sequence[_Range], fits: Callable[[str], bool], most: int = _MOST_VALUES
+    column: str, ranges: Sequence[_Range], fits: Callable[[str], bool]
 ) -> Steps[list[str] | None]:
-    """The values in these ranges that fit; None if there are more than ``most`` to look at, unless
-    that is negative."""
+    """The values in these ranges that fit; None if there are too many to look at."""
     indexed = yield ("SELECT 1 FROM sqlite_schema WHERE name = ?", [_INDEX_OF[column]])
     found: set[str] = set()
-    left = most
+    left = _MOST_VALUES
     for begin, end in ranges:
         rows = yield (
             (HOPS if indexed else _DISTINCT).format(column),
-            [begin, end, *([end] if indexed else []), left + 1 if most >= 0 else -1],
+            [begin, end, *([end] if indexed else []), left + 1],
         )
         left -= len(rows)
-        if left < 0 <= most:
+        if left < 0:
             return None
         found.update(value for (value,) in rows if fits(value))
     return sorted(found)

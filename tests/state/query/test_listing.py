@@ -22,6 +22,7 @@ from state.db.derived_columns import SORT_KEYS
 from state.db.schema import DEFERRED_INDEXES
 from state.db.steps import Steps, run_steps
 from state.errors import InvalidCursor
+from state.query.choices import choice_steps
 from state.query.listing import count_steps, page_steps
 from state.query.model import Page, Query
 from state.query.rows import Row
@@ -218,6 +219,24 @@ def test_lists_are_right_before_a_first_backfill_makes_their_indexes(
         small.execute(f"DROP INDEX {index.name}")
     assert [run_steps(page_steps(query), small) for query in queries] == before
     small.rollback()
+
+
+def test_projects_are_found_among_very_many_folders(tmp_path: Path) -> None:
+    fill(tmp_path / "index.sqlite3", 1200)
+    with closing(sqlite3.connect(tmp_path / "index.sqlite3")) as connection:
+        connection.execute("UPDATE threads SET cwd_key = printf('/p/%d/src', row_id)")
+        connection.execute("UPDATE threads SET cwd_key = 'c:/p/seven' WHERE row_id = 7")
+        connection.execute("UPDATE threads SET cwd_key = '/p/SEVEN' WHERE row_id = 8")
+
+        def called(*names: str) -> list[str] | None:
+            return run_steps(choice_steps(Query(projects=names)), connection)[0].values
+
+        assert called("77") == ["/p/77/src"]
+        assert called("SEVEN") == ["/p/SEVEN", "c:/p/seven"]
+        assert called("Seven", "5/src/") == ["/p/5/src", "c:/p/seven"]
+        alias = "/p/9", "/p/9", "/q/nine", "/q/nine", 0
+        connection.execute("INSERT INTO path_aliases VALUES (?, ?, ?, ?, ?)", alias)
+        assert called("nine") == ["/p/9/src"]
 
 
 @pytest.mark.parametrize("name", ["folder", *sorted(BY_ROW)])
