@@ -1,7 +1,7 @@
 """A thread that is opened for reading, and the selected turns of it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from rollout.history.transcript import Transcript, open_transcript
 from rollout.history.turn import COMPLETED, IN_PROGRESS, INTERRUPTED, Turn
 from rollout.schema.kinds import REQUEST_MARKER
 from rollout.schema.strict import Fields
+from state.errors import StateError
 from state.query.rows import Row, details_steps
 from state.query.thread_json import display_name, thread_json
 from state.rollout_locator import locator, rollout_locator
@@ -88,8 +89,6 @@ class Reading(AbstractContextManager["Reading"]):
     dialogue: Transcript
     numbers: Sequence[int]
     """The positions of the selected turns among all."""
-    whole: bool
-    """Whether all turns are selected."""
     cleaned: Callable[[Any], Any] = lambda value: value
     """Cleans each value before it is shown."""
     cleaned_copy: Callable[[Any], Any] = lambda value: value
@@ -97,6 +96,11 @@ class Reading(AbstractContextManager["Reading"]):
 
     def __exit__(self, *_: object) -> None:
         self.dialogue.__exit__()
+
+    @property
+    def whole(self) -> bool:
+        """Whether all turns are selected."""
+        return len(self.numbers) == len(self.dialogue.turns)
 
     @property
     def title(self) -> str:
@@ -249,7 +253,7 @@ def read_at_once(
     try:
         stored = reader.read(current_steps(row["id"], path, home, wanted.among))
         if stored is not None:
-            return _made(row, details, home, Transcript(stored[0]), stored[1])
+            return Reading(row, details, home, Transcript(stored[0]), stored[1])
         state = reduce_if_short(outline(path, locator(home, reader.read)))
         if state is None:
             return None
@@ -257,13 +261,7 @@ def read_at_once(
         numbers = wanted.among([turn.id for turn in history.turns])
     except (OSError, RolloutError):
         return None
-    return _made(row, details, home, Transcript(history), numbers)
-
-
-def _made(
-    row: Row, details: dict[str, Any], home: Path, dialogue: Transcript, numbers: Sequence[int]
-) -> Reading:
-    return Reading(row, details, home, dialogue, numbers, len(numbers) == len(dialogue.turns))
+    return Reading(row, details, home, Transcript(history), numbers)
 
 
 async def open_reading(
@@ -304,18 +302,21 @@ async def _opened(
 ) -> Reading:
     path = index.home / row["rollout_path"]
     details = await index.details(row["id"])
-    if turns is not None and wanted != TurnSelection():
-        some = await turns.some(row["id"], path, wanted.among)
-        if some is not None:
-            dialogue = Transcript(some[0], images=images)
-            return _made(row, details, index.home, dialogue, some[1])
+    stored = None
+    if turns is not None:
+        with suppress(StateError):  # an index that cannot be read hides no turn
+            stored = await index.database.query(
+                current_steps(row["id"], path, index.home, wanted.among)
+            )
+    if stored is not None:
+        return Reading(row, details, index.home, Transcript(stored[0], images=images), stored[1])
     dialogue = await _all(index, row["id"], path, turns, images)
     try:
         numbers = wanted.among([turn.id for turn in dialogue.turns])
     except (AmbiguousTurn, TurnNotFound):
         dialogue.__exit__()
         raise
-    return _made(row, details, index.home, dialogue, numbers)
+    return Reading(row, details, index.home, dialogue, numbers)
 
 
 async def _all(

@@ -11,7 +11,7 @@ import logging
 import sqlite3
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,7 +23,7 @@ from rollout.errors import RolloutError
 from rollout.files.cancellation import check_cancelled
 from rollout.files.stamp import FileStamp
 from rollout.history.segments import Find
-from rollout.history.thread import ThreadTurns, outline
+from rollout.history.thread import outline
 from state.aio import wait_until_done
 from state.db.steps import Steps
 from state.errors import StateError, file_errors
@@ -41,12 +41,9 @@ from state.turns.pages import TooShort
 from state.turns.store import (
     SMALLEST_BYTES,
     Rows,
-    checkpoint_steps,
     dumped,
-    is_checkpoint_of,
     load_steps,
     own_stamp_steps,
-    some_steps,
     store,
     worth_storing,
 )
@@ -154,25 +151,6 @@ class TurnIndex:
         if lock is None:
             lock = self._locks[thread_id] = asyncio.Lock()
         return lock
-
-    async def some(
-        self, thread_id: str, path: Path, choose: Callable[[Sequence[str]], Sequence[int]]
-    ) -> tuple[ThreadTurns, Sequence[int]] | None:
-        """Those turns of a long thread for which ``choose``, called with the ids of all, gives
-        the places, each with the one behind it; and these places. Others are not looked at. None
-        where only :meth:`ask` can tell: they are not in the index as the files are now, or all
-        are chosen.
-        """
-        if _size(path) < SMALLEST_BYTES:
-            return None
-        home, database = self._index.home, self._index.database
-        with suppress(StateError):  # an index that cannot be read hides no turn
-            checkpoint = await database.query(checkpoint_steps(thread_id))
-            if checkpoint is not None and await database.workers.run(
-                partial(is_checkpoint_of, checkpoint, path, home)
-            ):
-                return await database.query(some_steps(thread_id, checkpoint, home, choose))
-        return None
 
     async def fill(self) -> None:
         """Read the long threads that are not in the index, or have grown by much, the newest first.

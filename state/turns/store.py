@@ -265,25 +265,27 @@ def is_checkpoint_of(checkpoint: tuple[Any, ...], path: Path, home: Path) -> boo
         return False  # a request for all turns logs or raises it
 
 
-def some_steps(
-    thread_id: str,
-    checkpoint: tuple[Any, ...],
-    home: Path,
-    choose: Callable[[Sequence[str]], Sequence[int]],
+def current_steps(
+    thread_id: str, path: Path, home: Path, choose: Callable[[Sequence[str]], Sequence[int]]
 ) -> Steps[tuple[ThreadTurns, Sequence[int]] | None]:
-    """Those turns of a checkpoint for which ``choose``, called with the ids of all, gives the
-    places, each with the one behind it; and these places. None if there is no turn, all are
-    chosen, or another checkpoint has been stored meanwhile."""
-    if (yield from checkpoint_steps(thread_id)) != checkpoint:
+    """Those turns of a thread for which ``choose``, called with the ids of all, gives the places,
+    each with the one behind it; and these places. Others are not looked at. None if they are not
+    stored as the files are now."""
+    checkpoint = yield from checkpoint_steps(thread_id)
+    if checkpoint is None or not is_checkpoint_of(checkpoint, path, home):
         return None
     _, files, mode, _, count = checkpoint[:5]
     rows = yield _LOAD_IDS, [thread_id]
     ids = [id_ for id_, orphan in rows if not orphan]
-    if len(rows) != count or not ids:
+    if len(rows) != count:
         return None
-    places = choose(ids)
+    places = choose(ids) if ids else ()
     if len(places) == len(ids):
-        return None
+        state = yield from load_steps(thread_id, home)
+        if state is None:
+            return None
+        history = bare_if_empty(state.history)
+        return history, choose([turn.id for turn in history.turns])
     found = yield _LOAD_SOME, [thread_id, min(places), min(max(places) + 1, len(ids) - 1)]
     try:
         here = SomeTurns(len(ids), {row[0]: _turn(row) for row in found})
@@ -291,24 +293,6 @@ def some_steps(
         return None
     parts = [file.part for file in _files(files, checkpoint[5:], home)]
     return ThreadTurns(mode, parts, here, [], None), places
-
-
-def current_steps(
-    thread_id: str, path: Path, home: Path, choose: Callable[[Sequence[str]], Sequence[int]]
-) -> Steps[tuple[ThreadTurns, Sequence[int]] | None]:
-    """As :func:`some_steps`, but also if all are chosen. None if the turns are not stored as the
-    files are now."""
-    checkpoint = yield from checkpoint_steps(thread_id)
-    if checkpoint is None or not is_checkpoint_of(checkpoint, path, home):
-        return None
-    some = yield from some_steps(thread_id, checkpoint, home, choose)
-    if some is not None:
-        return some
-    state = yield from load_steps(thread_id, home)
-    if state is None:
-        return None
-    history = bare_if_empty(state.history)
-    return history, choose([turn.id for turn in history.turns])
 
 
 def _loaded(
