@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from rollout.files.access import is_there
 from rollout.files.layout import COMPRESSED_SUFFIX, ROOTS, logical_path
-from state.db.steps import Steps
 from state.thread_index import ThreadIndex
 
 
@@ -41,15 +40,15 @@ class IndexSide:
 
 async def read_index_side(index: ThreadIndex) -> IndexSide:
     """The present state of ``index``."""
-    return await index.database.query(_index_side_steps())
-
-
-def _index_side_steps() -> Steps[IndexSide]:
-    ours = yield "SELECT id, rollout_path, title, name, history_mode, flags FROM threads", []
     columns = ", ".join(IndexedFile._fields)
-    files = yield f"SELECT path, {columns} FROM rollout_files", []
-    threads = {id_: IndexedThread(*row) for id_, *row in ours}
-    return IndexSide(threads, {path: IndexedFile(*row) for path, *row in files})
+    async with index.database.all_rows() as connection:
+        threads = connection.execute(
+            "SELECT id, rollout_path, title, name, history_mode, flags FROM threads"
+        )
+        async with threads as rows:
+            ours = {row[0]: IndexedThread(*row[1:]) async for row in rows}
+        async with connection.execute(f"SELECT path, {columns} FROM rollout_files") as rows:
+            return IndexSide(ours, {row[0]: IndexedFile(*row[1:]) async for row in rows})
 
 
 def absolute(home: Path, path: str) -> str:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from queue import Empty, Full, Queue
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from rollout.files.cancellation import check_cancelled, is_cancelled
 from state.aio import finished
@@ -21,6 +21,9 @@ from state.db.steps import Result, Steps, Work, in_transaction, run_steps
 from state.db.translate import translated
 from state.errors import SQLITE_ERRORS, IndexDamaged, IndexNotWritable, IndexUnavailable
 from state.workers import Workers
+
+if TYPE_CHECKING:
+    import aiosqlite
 
 _CLOSED: Final = "this process has closed it"
 _GLANCE_S: Final = 0.1
@@ -37,6 +40,7 @@ _MOST_IDLE: Final = 2
 """Connections that are kept open: one that reads while another one writes."""
 _MOST_WORKERS: Final = 6
 """Threads at a time. Waiting work costs nothing; each more would want another core."""
+_ROWS_AT_A_TIME: Final = 1_000
 
 
 class Writer(Protocol):
@@ -132,6 +136,29 @@ class Database:
         """As :meth:`query`, for callers that are in a thread already. Raises Cancelled if nobody
         waits for it any more."""
         return self._look_here(partial(run_steps, steps))
+
+    @asynccontextmanager
+    async def all_rows(self) -> AsyncGenerator["aiosqlite.Connection"]:
+        """One state of the index, for results as large as it is: beside the event loop, with
+        ``async for`` over the rows, only some of which are in memory at a time. Raises StateError
+        if the index cannot be read."""
+        import aiosqlite  # few commands read so much
+
+        uri = f"{self.path.absolute().as_uri()}?mode=rw"
+        with self._in_use(), translated(self.path):
+            async with aiosqlite.connect(
+                uri,
+                iter_chunk_size=_ROWS_AT_A_TIME,
+                uri=True,
+                timeout=self._patience_s,
+                isolation_level=None,
+            ) as connection:
+                await connection.execute("BEGIN")
+                try:
+                    yield connection
+                except BaseException:
+                    await connection.interrupt()  # closing it would wait for the statement
+                    raise
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:

@@ -47,7 +47,6 @@ asyncio.run(main())
 
 DIE_AT_COMMIT = """
 import sqlite3
-import aiosqlite.core
 left = int(sys.argv[5])
 
 class Dying(sqlite3.Connection):
