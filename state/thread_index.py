@@ -16,7 +16,7 @@ from state.db.steps import Steps
 from state.db.translate import translated
 from state.errors import IndexBusy, LeaseHeld, LeaseLost, ThreadInTrash, ThreadNotFound
 from state.jobs.progress import DEFAULT_LEASE_S, Away, Report, SyncProgress
-from state.query.listing import any_steps, count_steps, page_steps, short_id_steps
+from state.query.listing import count_steps, page_steps, short_id_steps
 from state.query.model import LARGEST_PAGE, Counted, Page, Query
 from state.query.resolve import resolve_steps, thread_steps, unreadable_file_steps
 from state.query.rows import Row, details_steps, existing_steps, is_fresh, rows_steps
@@ -90,10 +90,6 @@ class ThreadIndex:
     async def count(self, query: Query) -> Counted:
         """How many threads the list of ``query`` has, and what the defaults keep out of it."""
         return await self.database.query(count_steps(query))
-
-    async def is_empty(self) -> bool:
-        """Whether the index has neither threads nor unreadable files."""
-        return not await self.database.query(any_steps())
 
     async def thread(self, reference: str) -> Row:
         """The row of the thread that an id, a unique prefix of one, a name or a path means.

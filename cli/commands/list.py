@@ -1,5 +1,6 @@
 """``threadkeep list``."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -53,7 +54,7 @@ class Listed:
     page: "Page"
     counted: "Counted"
     short_ids: dict[str, str]
-    empty: bool
+    empty: bool = False
     """Whether the home has no thread at all."""
     nearby: "Nearby | None" = None
     """Where threads are, if there are none."""
@@ -220,10 +221,7 @@ def _quickly(
             return None
         pages.append(page)
     whole = _joined(pages)
-    ids = reader.short_ids([row["id"] for row in whole.rows]) if wants_ids else {}
-    empty = not whole.rows and reader.is_empty()
-    nearby = None if whole.rows or empty else reader.read(_nearby_steps(query))
-    listed = Listed(whole, reader.count(query), ids, empty, nearby)
+    listed = reader.read(_listed_steps(whole, query, wants_ids))
     if priced is not None:
         from state.prices.current import price_lists
         from state.prices.spending import spending_steps
@@ -255,12 +253,7 @@ async def _thoroughly(
         return _joined(pages)
 
     async def listed(page: "Page") -> Listed:
-        ids = await index.short_ids([row["id"] for row in page.rows]) if wants_ids else {}
-        empty = not page.rows and await index.is_empty()
-        nearby = None
-        if not (page.rows or empty):
-            nearby = await index.database.query(_nearby_steps(query))
-        return Listed(page, await index.count(query), ids, empty, nearby)
+        return await index.database.query(_listed_steps(page, query, wants_ids))
 
     printed: list[Listed] = []
 
@@ -285,12 +278,17 @@ async def _thoroughly(
     return replace(await listed(await read()), note=note)
 
 
-def _nearby_steps(query: "Query") -> "Steps[Nearby]":
-    import os
+def _listed_steps(page: "Page", query: "Query", wants_ids: bool) -> "Steps[Listed]":
+    from state.query.listing import any_steps, count_steps, short_id_steps
 
-    from state.query.nearby import nearby_steps
+    ids = [row["id"] for row in page.rows] if wants_ids else []
+    listed = Listed(page, (yield from count_steps(query)), (yield from short_id_steps(ids)))
+    listed.empty = not (page.rows or (yield from any_steps()))
+    if not (page.rows or listed.empty):
+        from state.query.nearby import nearby_steps
 
-    return (yield from nearby_steps(query, os.path.expanduser("~")))
+        listed.nearby = yield from nearby_steps(query, os.path.expanduser("~"))
+    return listed
 
 
 def _next(query: "Query", pages: "list[Page]", count: int | None) -> "Query":

@@ -19,6 +19,7 @@ from cli.terminal.text import one_line
 from state.errors import IndexDamaged, IndexNotWritable, InvalidSql, StateError
 
 if TYPE_CHECKING:
+    from state.query.oneshot import IndexReader
     from state.reports.sql import SqlResult
     from state.thread_index import ThreadIndex
 
@@ -77,18 +78,17 @@ def _make_ready(
 
     Where it cannot be written, that is a copy, which is removed with ``stack``.
     """
+    from cli.runtime.in_step import in_step
     from state.prices.current import price_lists, rates_are_current_steps
-    from state.query.oneshot import IndexReader
 
-    delegated = DELEGATED.get() is not None
-    if delegated and not priced:
+    if DELEGATED.get() is not None and not priced:
         return here, ""
-    if not delegated:
-        with IndexReader.opened(here.home, here.index, scan=sync) as reader:
-            if reader is not None and (
-                not priced or reader.read(rates_are_current_steps(price_lists(here.index)))
-            ):
-                return here, ""
+
+    def is_ready(reader: "IndexReader") -> bool:
+        return not priced or reader.read(rates_are_current_steps(price_lists(here.index)))
+
+    if in_step(here, is_ready, scan=sync):
+        return here, ""
     from cli.runtime.open_index import catch_up, look_up_prices, temporary_copy, with_index
 
     async def work(index: "ThreadIndex") -> str:

@@ -6,7 +6,7 @@ queries as everywhere. Otherwise there is no reader, and the command opens the i
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from state.db import location
 from state.db.connect import connect, revision_of
 from state.db.steps import Result, Steps, run_steps
 from state.errors import SQLITE_ERRORS, StateError
-from state.query.listing import any_steps, count_steps, page_steps, short_id_steps
-from state.query.model import Counted, Page, Query
+from state.query.listing import page_steps
+from state.query.model import Page, Query
 from state.query.rows import Row, is_fresh
 from state.sync.home_config import home_inputs
 from state.sync.ledger import LEDGER_SQL, ledger_of, scan_changes
@@ -72,18 +72,6 @@ class IndexReader:
     def read(self, steps: "Steps[Result]") -> Result:
         """What ``steps`` give."""
         return run_steps(steps, self._connection)
-
-    def count(self, query: Query) -> Counted:
-        """How many threads the list of ``query`` has, and what the defaults keep out of it."""
-        return run_steps(count_steps(query), self._connection)
-
-    def is_empty(self) -> bool:
-        """Whether the index has neither threads nor unreadable files."""
-        return not run_steps(any_steps(), self._connection)
-
-    def short_ids(self, ids: Sequence[str]) -> dict[str, str]:
-        """For each id the shortest prefix that only it has."""
-        return run_steps(short_id_steps(ids), self._connection)
 
 
 def _is_usable(connection: sqlite3.Connection, index: Path) -> bool:

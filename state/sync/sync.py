@@ -69,13 +69,8 @@ async def sync(
 
 async def find_changes(database: Database, home: Path, *, reread: bool = False) -> Changes:
     """How a scan of ``home`` differs from the ledger."""
-    ledger = await read_ledger(database)
+    ledger = await database.query(_ledger_steps())
     return await database.workers.run(partial(scan_changes, home, ledger, reread=reread))
-
-
-async def read_ledger(database: Database) -> Ledger:
-    """The ledger as :func:`state.sync.ledger.compare_with_ledger` takes it."""
-    return await database.query(_ledger_steps())
 
 
 def _ledger_steps() -> Steps[Ledger]:
