@@ -22,9 +22,7 @@ from rollout.schema.strict import Fields
 
 View = Literal["notLoaded", "summary", "full"]
 
-_WINDOW_BYTES: Final = 64 * 1024
-_LINE_BYTES: Final = 4 * 1024
-"""Most lines are shorter."""
+_WINDOW_BYTES: Final = 16 * 1024
 _UNPACKED_BYTES: Final = 2**20
 _OPEN_FILES: Final = 64
 """So many of a history's files are open at once: it may be in thousands."""
@@ -34,14 +32,13 @@ class LineFile(AbstractContextManager["LineFile"]):
     """Single lines of a rollout, by the bytes where they begin, as far as it reads. Close it, or
     use it in a ``with``."""
 
-    def __init__(self, path: Path | str, *, images: bool = False, last: int | None = None) -> None:
-        """``images``: also the inline ones of very long lines; ``last``: where the last line begins
-        that is wanted. Raises OSError if it cannot be read."""
+    def __init__(self, path: Path | str, *, images: bool = False) -> None:
+        """``images``: also the inline ones of very long lines. Raises OSError if it cannot be
+        read."""
         self._file: BinaryIO
         self._packed: RolloutStream | None = None
         self._unpacked = 0
-        self._opened: ExitStack | None = None
-        self._last = last
+        self._opened = ExitStack()
         if isinstance(path, MemoryRollout):
             self._file = BytesIO(path.content)
         elif os.fspath(path).endswith(COMPRESSED_SUFFIX):
@@ -63,8 +60,7 @@ class LineFile(AbstractContextManager["LineFile"]):
 
     def close(self) -> None:
         self._file.close()
-        if self._opened is not None:
-            self._opened.close()
+        self._opened.close()
 
     def read(self, offset: int) -> Item | None:
         """The line that begins at ``offset``; None if it cannot be read."""
@@ -83,10 +79,7 @@ class LineFile(AbstractContextManager["LineFile"]):
         check_cancelled()
         front = offset - self._start
         if not 0 <= front < len(self._window):
-            size = _WINDOW_BYTES
-            if self._last is not None:
-                size = min(size, max(self._last - offset, 0) + _LINE_BYTES)
-            self._start, self._window, front = offset, self._more(offset, size), 0
+            self._start, self._window, front = offset, self._more(offset, _WINDOW_BYTES), 0
         end = self._window.find(b"\n", front)
         if end < 0 and front:
             self._start, self._window, front = offset, self._more(offset, _WINDOW_BYTES), 0

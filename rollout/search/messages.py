@@ -99,9 +99,8 @@ def read_messages(
     """The messages at these locations that ``may_hold`` what is looked for, by the bytes of their
     lines; without those that are not there any more. Raises OSError if a file cannot be read."""
     for file, group in groupby(locations, key=itemgetter(0)):
-        wanted = [*group]
-        with LineFile(f"{home}/{files[file]}", last=wanted[-1].offset) as lines:
-            for _, offset, turn_id, item_id in wanted:
+        with LineFile(f"{home}/{files[file]}") as lines:
+            for _, offset, turn_id, item_id in group:
                 data = lines.data(offset)
                 if data is None or not may_hold(data):
                     continue
