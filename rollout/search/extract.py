@@ -10,7 +10,7 @@ import threading
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rollout.errors import HistoryIncomplete
 from rollout.files.layout import parse_name
@@ -97,9 +97,11 @@ def _read_whole(full: Path, path: str) -> ThreadMessages:
         return _read(stream, path, stamp, reducer)
 
 
-def reducer_of(path: str, meta: Fields) -> MessageReducer:
+def reducer_of(path: str, meta: Any) -> MessageReducer:
     """Finds the messages in the lines of a file, whose first ``session_meta`` is ``meta``. Raises
     NeedsWholeFile if more than these lines decide what is shown."""
+    if not isinstance(meta, dict):
+        raise NeedsWholeFile
     mode = meta.get("history_mode", LEGACY)
     simple = mode in (LEGACY, PAGINATED) and meta.get("subagent_history_start_ordinal") is None
     if not simple or (meta.get("history_base") is not None and _may_have_earlier(path)):

@@ -6,10 +6,11 @@ the messages are left to a pass of their own (:mod:`rollout.search.extract`), wh
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from rollout.history.thread import give
-from rollout.jsonl.parse import BadLine, Item, Line, parse_line
+from rollout.jsonl.parse import BadLine, Line, parse_line
 from rollout.jsonl.reader import LineReader
 from rollout.metadata.extract import extract_file
 from rollout.metadata.model import ThreadMetadata, complete_metadata
@@ -77,46 +78,50 @@ class _OnePass(MetadataReducer):
 
     def apply(self, line: Line | BadLine) -> bool:
         messages = self._messages
-        if messages is None and self._begun:
-            return super().apply(line)
+        if messages is None:
+            return super().apply(line) if self._begun else self._begin(line)
         if isinstance(line, BadLine):
             raise _Apart
-        # What does not end like an object is never passed over, unless it is long.
-        closed = line.data.endswith(b"}") and line.ended
-        if not closed and len(line.data) >= _LONG:
-            raise _Apart
-        if messages is not None:
-            if self._reader.passed:
-                self._pass_lines(messages)
-            if closed and (unneeded := messages.skip.match(line.data)):
-                messages.pass_over(1, int(unneeded[1] or -1))
+        if self._reader.passed:
+            self._pass_lines(messages)
+        data, unneeded = line.data, None
+        if data.endswith(b"}") and line.ended:
+            if passed := messages.skip.match(data):
+                messages.pass_over(1, int(passed[1] or -1))
                 return super().apply(line)
+            unneeded = self._unneeded.match(data)
+        elif len(data) >= _LONG:  # what does not end like an object is passed over only then
+            raise _Apart
         value = parse_line(line)
         try:
-            self._find_messages(line, value)
+            if not line.ended:
+                raise NeedsWholeFile  # it may still grow
+            if isinstance(value, dict):
+                give(messages, value, line)
         except NeedsWholeFile:
-            self._messages = None
-            self._unneeded = _NOTHING
-            self._note_needs()
-        if closed and (unneeded := self._unneeded.match(line.data)):
+            self._find_messages(None)
+        if unneeded:
             self._pass_line(unneeded, line.offset)
             return False
         return value is not None and self.take(value, line.offset)
 
-    def _find_messages(self, line: Line, value: Item | BadLine | None) -> None:
-        if not line.ended:
-            raise NeedsWholeFile  # it may still grow
-        if not self._begun:
-            self._begun = True
-            if line.offset or not isinstance(value, dict) or value.get("type") != "session_meta":
-                raise NeedsWholeFile
-            if not isinstance(meta := value.get("payload"), dict):
-                raise NeedsWholeFile
-            self._messages = reducer_of(self._path, meta)
-            self._unneeded = _NOTHING
-            self._note_needs()
-        if isinstance(value, dict) and self._messages is not None:
-            give(self._messages, value, line)
+    def _begin(self, line: Line | BadLine) -> bool:
+        """Take the first line, which tells how messages are found."""
+        self._begun = True
+        if isinstance(line, BadLine) or line.offset or not line.ended:
+            return super().apply(line)
+        value = parse_line(line)
+        if isinstance(value, dict) and value.get("type") == "session_meta":
+            with suppress(NeedsWholeFile):
+                messages = reducer_of(self._path, value.get("payload"))
+                give(messages, value, line)
+                self._find_messages(messages)
+        return value is not None and self.take(value, line.offset)
+
+    def _find_messages(self, messages: MessageReducer | None) -> None:
+        self._messages = messages
+        self._unneeded = _NOTHING
+        self._note_needs()
 
     def _pass_lines(self, messages: MessageReducer) -> None:
         """Tell of the lines that nobody needed."""

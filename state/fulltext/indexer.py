@@ -144,7 +144,7 @@ class _Filling:
             )
 
         await self._job.transact(begin)
-        async with ReadPool(self._index.home) as pool:
+        async with ReadPool(self._index.home, read_many.__module__) as pool:
             # What changes meanwhile is pending again; what stays so unchanged is left to others.
             while wanted := [each for each in await self._pending() if each not in done]:
                 done.update(wanted)

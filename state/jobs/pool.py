@@ -29,8 +29,7 @@ _POOL_FROM_FILES: Final = 1000
 _POOL_FROM_BYTES: Final = 50_000_000
 """From so many files on, or bytes to parse, starting processes costs less than it saves."""
 _TASK_FILES: Final = 50
-_LOADED_ONCE: Final = ("concurrent.futures.process", "rollout.metadata.worker")
-"""What worker processes share, as they are forks of one that has loaded it."""
+_METADATA: Final = "rollout.metadata.worker"
 _MOST_THREADS: Final = 2
 _LEAST_BYTES: Final = 2 * 2**30
 """The address space that a process with workers needs: threads and allocators reserve it."""
@@ -39,9 +38,9 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def worker_pool() -> Executor | None:
+def worker_pool(module: str = _METADATA) -> Executor | None:
     """One process for each core, at most eight; None where there is one core, or where too little
-    memory is allowed."""
+    memory is allowed. They share ``module``, as they are forks of one that has loaded it."""
     workers = min(os.cpu_count() or 1, 8)
     if workers == 1:
         return None
@@ -50,7 +49,7 @@ def worker_pool() -> Executor | None:
         # The pool would wait for threads that cannot start.
         warn_once("ulimit -v leaves no memory for worker processes: continuing without them")
         return None
-    return _ProcessPool(workers)
+    return _ProcessPool(workers, module)
 
 
 @cache
@@ -62,10 +61,10 @@ def warn_once(text: str) -> None:
 class _ProcessPool(Executor):
     """Worker processes. The work of one that dies is done in this process."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, module: str) -> None:
         # A fork of this process would copy the database's threads in whatever state they are.
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(list(_LOADED_ONCE))
+        context.set_forkserver_preload(["concurrent.futures.process", module])
         self._pool = ProcessPoolExecutor(workers, context, initializer=start_worker)
 
     def submit(  # type: ignore[override]
@@ -113,10 +112,11 @@ class _ProcessPool(Executor):
 
 class ReadPool:
     """Reads files beside the event loop; ``async with`` it. Processes start when :meth:`prepare`
-    finds enough to read."""
+    finds enough to read. The work will be of ``module``."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, module: str = _METADATA) -> None:
         self._home = str(home)
+        self._module = module
         self._pool: Executor | None = None
         self._threads = Workers(_MOST_THREADS)
 
@@ -135,7 +135,7 @@ class ReadPool:
     def prepare(self, *, files: int = 0, size: int = 0) -> None:
         """Start processes if so many files, or so many bytes, make it worth while."""
         if self._pool is None and (files >= _POOL_FROM_FILES or size >= _POOL_FROM_BYTES):
-            self._pool = worker_pool()
+            self._pool = worker_pool(self._module)
 
     async def extract(
         self,

@@ -77,7 +77,8 @@ class _Backfill:
         write = self._write
         await sync.apply_inputs(database, self._home, self._job.transact)
         context = load_context(self._home)
-        async with ReadPool(self._home) as pool:
+        modules = (self._beside.read.__module__,) if self._beside else ()
+        async with ReadPool(self._home, *modules) as pool:
             changes = await sync.find_changes(database, self._home, reread=self._force)
             counts = self._counts
             counts.files, counts.total = changes.files, len(changes.to_read)
