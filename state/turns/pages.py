@@ -62,9 +62,14 @@ def page_of_turns(state: TurnState, query: PageQuery) -> PageOf[Turn]:
     turns, and TooShort if the state does not reach so far."""
     turns = state.turns
     if state.outline.mode != PAGINATED:
-        if state.partial and (query.cursor is not None or not query.descending):
+        if state.partial and not query.descending:
             raise TooShort
-        start, stop = _legacy_range(turns, query)
+        try:
+            start, stop = _legacy_range(turns, query)
+        except CursorNotInHistory:
+            if state.partial:
+                raise TooShort from None
+            raise
     else:
         start, stop = _ordinal_range(state, query)
     wanted = query.count
