@@ -217,6 +217,10 @@ def _tell_ends(told: dict[int, int]) -> None:
         os.close(descriptor)
 
 
+_replaced: Final[list[object]] = []
+"""Streams that were closed under their objects: Python 3.13 complains when such an object ends."""
+
+
 def _become(order: dict[str, Any]) -> None:
     """Make this process one that has just been started."""
     signal.set_wakeup_fd(-1)
@@ -225,6 +229,7 @@ def _become(order: dict[str, Any]) -> None:
     for own, descriptor in enumerate(order["descriptors"][:3]):
         os.dup2(descriptor, own)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    _replaced.extend((sys.stdin, sys.stdout, sys.stderr))
     sys.stdin = _stream(0, "rb", errors="surrogateescape")
     sys.stdout = _stream(1, "wb", errors="surrogateescape", newline="\n")
     sys.stderr = _stream(2, "wb", errors="backslashreplace", newline="\n")
