@@ -30,6 +30,7 @@ from tests.bench.measure import (
     of_home,
     run,
     table,
+    times,
 )
 from tests.bench.peers import Codex
 
@@ -102,7 +103,7 @@ def _row(of: str, found: list[Cost], costs: dict[str, list[Cost]], theirs: list[
     for other in theirs:
         wall = min(cost.wall for cost in costs[other]) / min(cost.wall for cost in found)
         cpu = min(cost.cpu for cost in costs[other]) / min(cost.cpu for cost in found)
-        row.append("" if of in theirs else f"{wall:.1f}×, CPU {cpu:.1f}×")
+        row.append("" if of in theirs else f"{times(wall)}, CPU {times(cpu)}")
     return row
 
 

@@ -1,16 +1,17 @@
 """threadkeep and other programs for rollouts, on copies of one home, in turn, with ratios.
 
-    python -m tests.bench.compare_peers HOME [--rounds 5] [--busy 2] [--only NAME ...]
+    python -m tests.bench.compare_peers HOME [--rounds 3] [--busy 2] [--only NAME ...]
 
 Compared are those that are installed: Codex's app-server, fast-resume and agentsview (PyPI),
 ccusage (npm) and ripgrep. THREADKEEP_CODEX_BIN, THREADKEEP_FAST_RESUME, THREADKEEP_AGENTSVIEW,
 THREADKEEP_CCUSAGE and THREADKEEP_RG say where they are; else they are looked for on the PATH. pip's
 and npm's small programs that only start another one cost 0.03 to 0.1 s: name the other one.
-Prints Markdown. Whole processes, the least (and the median) of all rounds. An index that took more
-than 20 s is made once.
+Prints Markdown, and its progress to stderr. Whole processes, the least (and the median) of all
+rounds. What takes more than 10 s is done once.
 """
 
 import argparse
+import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -26,7 +27,9 @@ from tests.bench.measure import (
     least_and_median,
     machine,
     of_home,
+    seconds,
     table,
+    times,
 )
 from tests.bench.peers import RARE, Program, Sample, programs
 
@@ -39,7 +42,7 @@ WORKS: Final = {
     "common": "search for a common word",
     "usage": "usage by day",
 }
-_ONCE_S: Final = 20
+_ONCE_S: Final = 10
 _TIMES: Final = 3
 """How often the short works are measured in a round, if there are as many rounds."""
 
@@ -57,14 +60,11 @@ class Comparison:
         self._common = common
         self._patience_s = patience_s
 
-    def round(self, number: int, times: int) -> None:
+    def round(self, number: int, repeated: int) -> None:
         """All works, each by all programs in turn; the short ones so many times."""
         text = f"quincetau{number}"
         for program in self.programs:
-            last = self.costs[("index", program.name)]
-            if not number or (last and last[-1].wall < _ONCE_S):
-                program.reset()
-                self._measure("index", program, lambda it=program: it.index(self._patience_s))  # type: ignore[misc]
+            self._measure("index", program, lambda it=program: self._index(it, number))  # type: ignore[misc]
         self._each("again", lambda it: it.again())
         for program in self.programs:
             self._sample.add(program.home, text)
@@ -73,11 +73,17 @@ class Comparison:
             for program in self.programs:
                 self._measure("server", program, program.start)
                 stack.callback(program.stop)
-            for _ in range(times):
+            for _ in range(repeated):
                 self._each("list", lambda it: it.list())
                 self._each("rare", lambda it: it.search(RARE, self._sample.id))
                 self._each("common", lambda it: it.search(self._common))
                 self._each("usage", lambda it: it.usage())
+
+    def _index(self, program: Program, number: int) -> Cost | None:
+        if number and not self.costs["index", program.name]:
+            return None  # it makes none, or it is not shown
+        program.reset()
+        return program.index(self._patience_s)
 
     def _each(self, work: str, do: Callable[[Program], Cost | None]) -> None:
         for program in self.programs:
@@ -85,15 +91,18 @@ class Comparison:
 
     def _measure(self, work: str, program: Program, do: Callable[[], Cost | None]) -> None:
         needs = {(work, program.name), ("index", program.name), ("server", program.name)}
-        if needs & self.failed.keys():
+        last = self.costs[work, program.name][-1:]
+        if needs & self.failed.keys() or (last and last[0].wall > _ONCE_S):
             return
         try:
             cost = do()
         except Failed as error:
             self.failed[work, program.name] = str(error)
-        else:
-            if cost:
-                self.costs[work, program.name].append(cost)
+            print(f"{program.name}, {work}: {error}", file=sys.stderr)
+            return
+        if cost:
+            self.costs[work, program.name].append(cost)
+            print(f"{program.name}, {work}: {seconds(cost.wall)}", file=sys.stderr)
 
     def rows(self, of: Callable[[Cost], float]) -> Iterator[list[str]]:
         """A row for each work: what it took, and how often threadkeep's least fits in it."""
@@ -107,19 +116,19 @@ class Comparison:
         if not values:
             return self.failed.get((work, program.name), "–").split(":")[0][:24]
         shown = least_and_median(values)
-        ratio = f", {min(values) / base:.2g}×" if base and program is not self.programs[0] else ""
+        ratio = f", {times(min(values) / base)}" if base and program is not self.programs[0] else ""
         return shown + ratio
 
     def behind(self) -> Iterator[str]:
         """Where another program was faster."""
         ours = self.programs[0].name
         for work, name in WORKS.items():
-            times = {
+            least = {
                 program.name: min(cost.wall for cost in self.costs[work, program.name])
                 for program in self.programs
                 if self.costs[work, program.name]
             }
-            if times and (first := min(times, key=times.__getitem__)) != ours:
+            if least and (first := min(least, key=least.__getitem__)) != ours:
                 yield f"{name}: {first}"
 
 
@@ -129,7 +138,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("home", type=Path)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--busy", type=int, default=0, metavar="N", help="busy loops beside it")
     parser.add_argument("--common", default="reply", metavar="WORD", help="the common word")
     parser.add_argument("--only", action="append", default=[], metavar="NAME")

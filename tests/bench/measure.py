@@ -192,6 +192,11 @@ def seconds(value: float) -> str:
     return f"{value:.1f} s" if value < 100 else f"{value:.0f} s"
 
 
+def times(ratio: float) -> str:
+    """How often something fits, to two or three digits."""
+    return f"{ratio:.{2 if ratio < 2 else 1 if ratio < 100 else 0}f}×"
+
+
 def least_and_median(values: Sequence[float]) -> str:
     """The two figures that a row shows."""
     least, median = seconds(min(values)), seconds(statistics.median(values))
@@ -234,11 +239,11 @@ def ratio(work: str, costs: Sequence[Cost], floor: Sequence[Cost], most: float, 
     wall = min(cost.wall for cost in costs) / min(cost.wall for cost in floor)
     used = least_and_median([cost.cpu for cost in costs])
     goal = f"≤ {most:g} × {of}"
-    return Row(work, goal, f"{cpu:.1f}× ({wall:.1f}× the time): {used}", cpu <= most)
+    return Row(work, goal, f"{times(cpu)} ({times(wall)} the time): {used}", cpu <= most)
 
 
 def within(work: str, costs: Sequence[Cost], most: float) -> Row:
     """A row for a time that passes."""
-    times = [cost.wall for cost in costs]
-    measured = f"{least_and_median(times)}, CPU {seconds(min(cost.cpu for cost in costs))}"
-    return Row(work, f"≤ {most * 1000:g} ms", measured, min(times) <= most)
+    passed = [cost.wall for cost in costs]
+    measured = f"{least_and_median(passed)}, CPU {seconds(min(cost.cpu for cost in costs))}"
+    return Row(work, f"≤ {most * 1000:g} ms", measured, min(passed) <= most)
