@@ -1,5 +1,6 @@
 """``threadkeep backfill``."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,10 +37,13 @@ def command(
     from cli.runtime.open_index import catch_up_fulltext, with_index
 
     async def work(index: "ThreadIndex") -> "tuple[SyncProgress, str]":
+        from state.errors import LeaseHeld, LeaseLost
         from state.fulltext.indexer import MESSAGES, forget_fulltext
 
         index.beside = MESSAGES
-        again = force and not await forget_fulltext(index)
+        if force:
+            with suppress(LeaseHeld, LeaseLost):  # another worker is reading them
+                await forget_fulltext(index)
         job = await index.backfill_status()
         complete = job.status == "complete" and not force
         with progress("backfill") as shown:
@@ -49,7 +53,7 @@ def command(
                 counts = await index.backfill(
                     shown, lease_s=lease_seconds, batch_files=batch_size, force=force
                 )
-        if note := await catch_up_fulltext(index, restart=again):
+        if note := await catch_up_fulltext(index):
             output.say(note)
         done = "The backfill was complete already; caught up" if complete else "Backfill complete"
         return counts, done

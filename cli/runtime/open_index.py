@@ -153,16 +153,16 @@ async def look_up_prices(index: ThreadIndex) -> str:
     return "The index cannot be written now: prices may be out of date, and new models have none."
 
 
-async def catch_up_fulltext(index: ThreadIndex, *, restart: bool = False) -> str:
-    """Have the full-text index catch up, or with ``restart`` start from scratch, with a progress
-    bar. Returns why threads may be missing, if they may."""
+async def catch_up_fulltext(index: ThreadIndex) -> str:
+    """Have the full-text index catch up, with a progress bar. Returns why threads may be missing,
+    if they may."""
     if DELEGATED.get() is not None:
         return ""  # the server does so
     from state.fulltext.indexer import caught_up_fulltext, pending_threads
 
     try:
         with progress("indexing messages", "threads") as bar, interruptible(bar):
-            if await caught_up_fulltext(index, bar, restart=restart):
+            if await caught_up_fulltext(index, bar):
                 return ""
     except IndexBusy as busy:
         index.database.stop_waiting()

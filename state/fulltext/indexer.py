@@ -71,20 +71,19 @@ async def fill_fulltext(
     report: Report | None = None,
     *,
     batch_threads: int = BATCH_THREADS,
-    restart: bool = False,
     most: int | None = None,
 ) -> JobProgress:
-    """Run the job to its end, from wherever the last worker left it, or with ``restart`` from
-    scratch; or read only the ``most`` threads that changed last, and leave the others pending.
-    Raises LeaseHeld if another worker has the job, and LeaseLost if one took it over."""
+    """Run the job to its end, from wherever the last worker left it; or read only the ``most``
+    threads that changed last, and leave the others pending. Raises LeaseHeld if another worker has
+    the job, and LeaseLost if one took it over."""
     count, found, complete = await index.database.look(_due)
     look = partial(due_again, index.home, found)
     again = await index.database.workers.run(look) if found else []
-    if not (count or again or restart) and complete:
+    if not (count or again) and complete:
         return JobProgress()
 
     def work(job: Job) -> Coroutine[Any, Any, JobProgress]:
-        return _Filling(index, job, batch_threads, report, most).run(again, restart=restart)
+        return _Filling(index, job, batch_threads, report, most).run(again)
 
     return await run_job(index.database, schema.fulltext_state, work, lease_s=DEFAULT_LEASE_S)
 
@@ -96,28 +95,21 @@ def _due(connection: sqlite3.Connection) -> tuple[int, list[tuple[int, int, str]
     return count, run_steps(others_steps(), connection), status == "complete"
 
 
-async def forget_fulltext(index: ThreadIndex) -> bool:
-    """Have all messages read again; False if another worker is reading them."""
+async def forget_fulltext(index: ThreadIndex) -> None:
+    """Have all messages read again. Raises as :func:`fill_fulltext`."""
 
     async def work(job: Job) -> None:
         await job.transact(_forget)
 
-    with suppress(LeaseHeld, LeaseLost):
-        await run_job(index.database, schema.fulltext_state, work, lease_s=DEFAULT_LEASE_S)
-        return True
-    return False
+    await run_job(index.database, schema.fulltext_state, work, lease_s=DEFAULT_LEASE_S)
 
 
 async def caught_up_fulltext(
-    index: ThreadIndex,
-    report: Report | None = None,
-    *,
-    restart: bool = False,
-    most: int | None = None,
+    index: ThreadIndex, report: Report | None = None, *, most: int | None = None
 ) -> bool:
     """As :func:`fill_fulltext`: False if another worker is filling it, which may take long."""
     with suppress(LeaseHeld, LeaseLost):
-        await fill_fulltext(index, report, restart=restart, most=most)
+        await fill_fulltext(index, report, most=most)
         return True
     return False
 
@@ -131,11 +123,11 @@ class _Filling:
     _most: int | None = None
     _counts: JobProgress = field(default_factory=JobProgress)
 
-    async def run(self, again: Sequence[int], *, restart: bool) -> JobProgress:
+    async def run(self, again: Sequence[int]) -> JobProgress:
         done: set[tuple[Any, ...]] = set()
 
         def begin(connection: sqlite3.Connection) -> None:
-            if restart or _is_wasteful(connection):
+            if _is_wasteful(connection):
                 _forget(connection)
             connection.execute(
                 "INSERT INTO fulltext_pending SELECT row_id FROM fulltext_threads"

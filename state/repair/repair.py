@@ -18,7 +18,7 @@ from state.db.database import Database
 from state.db.sql import AMONG, forget_inputs, listed
 from state.db.translate import translated
 from state.errors import SQLITE_ERRORS, IndexDamaged, PlanOutdated
-from state.fulltext.indexer import fill_fulltext
+from state.fulltext.indexer import fill_fulltext, forget_fulltext
 from state.jobs.pool import ReadPool, ordered_map
 from state.jobs.progress import Report
 from state.repair.backup import back_up_index
@@ -138,7 +138,8 @@ async def _carry_out(home: Path, index: Path, plan: Plan, report: Report | None)
         await database.transact(forget_inputs)  # so that names are applied again
         await opened.catch_up(report)
         if plan.fulltext:
-            await fill_fulltext(opened, report, restart=True)
+            await forget_fulltext(opened)
+            await fill_fulltext(opened, report)
 
 
 def _level_user_data(connection: sqlite3.Connection, index: Path) -> None:
