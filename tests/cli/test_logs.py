@@ -18,6 +18,7 @@ from cli import errors
 from cli.runtime import logs
 from cli.terminal import output
 from state.errors import FileUnusable
+from tests.samples import homes
 from tests.support.app_client import Server, soon
 from tests.support.command import Cli, write_rollout
 from tests.support.effort import PATIENCE_S
@@ -168,10 +169,13 @@ def test_of_records_that_nobody_reads_the_newest_are_left_out(
 
 
 def test_a_server_whose_log_nobody_reads_goes_on(cli: Cli) -> None:
-    with Server(cli, env={"THREADKEEP_LOG": "debug", "LOG_FORMAT": "json"}) as server:
-        client = server.client.begin()
-        for _ in range(200):
-            client.call("thread/list", limit=1)
+    for number in range(300):  # whose history cannot be read, which the log tells of each
+        unknown = homes.lines(number, history_mode="of a later version")
+        homes.write(cli.home, number, homes.encoded(unknown))
+    with Server(cli, env={"THREADKEEP_LOG": "info", "LOG_FORMAT": "json"}) as server:
+        server.client.begin()
+        soon(lambda: cli.run("list", "--json", "-n", "1").json["data"])
+        soon(lambda: cli.run("status", "--json").json["search"]["toIndex"] == 0)
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(PATIENCE_S) == 0
         assert server.process.stderr

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rollout.jsonl import resume
 from rollout.jsonl.resume import guard_of
+from state.turns import checkpoint
 from tests.samples.histories import numbered
 from tests.samples.homes import encoded, thread_id
 from tests.samples.long_threads import add, content, head, put, touch_later, turn_lines
@@ -86,7 +87,8 @@ def truth(path: Path, cli: Inside) -> tuple[str, int, int, list[str]]:
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> Inside:
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inside:
+    monkeypatch.setattr(checkpoint, "AT_ONCE_BYTES", 0)  # so that the turns shown are kept ones
     return Inside(tmp_path / "home", tmp_path)
 
 
