@@ -5,8 +5,7 @@ import re
 from functools import cache
 from typing import Final, NamedTuple
 
-import orjson
-
+from rollout.jsonl.parse import compact_json
 from rollout.jsonl.reader import Repeat
 from rollout.schema import kinds
 
@@ -39,11 +38,9 @@ def repeat_of(data: bytes | bytearray, value: object, *, numbered: bool) -> Repe
     unusually, so that something in the tail may stand for what is in the head."""
     head = _head_pattern(numbered)
     found = head.match(data)
-    try:
-        usual = found is not None and orjson.dumps(value) == data
-    except TypeError:  # nested too deeply
-        usual = False
-    tail = bytes(data[found.end() :]) if found and usual else b""
+    if found is None or (compact_json(value) or "").encode() != data:
+        return None
+    tail = bytes(data[found.end() :])
     return Repeat(head, tail) if tail.startswith(_COUNTS_TAIL) else None
 
 

@@ -7,30 +7,17 @@ from typing import Any, Final
 Fields = dict[str, Any]
 
 _TRUE: Final = frozenset({"1", "true", "t", "yes", "y", "on"})
-_META_TYPES: Final[dict[str, tuple[type, ...]]] = {
-    "id": (str,),
-    "session_id": (str,),
-    "timestamp": (str,),
-    "cwd": (str,),
-    "originator": (str,),
-    "cli_version": (str,),
+_META_TYPES: Final[dict[str, type | tuple[type, ...]]] = {
+    **dict.fromkeys(("id", "session_id", "timestamp", "cwd", "originator", "cli_version"), str),
     "source": (str, dict),
-    "thread_source": (str,),
-    "model_provider": (str,),
-    "git": (dict,),
-    "git.commit_hash": (str,),
-    "git.branch": (str,),
-    "git.repository_url": (str,),
-    "agent_nickname": (str,),
-    "agent_role": (str,),
-    "agent_type": (str,),
-    "agent_path": (str,),
-    "memory_mode": (str,),
-    "forked_from_id": (str,),
-    "parent_thread_id": (str,),
-    "attached_thread": (bool,),
-    "history_base": (dict,),
-    "dynamic_tools": (list,),
+    **dict.fromkeys(("thread_source", "model_provider"), str),
+    "git": dict,
+    **dict.fromkeys(("git.commit_hash", "git.branch", "git.repository_url"), str),
+    **dict.fromkeys(("agent_nickname", "agent_role", "agent_type", "agent_path"), str),
+    **dict.fromkeys(("memory_mode", "forked_from_id", "parent_thread_id"), str),
+    "attached_thread": bool,
+    "history_base": dict,
+    "dynamic_tools": list,
 }
 """What Codex takes in fields of a ``session_meta``, beside null."""
 

@@ -310,12 +310,7 @@ class UsageReducer:
     def _limit(self, snapshot: dict[str, Any]) -> str | None:
         """Note the limits that a line tells, if any, and give their id."""
         get = snapshot.get
-        if (
-            get("primary") is None
-            and get("secondary") is None
-            and get("plan_type") is None
-            and get("credits") is None
-        ):
+        if get("primary") is get("secondary") is get("plan_type") is get("credits") is None:
             return None  # nothing is told
         limit = _name(get("limit_id"))
         self._limits.pop(limit, None)
