@@ -126,7 +126,7 @@ def commands(home: Path, index: Path, rounds: int) -> Iterator[Row]:
         },
         rounds,
     )
-    start = 'python -c "import sqlite3"'
+    start = '`python -c "import sqlite3"`'
     yield ratio("`list`", costs["list"], costs["floor"], 5 if _many(home) else 2.5, start)
     for name in list(works)[1:]:
         yield ratio(f"`{name}`", costs[name], costs["list"], 1.5, "`list`")
