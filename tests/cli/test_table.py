@@ -31,6 +31,7 @@ def at_the_end_of(cli: Cli, expression: str, *commands: list[str]) -> list[str]:
     """The items of an expression, evaluated in a process when its commands have ended."""
     program = (
         "import atexit, gc, sys\n"
+        "bare = set(sys.modules)\n"  # with linecache, from Python 3.13 on
         f"atexit.register(lambda: print(*{expression}, file=sys.stderr))\n"
         "from cli.main import main\n"
         f"for words in {commands}:\n"
@@ -52,7 +53,7 @@ def at_the_end_of(cli: Cli, expression: str, *commands: list[str]) -> list[str]:
 
 def loaded_by(cli: Cli, *commands: list[str]) -> set[str]:
     """The modules that a process has loaded when its commands have ended."""
-    return set(at_the_end_of(cli, "sys.modules", *commands))
+    return set(at_the_end_of(cli, "set(sys.modules) - bare", *commands))
 
 
 @pytest.mark.parametrize("words", [["--help"], ["list", "--limit", "1"], ["git-info", "--help"]])
