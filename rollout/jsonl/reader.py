@@ -152,7 +152,7 @@ class LineReader:
                 elif long_line is not None:
                     long_line += view[start:newline]
                     yield Line(line_start, long_line)
-                    long_line = None
+                    long_line, repeat = None, self.repeat
                     if needs:
                         match = needs.skip.match
                 elif (found := match(buffer, start, newline)) is not None and (

@@ -143,6 +143,14 @@ def test_of_repeated_counts_the_last_time_counts(tmp_path: Path) -> None:
     assert found.usage.limits.at_ms == 1772366400500
 
 
+@pytest.mark.parametrize("length", [10, 5000])
+def test_counts_of_a_review_do_not_repeat_those_before_it(tmp_path: Path, length: int) -> None:
+    """However long the line is that begins the review."""
+    review = event("entered_review_mode", user_facing_hint="x" * length)
+    lines = [meta(), counts(1, "a", 5), review, counts(1, "a", 5) | {"timestamp": TIMES[3]}]
+    agree(skipped(tmp_path, content(*lines), 600), reduce_lines(*lines))
+
+
 def test_an_unended_token_count_is_later_than_those_before_it(tmp_path: Path) -> None:
     found = skipped(tmp_path, content(meta(), tokens(1), tokens(2))[:-1])
     assert isinstance(found, Extracted)
