@@ -99,6 +99,8 @@ class Database:
     def _transact_here(self, work: Work[Result]) -> Result:
         with translated(self.path), self._connection() as connection:
             _begin(connection, self._writer_waits_s)
+            # Where there is no WAL, a commit waits for readers.
+            connection.execute(f"PRAGMA busy_timeout = {self._patience_s * 1000:.0f}")
             try:
                 result = work(connection)
                 connection.execute("COMMIT")
@@ -106,7 +108,6 @@ class Database:
                 with suppress(sqlite3.Error):
                     connection.rollback()
                 raise
-            connection.execute(f"PRAGMA busy_timeout = {self._patience_s * 1000:.0f}")
             return result
 
     def stop_waiting(self) -> None:

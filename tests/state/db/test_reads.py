@@ -3,12 +3,15 @@
 import asyncio
 import threading
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from state.db import location
 from state.db.connect import connect
 from state.db.database import Database, open_database
+from state.db.sql import meta, set_meta
 from state.db.steps import Steps
 from state.errors import IndexUnavailable, InvalidCursor
 from state.query.model import Query
@@ -84,5 +87,24 @@ def test_a_database_whose_opening_is_cancelled_leaves_no_thread(index_path: Path
             task.cancel()
             await asyncio.wait({task})
             assert set(threading.enumerate()) == before, steps
+
+    asyncio.run(main())
+
+
+def test_where_there_is_no_wal_a_commit_waits_for_a_reader(
+    index_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = {line.split(" ")[2] for line in Path("/proc/self/mounts").read_text().splitlines()}
+    monkeypatch.setattr(location, "_NETWORK_TYPES", every)
+
+    async def main() -> None:
+        async with open_database(index_path) as database:
+            with closing(connect(index_path, any_thread=True)) as reader:
+                assert reader.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+                reader.execute("BEGIN")
+                reader.execute("SELECT * FROM index_meta").fetchall()
+                threading.Timer(0.5, reader.rollback).start()
+                await database.transact(partial(set_meta, values={"key": "value"}))
+                assert meta(reader, "key") == "value"
 
     asyncio.run(main())
