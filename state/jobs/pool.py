@@ -74,7 +74,7 @@ class _ProcessPool(Executor):
         try:
             with interrupts_held():  # this may start a worker
                 there = self._pool.submit(work, *arguments)
-        except (BrokenProcessPool, OSError) as error:
+        except (BrokenProcessPool, OSError, EOFError) as error:  # the last if no fork is possible
             self._do(outcome, error, work, arguments)
             return outcome
 

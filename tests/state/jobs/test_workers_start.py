@@ -3,7 +3,10 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -37,3 +40,29 @@ def test_a_worker_is_not_interrupted_while_it_starts(
 def test_an_interrupt_meanwhile_is_not_lost() -> None:
     with pytest.raises(KeyboardInterrupt), interrupts_held():
         os.kill(os.getpid(), signal.SIGINT)
+
+
+_NO_FORKS = """
+import os
+os.register_at_fork(before=lambda: os._exit(1))
+"""
+_RUN = """
+import os
+from state.jobs.pool import worker_pool
+os.cpu_count = lambda: 2
+with worker_pool("no_forks") as pool:
+    print([*pool.map(abs, [-1, -2, -3])])
+"""
+
+
+def test_work_is_done_here_where_no_process_can_be_forked(tmp_path: Path) -> None:
+    (tmp_path / "no_forks.py").write_text(_NO_FORKS)
+    ran = subprocess.run(
+        [sys.executable, "-c", _RUN],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{Path.cwd()}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.stdout, ran.returncode) == ("[1, 2, 3]\n", 0)
+    assert "continuing without them" in ran.stderr
