@@ -43,10 +43,10 @@ def parse_uuid(text: object) -> str | None:
 
     Any version counts; upper case and missing hyphens are accepted as Codex does.
     """
-    return _uuid(text) if isinstance(text, str) else None
+    return _uuid(text) if isinstance(text, str) and len(text) <= 36 else None
 
 
-@lru_cache(maxsize=64)  # the lines of a file name the same ones
+@lru_cache(maxsize=64)  # the lines of a file name the same ones; no longer text is kept
 def _uuid(text: str) -> str | None:
     if _CANONICAL_UUID.fullmatch(text):
         return text
