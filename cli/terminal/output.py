@@ -83,9 +83,9 @@ _LINES: Final = 1000
 """How many of a document, or of a list, are written at a time."""
 
 
-def json_text(value: Any, indent: int | None = None) -> str:
+def json_text(value: Any) -> str:
     """``value`` as JSON for stdout."""
-    return shown_json(json.dumps(value, ensure_ascii=False, indent=indent))
+    return shown_json(json.dumps(value, ensure_ascii=False))
 
 
 def shown_json(text: str) -> str:

@@ -41,7 +41,6 @@ async def sync(
     database: Database,
     home: Path,
     *,
-    batch_files: int = BATCH_FILES,
     report: Report | None = None,
     reread: bool = False,
     waiting: Waiting | None = None,
@@ -56,12 +55,7 @@ async def sync(
     await apply_journal(database)
     await apply_inputs(database, home)
     if changes:
-        await apply_changes(
-            *(database, home, changes, counts),
-            batch_files=batch_files,
-            report=report,
-            waiting=waiting,
-        )
+        await apply_changes(*(database, home, changes, counts), report=report, waiting=waiting)
     else:
         await compare_copies(database, home, database.transact)
     return counts
