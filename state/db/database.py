@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from rollout.files.cancellation import check_cancelled, is_cancelled
 from state.aio import finished
 from state.db.connect import BUSY_TIMEOUT_S, connect, revision_of
-from state.db.ddl import create_schema
 from state.db.location import HEAD, on_network_drive
 from state.db.lock import mark_index
 from state.db.steps import Result, Steps, Work, in_transaction, run_steps
@@ -282,6 +281,8 @@ def _migrate(path: Path, migrated: Work[None] | None, connection: sqlite3.Connec
     if revision == HEAD:
         return  # another process was faster
     if revision is None:
+        from state.db.ddl import create_schema  # loads SQLAlchemy, which takes longer than this
+
         create_schema(connection)
     else:
         upgrade(path, connection)

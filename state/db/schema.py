@@ -4,13 +4,13 @@ Columns that Codex's own ``threads`` table has keep its names, units and values
 (docs/schema.md#threads); ``rollout_path`` is relative to the home here.
 """
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from rollout.metadata.model import BEGINS_ELSEWHERE
 from state.db.derived_columns import SORT_KEYS
+from state.db.job_table import BACKFILL, FULLTEXT, JobTable
 
 metadata: Final = sa.MetaData(
     naming_convention={
@@ -135,36 +135,26 @@ thread_spawn_edges: Final = sa.Table(
 )
 
 
-def _job(name: str, counters: Sequence[str], *more: "sa.Column[Any]", shown: str) -> sa.Table:
-    """The table whose one row is the state of a leased job, which messages call ``shown``: see
-    :mod:`state.jobs.lease`."""
+def _job(job: JobTable) -> sa.Table:
     return sa.Table(
-        name,
+        job.name,
         metadata,
         sa.Column("id", sa.Integer, primary_key=True),
         _text("status", "pending"),
-        *more,
+        *map(_optional, job.notes),
         _optional("owner"),
         _number("fence", 0),
         _number("lease_expires_at_ms", 0),
-        *(_number(counter, 0) for counter in counters),
+        *(_number(counter, 0) for counter in job.counters),
         *map(_optional_number, ("started_at_ms", "updated_at_ms", "completed_at_ms")),
         _optional("last_error"),
         sa.CheckConstraint("id = 1", name="singleton"),
         sa.CheckConstraint("status IN ('pending', 'running', 'complete')", name="status"),
-        info={"name": shown},
     )
 
 
-backfill_state: Final = _job(
-    "backfill_state",
-    ("files_total", "files_done", "files_unreadable", "threads_pruned"),
-    _optional("watermark"),
-    shown="backfill",
-)
-fulltext_state: Final = _job(
-    "fulltext_state", ("threads_total", "threads_done"), shown="full-text job"
-)
+backfill_state: Final = _job(BACKFILL)
+fulltext_state: Final = _job(FULLTEXT)
 
 
 def _row_id(*, primary_key: bool) -> "sa.Column[int]":

@@ -2,16 +2,12 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import orjson
 
 from state.db.location import INPUTS_KEY
-
-if TYPE_CHECKING:
-    import sqlalchemy as sa
 
 AMONG: Final = "IN (SELECT value FROM json_each(?))"
 """One parameter for any number of values, see :func:`listed`: SQLite takes few."""
@@ -48,30 +44,34 @@ def forget_inputs(connection: sqlite3.Connection) -> None:
     connection.execute("DELETE FROM index_meta WHERE key = ?", [INPUTS_KEY])
 
 
-@dataclass(frozen=True, slots=True)
 class Put:
-    """A statement that puts rows into a table, and takes from each the values that it needs."""
+    """Inserts rows into a table with all columns but generated ones, or updates those that have
+    their ``key``, or their primary key: all of these columns but ``kept`` ones, if ``where`` holds.
+    ``new`` columns are not inserted, and get these values in an update."""
 
-    sql: str
-    pick: Callable[[Mapping[str, Any]], tuple[Any, ...]]
+    def __init__(self, table: str, *kept: str, key: str = "", where: str = "", **new: str) -> None:
+        self._table, self._kept, self._key, self._where, self._new = table, kept, key, where, new
+        self._sql = ""
+        self._pick: Callable[[Mapping[str, Any]], tuple[Any, ...]]
 
     def rows(self, connection: sqlite3.Connection, rows: Iterable[Mapping[str, Any]]) -> None:
         """Put these rows. Their values are numbers, texts and bytes."""
-        connection.executemany(self.sql, map(self.pick, rows))
+        if not self._sql:
+            self._make(connection)
+        connection.executemany(self._sql, map(self._pick, rows))
 
-
-def put(table: "sa.Table", *kept: str, key: str = "", where: str = "", **new: str) -> Put:
-    """Insert a row with all columns but generated ones, or update the one that has its ``key``, or
-    its primary key: all of these columns but ``kept`` ones, if ``where`` holds. ``new`` columns are
-    not inserted, and get these values in an update."""
-    given = [
-        column.name for column in table.c if column.computed is None and column.name not in new
-    ]
-    keys = [key] if key else [column.name for column in table.primary_key]
-    values = {name: f"excluded.{name}" for name in given if name not in {*keys, *kept}} | new
-    updated = ", ".join(f"{name} = {value}" for name, value in values.items())
-    sql = (
-        f"INSERT INTO {table.name} ({', '.join(given)}) VALUES ({', '.join('?' * len(given))})"
-        f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {updated}{where and f' WHERE {where}'}"
-    )
-    return Put(sql, itemgetter(*given))
+    def _make(self, connection: sqlite3.Connection) -> None:
+        # Asked of the index, as to load SQLAlchemy for it takes longer than most commands.
+        columns = connection.execute(f"PRAGMA table_xinfo({self._table})").fetchall()
+        given = [name for _, name, *_, hidden in columns if not hidden and name not in self._new]
+        keys = [self._key] if self._key else [row[1] for row in columns if row[5]]
+        fixed = {*keys, *self._kept}
+        values = {name: f"excluded.{name}" for name in given if name not in fixed} | self._new
+        updated = ", ".join(f"{name} = {value}" for name, value in values.items())
+        condition = self._where and f" WHERE {self._where}"
+        self._pick = itemgetter(*given)
+        self._sql = (
+            f"INSERT INTO {self._table} ({', '.join(given)})"
+            f" VALUES ({', '.join('?' * len(given))})"
+            f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {updated}{condition}"
+        )

@@ -22,7 +22,7 @@ from rollout.search.documents import Documents, Thread, read_documents, read_man
 from rollout.search.extract import EarlierMessages
 from rollout.search.one_pass import read_all
 from state.aio import check_not_cancelled
-from state.db import schema
+from state.db.job_table import FULLTEXT
 from state.db.sql import AMONG, listed
 from state.db.steps import Steps, run_steps
 from state.errors import IndexBusy, IndexUnavailable, LeaseHeld, LeaseLost
@@ -85,12 +85,12 @@ async def fill_fulltext(
     def work(job: Job) -> Coroutine[Any, Any, JobProgress]:
         return _Filling(index, job, batch_threads, report, most).run(again)
 
-    return await run_job(index.database, schema.fulltext_state, work, lease_s=DEFAULT_LEASE_S)
+    return await run_job(index.database, FULLTEXT, work, lease_s=DEFAULT_LEASE_S)
 
 
 def _due(connection: sqlite3.Connection) -> tuple[int, list[tuple[int, int, str]], bool]:
     """How many threads are pending, what may be due again, and whether the job is complete."""
-    status = job_row(connection, schema.fulltext_state)["status"]
+    status = job_row(connection, FULLTEXT)["status"]
     count = _count(connection, "fulltext_pending")
     return count, run_steps(others_steps(), connection), status == "complete"
 
@@ -101,7 +101,7 @@ async def forget_fulltext(index: ThreadIndex) -> None:
     async def work(job: Job) -> None:
         await job.transact(_forget)
 
-    await run_job(index.database, schema.fulltext_state, work, lease_s=DEFAULT_LEASE_S)
+    await run_job(index.database, FULLTEXT, work, lease_s=DEFAULT_LEASE_S)
 
 
 async def caught_up_fulltext(

@@ -20,8 +20,7 @@ from rollout.jsonl.resume import ResumePoint
 from rollout.metadata.outcomes import Extracted, Unusable
 from rollout.search.documents import Documents, Thread, header_of
 from rollout.search.extract import EarlierMessages
-from state.db.schema import fulltext_threads
-from state.db.sql import AMONG, listed, put
+from state.db.sql import AMONG, Put, listed
 from state.fulltext.due import UNREAD, VERSION
 from state.sync.resume_points import FULLTEXT, load_resume_points, put_resume_points
 
@@ -144,8 +143,8 @@ _INSERT_DOCUMENT: Final = (
     "INSERT INTO fulltext_documents (document_id, row_id, locations, item_keys, item_ids)"
     " VALUES (?, ?, ?, ?, ?)"
 )
-_PUT_THREAD: Final = put(fulltext_threads)
-_PUT_GROWN: Final = put(fulltext_threads, "header")
+_PUT_THREAD: Final = Put("fulltext_threads")
+_PUT_GROWN: Final = Put("fulltext_threads", "header")
 """Where messages were added, the header has not changed."""
 
 

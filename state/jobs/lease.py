@@ -15,8 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-import sqlalchemy as sa
-
+from state.db.job_table import JobTable
 from state.db.sql import dicts
 from state.errors import IndexDamaged, LeaseHeld, LeaseLost
 
@@ -71,8 +70,7 @@ class Owner:
 class Lease:
     """A claimed lease; ``renew`` it within ``lease_s`` seconds."""
 
-    job: sa.Table
-    """Its one row is the job."""
+    job: JobTable
     owner: Owner
     fence: int
     lease_s: float
@@ -89,7 +87,7 @@ class Lease:
         until_ms = now_ms + int(self.lease_s * 1000)
         changed = {"lease_expires_at_ms": until_ms, "updated_at_ms": now_ms} | dict(values or {})
         if not _set(connection, self.job, changed, self.fence, "AND status = 'running'"):
-            raise LeaseLost(str(self.owner), _name_of(self.job))
+            raise LeaseLost(str(self.owner), self.job.shown)
 
     def release(
         self,
@@ -107,9 +105,10 @@ class Lease:
         self.renew(connection, now_ms, values)
 
 
-def job_row(connection: sqlite3.Connection, job: sa.Table) -> dict[str, Any]:
+def job_row(connection: sqlite3.Connection, job: JobTable) -> dict[str, Any]:
     """The one row of a job. Raises IndexDamaged if somebody has deleted it."""
-    for row in dicts(connection.execute(f"SELECT {', '.join(job.c.keys())} FROM {job.name}")):
+    columns = ", ".join((*_OWN_COLUMNS, *job.progress))
+    for row in dicts(connection.execute(f"SELECT {columns} FROM {job.name}")):
         return row
     _, _, path = connection.execute("PRAGMA database_list").fetchone()
     raise IndexDamaged(Path(path), f"its table {job.name} is empty")
@@ -117,7 +116,7 @@ def job_row(connection: sqlite3.Connection, job: sa.Table) -> dict[str, Any]:
 
 def claim(
     connection: sqlite3.Connection,
-    job: sa.Table,
+    job: JobTable,
     owner: Owner,
     *,
     lease_s: float,
@@ -134,12 +133,10 @@ def claim(
     holder = Owner.parse(row["owner"])
     good = row["status"] == "running" and row["lease_expires_at_ms"] > now_ms
     if good and holder and not holder.is_dead():
-        raise LeaseHeld(str(holder), row["lease_expires_at_ms"], _name_of(job))
+        raise LeaseHeld(str(holder), row["lease_expires_at_ms"], job.shown)
     values: dict[str, Any] = {}
     if restart or row["status"] != "running":
-        progress = [column for column in job.c if column.name not in _OWN_COLUMNS]
-        values = {column.name: None if column.nullable else 0 for column in progress}
-        values["started_at_ms"] = now_ms
+        values = job.progress | {"started_at_ms": now_ms}
     values |= {
         "status": "running",
         "owner": owner.to_json(),
@@ -149,13 +146,13 @@ def claim(
         "last_error": None,
     }
     if not _set(connection, job, values, row["fence"]):
-        raise LeaseLost(str(owner), _name_of(job))  # impossible, but never continue unfenced
+        raise LeaseLost(str(owner), job.shown)  # impossible, but never continue unfenced
     return Lease(job, owner, row["fence"] + 1, lease_s)
 
 
 def _set(
     connection: sqlite3.Connection,
-    job: sa.Table,
+    job: JobTable,
     values: Mapping[str, Any],
     fence: int,
     condition: str = "",
@@ -164,10 +161,6 @@ def _set(
     columns = ", ".join(f"{name} = ?" for name in values)
     sql = f"UPDATE {job.name} SET {columns} WHERE id = 1 AND fence = ? {condition}"
     return connection.execute(sql, [*values.values(), fence]).rowcount == 1
-
-
-def _name_of(job: sa.Table) -> str:
-    return str(job.info["name"])
 
 
 @lru_cache(maxsize=1)

@@ -7,11 +7,10 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import sqlalchemy as sa
-
 from state.aio import shielded
 from state.clock import now_ms
 from state.db.database import Database
+from state.db.job_table import JobTable
 from state.db.steps import Result, Work
 from state.errors import LeaseLost
 from state.jobs.lease import Lease, Owner, claim
@@ -45,7 +44,7 @@ class Job:
 
 async def run_job(
     database: Database,
-    table: sa.Table,
+    table: JobTable,
     work: Callable[[Job], Coroutine[Any, Any, Result]],
     *,
     lease_s: float,

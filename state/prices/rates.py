@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from state.db.database import Database
-from state.db.schema import usage_rates
-from state.db.sql import meta, put, set_meta
+from state.db.sql import Put, meta, set_meta
 from state.errors import IndexBusy, IndexNotWritable
 from state.prices.current import (
     DUE,
@@ -25,7 +24,7 @@ from state.prices.rate import LAST_HOUR, Pair, Prices, Rate
 UNPRICED: Final = "unpriced"
 LIBRARY: Final = "genai-prices"
 OWN: Final = "prices.toml"
-_PUT_RATE: Final = put(usage_rates)
+_PUT_RATE: Final = Put("usage_rates")
 
 
 async def ensure_rates(database: Database) -> bool:

@@ -14,9 +14,10 @@ from typing import Final
 
 from state.checks.database import mistyped_sql
 from state.db.connect import connect
+from state.db.job_table import BACKFILL
 from state.db.location import INDEX_NAME, journal_path
 from state.db.lock import lock_path, locked
-from state.db.schema import backfill_state, metadata
+from state.db.schema import metadata
 from state.db.snapshot import open_read_only, snapshot
 from state.errors import IndexBusy, IndexDamaged, IndexNotWritable, StateError
 from state.jobs.lease import job_row
@@ -62,7 +63,7 @@ def _read_all(index: Path, connection: sqlite3.Connection) -> None:
     (first,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if first != "ok":
         raise IndexDamaged(index, str(first))
-    job_row(connection, backfill_state)
+    job_row(connection, BACKFILL)
     if mistyped := _mistyped(connection):
         raise IndexDamaged(index, f"a value in {mistyped} is of the wrong type")
     for search in ("thread_titles", "fulltext_trigrams"):

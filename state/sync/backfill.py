@@ -14,8 +14,7 @@ from typing import Any, Final
 
 from rollout.files.scan import FoundFile, check_home
 from state.db.database import Database
-from state.db.ddl import index_sql
-from state.db.schema import DEFERRED_INDEXES, backfill_state
+from state.db.job_table import BACKFILL
 from state.db.steps import Result, Work
 from state.jobs.pool import ReadPool
 from state.jobs.progress import DEFAULT_LEASE_S, Report, SyncProgress
@@ -55,7 +54,7 @@ async def backfill(
     def work(job: Job) -> Coroutine[Any, Any, SyncProgress]:
         return _Backfill(job, home, batch_files, force, report, waiting, beside).run()
 
-    return await run_job(database, backfill_state, work, lease_s=lease_s, restart=force)
+    return await run_job(database, BACKFILL, work, lease_s=lease_s, restart=force)
 
 
 @dataclass(slots=True)
@@ -122,10 +121,15 @@ class _Backfill:
 
 
 def _drop_indexes(connection: sqlite3.Connection) -> None:
+    from state.db.schema import DEFERRED_INDEXES
+
     for index in DEFERRED_INDEXES:
         connection.execute(f"DROP INDEX IF EXISTS {index.name}")
 
 
 def _create_indexes(connection: sqlite3.Connection) -> None:
+    from state.db.ddl import index_sql
+    from state.db.schema import DEFERRED_INDEXES
+
     for index in DEFERRED_INDEXES:
         connection.execute(index_sql(index))

@@ -13,8 +13,7 @@ from rollout.schema.modes import PAGINATED
 from rollout.schema.session_source import source_kind, thread_spawn
 from rollout.usage.file import stored_usage
 from state.db.derived_columns import Facet, searchable
-from state.db.schema import threads
-from state.db.sql import AMONG, dicts, listed, put
+from state.db.sql import AMONG, Put, dicts, listed
 from state.sync.resume_points import (
     FULLTEXT,
     METADATA,
@@ -27,7 +26,7 @@ from state.sync.usage_rows import FIELDS
 from state.userdata.folders import cwd_key
 from state.userdata.model import USER_SET_COLUMNS
 
-_UPSERT: Final = put(threads, "row_id", "history_mode", key="id")
+_UPSERT: Final = Put("threads", "row_id", "history_mode", key="id")
 """``history_mode`` is never set again: a file whose mode has changed is another thread's row."""
 _INSERT_TOOL: Final = (
     "INSERT INTO thread_dynamic_tools"

@@ -21,7 +21,6 @@ from rollout.usage.model import (
     encode_rows,
     without,
 )
-from state.db.schema import thread_limits, thread_usage
 from state.db.sql import AMONG, listed
 
 NOT_COMPARED: Final = ""
@@ -86,10 +85,13 @@ _UPSERT: Final = (
 )
 _SUM: Final = [
     sql
-    for table, made in ((thread_usage, USAGE_SQL), (thread_limits, LIMITS_SQL))
+    for table, columns, made in (
+        ("thread_usage", ("row_id", *_KEY, *_SUMS), USAGE_SQL),
+        ("thread_limits", ("row_id", "at_ms", "value"), LIMITS_SQL),
+    )
     for sql in (
-        f"DELETE FROM {table.name} WHERE row_id IN (SELECT t.row_id FROM threads t WHERE {_THESE})",
-        f"INSERT INTO {table.name} ({', '.join(table.c.keys())}) {made.format(_THESE)}",
+        f"DELETE FROM {table} WHERE row_id IN (SELECT t.row_id FROM threads t WHERE {_THESE})",
+        f"INSERT INTO {table} ({', '.join(columns)}) {made.format(_THESE)}",
     )
 ]
 _SET_ONLY_HERE: Final = "UPDATE file_usage SET only_here = ? WHERE path = ?"

@@ -19,8 +19,7 @@ from rollout.metadata.session_index import ThreadName, read_names
 from rollout.metadata.version import EXTRACTOR_VERSION
 from state.clock import now_ms
 from state.db.location import INPUTS_KEY
-from state.db.schema import rollout_files
-from state.db.sql import AMONG, listed, put
+from state.db.sql import AMONG, Put, listed
 from state.sync import thread_rows as rows
 from state.sync.home_config import default_provider, home_inputs
 from state.sync.openings import update_openings
@@ -28,7 +27,7 @@ from state.sync.usage_rows import update_usage
 from state.userdata.model import chosen_names, values_of_columns
 from state.userdata.store import newer_names, recorded_name, values_of_threads
 
-_PUT_ENTRY: Final = put(rollout_files, "first_seen_ms", attempts="rollout_files.attempts + 1")
+_PUT_ENTRY: Final = Put("rollout_files", "first_seen_ms", attempts="rollout_files.attempts + 1")
 NAMES_UNREAD: Final = "names cannot be read"
 """In the place of the inputs: the next sync tries it again."""
 

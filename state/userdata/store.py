@@ -21,8 +21,7 @@ from state.db.connect import BUSY_TIMEOUT_S
 from state.db.database import Database, open_database
 from state.db.location import JOURNAL_KEY, NO_JOURNAL, journal_state
 from state.db.lock import locked
-from state.db.schema import path_aliases, user_data
-from state.db.sql import AMONG, forget_inputs, listed, meta, put, set_meta
+from state.db.sql import AMONG, Put, forget_inputs, listed, meta, set_meta
 from state.db.steps import Result, Work
 from state.userdata.folders import cwd_key
 from state.userdata.journal import read_settings
@@ -107,8 +106,8 @@ def put_settings(connection: sqlite3.Connection, settings: Sequence[Setting]) ->
             _override(connection, key, listed(ids))
 
 
-_PUT_VALUE: Final = put(user_data, where="excluded.set_at_ms >= user_data.set_at_ms")
-_PUT_ALIAS: Final = put(path_aliases, where="excluded.set_at_ms >= path_aliases.set_at_ms")
+_PUT_VALUE: Final = Put("user_data", where="excluded.set_at_ms >= user_data.set_at_ms")
+_PUT_ALIAS: Final = Put("path_aliases", where="excluded.set_at_ms >= path_aliases.set_at_ms")
 _OF_USER: Final = (
     f"FROM user_data u JOIN threads t ON t.id = u.thread_id WHERE u.thread_id {AMONG}"
     f" AND t.history_mode = '{PAGINATED}' AND u.key = ?"

@@ -9,18 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from state.clock import now_ms
 from state.db.database import Database, open_database
-from state.db.schema import backfill_state, fulltext_state
+from state.db.job_table import BACKFILL, FULLTEXT, JobTable
 from state.db.steps import Work
 from state.errors import LeaseHeld, LeaseLost
 from state.jobs.lease import Lease, Owner, claim, job_row
 from state.jobs.runner import Job, run_job
 from tests.support.effort import PATIENCE_S
 
-JOBS = [backfill_state, fulltext_state]
+JOBS = [BACKFILL, FULLTEXT]
 
 
 def test_a_lease_is_refused_while_its_owner_lives_and_taken_when_it_is_dead(
@@ -45,7 +44,7 @@ def test_a_lease_is_refused_while_its_owner_lives_and_taken_when_it_is_dead(
 
 
 def claiming(
-    owner: Owner | None = None, table: sa.Table = backfill_state, *, after_ms: int = 0
+    owner: Owner | None = None, table: JobTable = BACKFILL, *, after_ms: int = 0
 ) -> Work[Lease]:
     """The claim of a job, in a transaction."""
     at = now_ms() + after_ms
@@ -69,9 +68,9 @@ def _started(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
 
 
-@pytest.mark.parametrize("table", JOBS, ids=str)
-def test_a_job_that_begins_anew_begins_to_count_anew(index_path: Path, table: sa.Table) -> None:
-    counters = [column.name for column in table.c if column.name.startswith(("files", "threads"))]
+@pytest.mark.parametrize("table", JOBS, ids=lambda job: job.name)
+def test_a_job_that_begins_anew_begins_to_count_anew(index_path: Path, table: JobTable) -> None:
+    counters = table.counters
 
     async def work(job: Job) -> None:
         await job.transact(lambda _: None, lambda: dict.fromkeys(counters, 7))
@@ -92,9 +91,9 @@ def test_a_job_that_begins_anew_begins_to_count_anew(index_path: Path, table: sa
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("table", JOBS, ids=str)
+@pytest.mark.parametrize("table", JOBS, ids=lambda job: job.name)
 def test_the_heartbeat_keeps_a_lease_that_slow_work_would_lose(
-    index_path: Path, table: sa.Table
+    index_path: Path, table: JobTable
 ) -> None:
     """The work takes at least three times as long as the lease lasts."""
     slow = asyncio.Event()
@@ -112,7 +111,7 @@ def test_the_heartbeat_keeps_a_lease_that_slow_work_would_lose(
                     first = first or await expiry(database, table)
                     await asyncio.sleep(0.02)
             assert expires > first
-            name = "backfill" if table is backfill_state else "full-text job"
+            name = "backfill" if table is BACKFILL else "full-text job"
             with pytest.raises(LeaseHeld, match=f"a {name} is already running"):
                 await run_job(database, table, work, lease_s=900)
             slow.set()
@@ -131,7 +130,7 @@ def test_a_worker_whose_lease_was_taken_stops_by_its_heartbeat(index_path: Path)
 
     async def scenario() -> None:
         async with open_database(index_path) as database:
-            task = asyncio.create_task(run_job(database, backfill_state, work, lease_s=0.3))
+            task = asyncio.create_task(run_job(database, BACKFILL, work, lease_s=0.3))
             async with asyncio.timeout(PATIENCE_S):
                 await working.wait()
                 sql = "UPDATE backfill_state SET fence = fence + 1"
@@ -142,12 +141,12 @@ def test_a_worker_whose_lease_was_taken_stops_by_its_heartbeat(index_path: Path)
     asyncio.run(scenario())
 
 
-async def row_of(database: Database, table: sa.Table) -> dict[str, Any]:
+async def row_of(database: Database, table: JobTable) -> dict[str, Any]:
     """The job as the database has it."""
     return await database.look(partial(job_row, job=table))
 
 
-async def expiry(database: Database, table: sa.Table) -> int:
+async def expiry(database: Database, table: JobTable) -> int:
     """When the lease of the job expires."""
     expires: int = (await row_of(database, table))["lease_expires_at_ms"]
     return expires
