@@ -12,7 +12,7 @@ from state.clock import now_ms
 from state.db.database import Database
 from state.db.job_table import JobTable
 from state.db.steps import Result, Work
-from state.errors import LeaseLost
+from state.errors import IndexBusy, LeaseLost
 from state.jobs.lease import Lease, Owner, claim
 
 
@@ -98,7 +98,8 @@ async def _heartbeat(database: Database, lease: Lease) -> None:
     """Renew the lease while a slow batch runs. Ends only when the lease is lost."""
     while True:
         await asyncio.sleep(lease.lease_s / 3)
-        await database.transact(lambda connection: lease.renew(connection, now_ms()))
+        with contextlib.suppress(IndexBusy):  # the batch itself may be what is being written
+            await database.transact(lambda connection: lease.renew(connection, now_ms()))
 
 
 async def _give_back(database: Database, lease: Lease, error: BaseException) -> None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import sqlite3
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -119,6 +121,22 @@ def test_the_heartbeat_keeps_a_lease_that_slow_work_would_lose(
             assert (await row_of(database, table))["status"] == "complete"
 
     asyncio.run(scenario())
+
+
+def test_a_heartbeat_that_finds_the_index_busy_does_not_end_the_work(index_path: Path) -> None:
+    async def scenario() -> str:
+        async with open_database(index_path, patience_s=0.1) as database:
+
+            def slowly(connection: sqlite3.Connection) -> str:
+                time.sleep(1)  # the heartbeat comes after a third of that, and waits for a tenth
+                return "done"
+
+            async def work(job: Job) -> str:
+                return await job.transact(slowly)
+
+            return await run_job(database, BACKFILL, work, lease_s=1)
+
+    assert asyncio.run(scenario()) == "done"
 
 
 def test_a_worker_whose_lease_was_taken_stops_by_its_heartbeat(index_path: Path) -> None:
