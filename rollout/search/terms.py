@@ -19,11 +19,8 @@ from rollout.search.normalize import (
 _ENOUGH: Final = 8
 """A term of up to so many letters has all its trigrams; a longer one every second or third."""
 
-
 _PLAIN: Final = re.compile(r'[^\x00-\x20"\\/\x7f]*')
 """What JSON has as it is."""
-
-
 _QUERY: Final = re.compile(r'"([^"]*)(?:"|$)|([^\s"]+)')
 
 

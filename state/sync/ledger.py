@@ -72,13 +72,12 @@ def compare_with_ledger(
 
     With ``reread`` every rollout is read whole.
     """
-    known = ledger
     changes = Changes(known=len(ledger), reread=reread)
     added: list[FoundFile] = []
     new = 0
     for file in scanned:
         path, stamp, ignored = file
-        before = known.pop(path, None)
+        before = ledger.pop(path, None)
         new += before is None
         if ignored is not None:
             away = is_away(file)
@@ -93,10 +92,10 @@ def compare_with_ledger(
             changes.to_read.append(file)
             if before[1:4] == stamp and before[4] == _RETRY:
                 changes.retried.add(path)
-    changes.files = changes.known - len(known) + new
+    changes.files = changes.known - len(ledger) + new
     # Files in a folder that cannot be listed now have not vanished.
     hidden = tuple(f"{file.path}/" for file in changes.away)
-    gone = {path: row for path, row in known.items() if not path.startswith(hidden)}
+    gone = {path: row for path, row in ledger.items() if not path.startswith(hidden)}
     changes.vanished = list(gone)
     if gone and added:
         by_stamp = {row[1:4]: path for path, row in gone.items()}

@@ -6,11 +6,10 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Final
 
-import orjson
-
 from rollout.files.layout import ROOTS, logical_path, parse_name
 from rollout.files.scan import FoundFile, stat_file
 from state.db.database import Database
+from state.db.sql import AMONG, listed
 from state.db.steps import Steps
 from state.jobs.progress import SyncProgress
 from state.sync.ledger import LEDGER_SQL, Ledger, compare_with_ledger, ledger_of
@@ -75,8 +74,7 @@ def _name(path: str) -> str:
 
 def _ledger_steps(paths: Collection[str]) -> Steps[tuple[Ledger, set[str]]]:
     """What the ledger has of some paths, and the threads that they are of."""
-    among = " WHERE path IN (SELECT value FROM json_each(?))"
-    listed = [orjson.dumps(paths).decode()]
-    known = ledger_of((yield LEDGER_SQL + among, listed))
-    ids = yield f"SELECT thread_id FROM rollout_files{among} AND thread_id IS NOT NULL", listed
+    among, asked = f" WHERE path {AMONG}", [listed(paths)]
+    known = ledger_of((yield LEDGER_SQL + among, asked))
+    ids = yield f"SELECT thread_id FROM rollout_files{among} AND thread_id IS NOT NULL", asked
     return known, {id_ for (id_,) in ids}
