@@ -181,8 +181,8 @@ def main() -> None:
         sys.exit(_report(FileUnusable.of(error, Path(str(error.filename))), error))
     except MemoryError as error:
         sys.exit(_report(OutOfResources(os.strerror(errno.ENOMEM)), error))
-    except RuntimeError as error:
-        if "can't start new thread" not in str(error):
+    except (ImportError, RuntimeError) as error:
+        if not any(text in str(error) for text in _NO_ROOM):
             raise
         sys.exit(_report(OutOfResources(str(error)), MemoryError()))
     except BaseException as error:
@@ -224,6 +224,8 @@ def _limit_memory() -> None:
 
 
 _PLENTY_OF_MEMORY: Final = 2 * 2**30
+_NO_ROOM: Final = ("can't start new thread", "failed to map segment")
+"""For a thread, or for the library that a module is."""
 _SMALL_STACK: Final = 2 * 2**20
 _ARENAS: Final = -8  # M_ARENA_MAX
 

@@ -86,7 +86,7 @@ def test_what_sqlite_lacks_is_named_too(
     ("limit", "message"),
     [
         ("-n 6", "\n  allow more open files: ulimit -n"),
-        ("-v 54000", "\n  allow more memory: ulimit -v"),
+        ("-v 50000", "\n  allow more memory: ulimit -v"),
         ("-f 20", "File too large\n  allow larger files: ulimit -f"),
     ],
 )
