@@ -63,6 +63,8 @@ class Put:
     def _make(self, connection: sqlite3.Connection) -> None:
         # Asked of the index, as to load SQLAlchemy for it takes longer than most commands.
         columns = connection.execute(f"PRAGMA table_xinfo({self._table})").fetchall()
+        if not columns:
+            connection.execute(f"SELECT 1 FROM {self._table}")  # which says that there is none
         given = [name for _, name, *_, hidden in columns if not hidden and name not in self._new]
         keys = [self._key] if self._key else [row[1] for row in columns if row[5]]
         fixed = {*keys, *self._kept}

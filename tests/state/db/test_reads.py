@@ -11,9 +11,9 @@ import pytest
 from state.db import location
 from state.db.connect import connect
 from state.db.database import Database, open_database
-from state.db.sql import meta, set_meta
+from state.db.sql import Put, meta, set_meta
 from state.db.steps import Steps
-from state.errors import IndexUnavailable, InvalidCursor
+from state.errors import IndexDamaged, IndexUnavailable, InvalidCursor
 from state.query.model import Query
 from state.thread_index import open_index
 
@@ -106,5 +106,15 @@ def test_where_there_is_no_wal_a_commit_waits_for_a_reader(
                 threading.Timer(0.5, reader.rollback).start()
                 await database.transact(partial(set_meta, values={"key": "value"}))
                 assert meta(reader, "key") == "value"
+
+    asyncio.run(main())
+
+
+def test_rows_for_a_table_that_is_missing_find_the_index_damaged(index_path: Path) -> None:
+    async def main() -> None:
+        async with open_database(index_path) as database:
+            await database.transact(lambda connection: connection.execute("DROP TABLE user_data"))
+            with pytest.raises(IndexDamaged, match="no such table: user_data"):
+                await database.transact(partial(Put("user_data").rows, rows=[]))
 
     asyncio.run(main())
