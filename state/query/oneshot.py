@@ -1,6 +1,6 @@
-"""One-shot reads of a command, without SQLAlchemy and without writing.
+"""One-shot reads of a command, without asyncio and without writing.
 
-Importing SQLAlchemy alone takes longer than a whole list may. So a command tries this first: if
+What opens an index takes longer to load than a whole list may. So a command tries this first: if
 the index is current and a scan finds nothing new, a plain connection gives the result, by the same
 queries as everywhere. Otherwise there is no reader, and the command opens the index.
 """
