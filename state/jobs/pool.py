@@ -130,7 +130,9 @@ class ReadPool:
         trace: TracebackType | None,
     ) -> None:
         if self._pool is not None:
-            self._pool.shutdown(wait=error is None, cancel_futures=True)
+            # A thread of the pool that is still ending when Python does may have closed what Python
+            # then wakes it up by.
+            await self._threads.finish(partial(self._pool.shutdown, cancel_futures=True))
 
     def prepare(self, *, files: int = 0, size: int = 0) -> None:
         """Start processes if so many files, or so many bytes, make it worth while."""

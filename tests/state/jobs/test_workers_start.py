@@ -1,11 +1,14 @@
-"""Ctrl-C while worker processes are being started: it is for the parent, and for it alone."""
+"""Worker processes from their start, when Ctrl-C is for the parent alone, to their end."""
 
+import asyncio
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -66,3 +69,29 @@ def test_work_is_done_here_where_no_process_can_be_forked(tmp_path: Path) -> Non
     )
     assert (ran.stdout, ran.returncode) == ("[1, 2, 3]\n", 0)
     assert "continuing without them" in ran.stderr
+
+
+def _slowly(_: str, items: Sequence[int]) -> list[int]:
+    time.sleep(0.2)
+    return [*items]
+
+
+def test_no_thread_of_a_pool_outlives_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    before = set(threading.enumerate())
+
+    async def fail() -> None:
+        async with pools.ReadPool(tmp_path, __name__) as pool:
+            pool.prepare(files=10_000)
+            reading = asyncio.create_task(pool.map(_slowly, range(200)))
+            await asyncio.sleep(0)  # so that it begins
+            assert multiprocessing.active_children()
+            reading.cancel()
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        asyncio.run(fail())
+    after = {each for each in threading.enumerate() if not each.daemon}
+    assert after <= before
