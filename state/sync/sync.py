@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from rollout.files.scan import is_away, stat_file
+from rollout.files.text import printable_path
 from state.db.database import Database, Writer
 from state.db.location import INPUTS_KEY
 from state.db.sql import meta, set_meta
@@ -158,4 +159,4 @@ def _apply_inputs(home: Path, connection: sqlite3.Connection) -> None:
     names = newer_names(context.names, recorded_names(connection))
     rows.rename(connection, wanted | chosen_names(names, names_set(connection)))
     rows.set_default_provider(connection, context.default_provider)
-    set_meta(connection, {INPUTS_KEY: context.inputs, _HOME: str(home)})
+    set_meta(connection, {INPUTS_KEY: context.inputs, _HOME: printable_path(str(home))})

@@ -1,10 +1,11 @@
-"""Commands in a folder that has been removed."""
+"""Commands in a folder that has been removed, and on one whose name is no text."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from tests.support.command import IN_REMOVED_FOLDER, Cli, thread_id, write_rollout
+from tests.support.command import IN_REMOVED_FOLDER, Cli, Inside, thread_id, write_rollout
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,12 @@ def test_no_command_ends_in_a_traceback(
     folder.mkdir()
     ran = cli.run(*arguments, status=status, cwd=folder, prefix=IN_REMOVED_FOLDER)
     assert printed in ran.err
+
+
+def test_a_home_may_have_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+    home = tmp_path / os.fsdecode(b"h\xffome")
+    write_rollout(home, 1)
+    cli = Inside(home, tmp_path)
+
+    for words in (("list",), ("list", "--json"), ("search", "hello"), ("status",)):
+        assert cli.run(*words).out
