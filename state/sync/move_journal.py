@@ -12,12 +12,10 @@ import uuid
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
-
-import orjson
 
 from rollout.errors import WriterActive
 from rollout.files.atomic import atomic_file, sync_folder
@@ -300,7 +298,8 @@ def _write_entry(
     try:
         entry.parent.mkdir(mode=0o700, exist_ok=True)
         with atomic_file(entry) as file:
-            file.write(orjson.dumps(value))
+            # A path may have bytes that are no text.
+            file.write(json.dumps(value, default=asdict).encode())
     except OSError as error:
         raise FileUnusable.of(error, entry) from error
     return entry

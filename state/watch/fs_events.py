@@ -16,6 +16,7 @@ from typing import Final
 from watchfiles import Change, awatch
 
 from rollout.files.layout import ROOTS
+from rollout.files.text import is_storable, printable_path
 from rollout.metadata.session_index import NAMES_FILE
 from state.db.location import on_network_drive
 from state.sync.home_config import home_inputs
@@ -128,6 +129,8 @@ def _folders(home: Path) -> _Folders:
 def _unwatchable(home: Path, folders: _Folders) -> str | None:
     if home not in folders:
         return f"{home} is not there"
+    if not is_storable(str(home)):
+        return f"the name of {printable_path(str(home))} is not UTF-8"
     for folder in folders:
         if on_network_drive(folder):
             return f"{folder} is on a network drive"

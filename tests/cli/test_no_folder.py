@@ -42,3 +42,6 @@ def test_a_home_may_have_a_name_that_is_not_utf8(tmp_path: Path) -> None:
 
     for words in (("list",), ("list", "--json"), ("search", "hello"), ("status",)):
         assert cli.run(*words).out
+    cli.run("archive", thread_id(1))
+    assert thread_id(1) in cli.run("list", "--archived").out
+    cli.run("app-server", stdin="")
