@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from rollout.search.terms import Term
+from state.db.sql import AMONG, listed
 from state.db.steps import Steps
 from state.query.cursor import Cursor
 from state.query.listing import Key, key_steps
@@ -62,11 +63,8 @@ def candidate_steps(terms: Sequence[Term], most: int) -> Steps[Candidates]:
         found.append(set(first))
     if not found or len(found[0]) > _FEW:
         return Candidates(found, None)
-    those = (
-        "SELECT row_id FROM fulltext_documents"
-        " WHERE document_id IN (SELECT value FROM json_each(?))"
-    )
-    pairs = yield (_DOCUMENTS.format(those), [orjson.dumps([*found[0]]).decode()])
+    those = f"SELECT row_id FROM fulltext_documents WHERE document_id {AMONG}"
+    pairs = yield (_DOCUMENTS.format(those), [listed(found[0])])
     return Candidates(found, [*_fitting(pairs, found)])
 
 
@@ -112,7 +110,7 @@ class KeysetWalk:
                 query, last = self._query, keys[-1]
                 self._place = Cursor(query.sort_key, query.descending, "", *last[:2])
             if keys and self._holding and self._few is None:
-                given = orjson.dumps([row_id for _, _, row_id in keys]).decode()
+                given = listed(row_id for _, _, row_id in keys)
                 documents = yield (_DOCUMENTS.format("SELECT value FROM json_each(?)"), [given])
                 fitting = _fitting(documents, self._holding).union(self._pending)
                 keys = [key for key in keys if key[2] in fitting]

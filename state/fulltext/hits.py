@@ -16,6 +16,7 @@ from rollout.search.messages import Location, Message, read_messages
 from rollout.search.normalize import casefold
 from rollout.search.snippet import Snippet, snippet
 from rollout.search.terms import Matcher, Term
+from state.db.sql import AMONG, listed
 from state.db.steps import MalformedRow, Steps
 from state.errors import OutOfResources
 from state.fulltext.candidates import match_of
@@ -155,16 +156,15 @@ class HitReader:
         return found
 
     def _indexed_steps(self, row_ids: Sequence[int]) -> Steps[dict[int, _Indexed]]:
-        listed = orjson.dumps(row_ids).decode()
-        among = "row_id IN (SELECT value FROM json_each(?))"
+        rows, among = listed(row_ids), f"row_id {AMONG}"
         threads = yield (
             f"SELECT row_id, files, header FROM fulltext_threads WHERE {among}",
-            [listed],
+            [rows],
         )
         documents = yield (
             "SELECT row_id, document_id, locations, item_ids FROM fulltext_documents"
             f" WHERE {among} ORDER BY document_id",
-            [listed],
+            [rows],
         )
         try:
             found = {

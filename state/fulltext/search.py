@@ -15,6 +15,7 @@ import orjson
 
 from rollout.files.digest import blake2b
 from rollout.search.terms import Term
+from state.db.sql import AMONG, listed
 from state.db.steps import Steps
 from state.errors import EmptySearch, IndexBusy, InvalidQuery
 from state.fulltext.candidates import Candidates, KeysetWalk, candidate_steps
@@ -207,8 +208,8 @@ def _unread_steps(among: Query) -> Steps[frozenset[str]]:
         return frozenset()
     keys = yield from key_steps(among, None, len(unread), [row_id for (row_id,) in unread])
     paths = yield (
-        "SELECT rollout_path FROM threads WHERE row_id IN (SELECT value FROM json_each(?))",
-        [orjson.dumps([row_id for _, _, row_id in keys]).decode()],
+        f"SELECT rollout_path FROM threads WHERE row_id {AMONG}",
+        [listed(row_id for _, _, row_id in keys)],
     )
     return frozenset(path for (path,) in paths)
 

@@ -10,8 +10,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import orjson
-
 from rollout.files.layout import parse_name
 from rollout.files.scan import FoundFile, stat_file
 from rollout.files.stamp import FileStamp
@@ -26,6 +24,7 @@ from rollout.usage.model import (
     newest_limits,
     without,
 )
+from state.db.sql import AMONG, listed
 from state.db.steps import Steps
 from state.query.listing import key_steps
 from state.query.model import Query
@@ -43,7 +42,7 @@ _KNOWN: Final = (
     " LEFT JOIN threads o ON o.id = f.thread_id"
     " LEFT JOIN threads t ON t.id = f.thread_id AND t.rollout_path = f.path"
     " LEFT JOIN resume_points p ON p.row_id = t.row_id AND p.pass = 'metadata' AND p.part = 0"
-    " WHERE f.path IN (SELECT value FROM json_each(?))"
+    f" WHERE f.path {AMONG}"
 )
 
 
@@ -62,8 +61,8 @@ def recent_steps(home: Path, days: Sequence[str]) -> Steps[Recent | None]:
     latest = Query(sort_key="updated_at", all_sources=True, attached=True)
     keys = yield from key_steps(latest, None, _LATEST)
     paths = yield (
-        "SELECT rollout_path FROM threads WHERE row_id IN (SELECT value FROM json_each(?))",
-        [orjson.dumps([row_id for _, _, row_id in keys]).decode()],
+        f"SELECT rollout_path FROM threads WHERE row_id {AMONG}",
+        [listed(row_id for _, _, row_id in keys)],
     )
     for day in days:
         folder = f"{_FOLDER}{day}/"
@@ -72,17 +71,14 @@ def recent_steps(home: Path, days: Sequence[str]) -> Steps[Recent | None]:
     if None in found.values():  # a file was deleted, or moved to the archive
         return None
     files = {path: file for path, file in found.items() if file and file.ignored is None}
-    known = {row[0]: row[1:] for row in (yield (_KNOWN, [orjson.dumps([*files]).decode()]))}
+    known = {row[0]: row[1:] for row in (yield (_KNOWN, [listed(files)]))}
     changed = [
         file
         for path, file in files.items()
         if path not in known or known[path][1:5] != (*file.stamp, EXTRACTOR_VERSION)
     ]
     ids = [name.thread_id for file in changed if (name := parse_name(file.path))]
-    threads = yield (
-        "SELECT id FROM threads WHERE id IN (SELECT value FROM json_each(?))",
-        [orjson.dumps(ids).decode()],
-    )
+    threads = yield f"SELECT id FROM threads WHERE id {AMONG}", [listed(filter(None, ids))]
     there = {id_ for (id_,) in threads}
     made: list[Recent] = []
     left = _MOST_BYTES

@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
-import orjson
-
+from state.db.sql import AMONG, listed
 from state.db.steps import Steps
 
 ChangeKind = Literal["appeared", "changed", "archived", "unarchived", "vanished"]
@@ -60,8 +59,7 @@ def difference_steps(
         rows = yield _SEEN_SQL, []
         looked_at = set(known)
     else:
-        listed = orjson.dumps(ids).decode()
-        rows = yield f"{_SEEN_SQL} WHERE id IN (SELECT value FROM json_each(?))", [listed]
+        rows = yield f"{_SEEN_SQL} WHERE id {AMONG}", [listed(ids)]
         looked_at = known.keys() & set(ids)
     others: dict[str, SeenThread | None] = {
         row[0]: SeenThread._make(row[1:]) for row in rows if known.get(row[0]) != row[1:]
