@@ -8,6 +8,11 @@ from typing import Final
 
 GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "Find and read": {
+        "browse": (
+            "Find, read and continue threads in a picker.",
+            "threadkeep browse",
+            "threadkeep browse --pick",
+        ),
         "list": (
             "List threads, the most recently used first.",
             "threadkeep list --cwd . --since yesterday",
