@@ -1,11 +1,6 @@
-"""``threadkeep resume``.
-
-Where the thread's folder is gone, ``codex resume`` alone works from any folder and asks for one
-(measured on 0.169 and 0.171, where ``-C`` with a missing folder ends with an error)."""
+"""``threadkeep resume``."""
 
 import os
-import shlex
-import shutil
 import sys
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -16,7 +11,7 @@ from cli.arguments.options import JsonOption, locations
 from cli.terminal import output
 from cli.terminal.hidden import elsewhere
 from cli.terminal.text import one_line, plural
-from state.errors import AmbiguousThread, NotResumable, ThreadArchived, ThreadNotFound
+from state.errors import AmbiguousThread, ThreadArchived, ThreadNotFound
 
 if TYPE_CHECKING:
     from state.query.model import Query
@@ -153,11 +148,13 @@ def _asked(text: str, rows: "list[Row]", short_ids: dict[str, str], *, as_json: 
 
 def _resume(thread_id: str, folder: str, *, execute: bool, as_json: bool) -> int:
     """Print the command that continues a thread, or run it."""
-    words = ["codex", "resume", thread_id]
+    from cli.runtime.resuming import become, can_be_entered, codex_words, shell_command
+
+    words = codex_words(thread_id)
     if execute:
-        _become(words, folder)
-    exists = _can_be_entered(folder)
-    shell = f"cd {_quoted(folder)} && {shlex.join(words)}" if exists else shlex.join(words)
+        become(words, folder)
+    exists = can_be_entered(folder)
+    shell = shell_command(words, folder)
     if as_json:
         fields = {"id": thread_id, "cwd": folder or None, "command": words}
         output.data({"version": 1, **fields, "shell": shell, "cwdExists": exists})
@@ -169,37 +166,3 @@ def _resume(thread_id: str, folder: str, *, execute: bool, as_json: bool) -> int
                 " If it has moved, record that with threadkeep relink OLD NEW."
             )
     return errors.OK
-
-
-def _can_be_entered(folder: str) -> bool:
-    """Whether a shell can enter it. Windows paths are relative names on other systems."""
-    return os.path.isabs(folder) and os.path.isdir(folder) and os.access(folder, os.X_OK)
-
-
-def _quoted(folder: str) -> str:
-    """A folder as one word of a shell command, on one line whatever its name."""
-    if folder.isprintable():
-        return shlex.quote(folder)
-    letters = (
-        letter
-        if letter.isprintable() and letter not in "'\\"
-        else "".join(f"\\x{byte:02x}" for byte in letter.encode())
-        for letter in folder
-    )
-    return f"$'{''.join(letters)}'"
-
-
-def _become(words: list[str], folder: str) -> None:
-    program = shutil.which(words[0])
-    if program is None:
-        raise errors.CodexNotRunnable(f"there is no {words[0]} on PATH")
-    try:
-        if folder:
-            os.chdir(folder)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise NotResumable(f"the thread's folder {folder} cannot be entered: {reason}") from error
-    try:
-        os.execv(program, words)
-    except OSError as error:
-        raise errors.CodexNotRunnable(f"{program} cannot be run: {error.strerror}") from error
