@@ -55,7 +55,8 @@ class Filters(NamedTuple):
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Only folders of this name, anywhere, and those below them. Repeatable.",
+            help="Only this project, with all clones and worktrees; . is that of this folder."
+            " Folders of this name count, too. Repeatable.",
         ),
     ] = None
     since: Annotated[
@@ -117,7 +118,7 @@ class Filters(NamedTuple):
             branches=tuple(self.branch or ()),
             folders=tuple(self.cwd or ()),
             cwds=tuple(self.exact_cwd) if self.exact_cwd else None,
-            projects=tuple(self.project or ()),
+            projects=tuple(map(_project, self.project or ())),
             since_ms=since_ms,
             until_ms=until_ms,
             min_tokens=amount_of("--min-tokens", self.min_tokens),
@@ -147,6 +148,15 @@ class Filters(NamedTuple):
                     "no time is both after --since and before --older-than\ngive an earlier --since"
                 )
         return since_ms, until_ms
+
+
+def _project(given: str) -> str:
+    """A name as it is, and a relative path from the root. Raises InvalidFolder if the current
+    folder has been removed."""
+    from state.userdata.folders import absolute_folder
+
+    is_relative = given in (".", "..") or given.startswith(("./", "../"))
+    return absolute_folder(given) if is_relative else given
 
 
 _NO_FILTERS: Final = Filters()

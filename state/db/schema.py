@@ -94,6 +94,8 @@ threads: Final = sa.Table(
     sa.CheckConstraint("tokens_used >= 0", name="tokens"),
     sqlite_autoincrement=False,
 )
+TREE_PARENT: Final = sa.func.coalesce(threads.c.parent_thread_id, threads.c.forked_from_id)
+"""The thread that spawned a thread, else that which it is a fork or side thread of."""
 _of_list: Final = {
     key: (threads.c.facet, threads.c[f"{key}_ms"], threads.c.id) for key in SORT_KEYS
 }
@@ -103,6 +105,17 @@ DEFERRED_INDEXES: Final = [
     *(
         sa.Index(f"ix_threads_cwd_{name}", threads.c.cwd_key, *columns)
         for name, columns in _of_list.items()
+    ),
+    sa.Index(
+        "ix_threads_cwd_git_origin_url",
+        *(threads.c.cwd_key, threads.c.created_at_ms, threads.c.git_origin_url),
+        sqlite_where=threads.c.git_origin_url != "",
+    ),
+    sa.Index(
+        "ix_threads_tree_parent",
+        TREE_PARENT,
+        *_of_list["created_at"][1:],
+        sqlite_where=TREE_PARENT.is_not(None),
     ),
     sa.Index("ix_threads_model", threads.c.model, *_of_list["recency_at"]),
     sa.Index("ix_threads_git_branch", threads.c.git_branch, *_of_list["recency_at"]),

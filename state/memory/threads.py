@@ -13,9 +13,10 @@ from state.db.derived_columns import Facet, searchable
 from state.edit.lineage import LineageNode, with_descendants
 from state.errors import HasDependents, ThreadNotFound
 from state.memory.thread import MemoryThread
-from state.query.choices import is_called, matches_pattern
+from state.query.choices import matches_pattern
 from state.query.listing import fits, page_of
 from state.query.model import Page, Query
+from state.query.projects import Origin, Projects
 from state.query.rows import COLUMNS, Row
 from state.recording.resume import begins_elsewhere
 from state.sync.openings import base_id, show_opening
@@ -84,7 +85,7 @@ class MemoryThreads(dict[str, MemoryThread]):
 
     def _selected(self, query: Query) -> Iterator[Row]:
         descendants = self._descendants(query)
-        chosen = _chooser(query)
+        chosen = _chooser(query, self._projects() if query.projects else None)
         excluded = {parse_uuid(id_) for id_ in query.excluded_ids}
         included = None
         if query.included_ids is not None:
@@ -99,6 +100,15 @@ class MemoryThreads(dict[str, MemoryThread]):
                 and (query.search is None or searchable(query.search) in row["search_text"])
             ):
                 yield row
+
+    def _projects(self) -> Projects:
+        newest: dict[str, Origin | None] = {}
+        for thread in self.values():
+            row = thread.row()
+            key, url = row["cwd_key"], row["git_origin_url"]
+            origin = (row["created_at_ms"], url) if url else None
+            newest[key] = max(filter(None, (newest.get(key), origin)), default=None)
+        return Projects(newest)
 
     def _descendants(self, query: Query) -> set[str] | None:
         """The threads that the query's one has spawned; None if it names none."""
@@ -139,8 +149,9 @@ def _columns(row: Mapping[str, Any]) -> Row:
     return {name: row[name] for name in COLUMNS.split(", ")}
 
 
-def _chooser(query: Query) -> Callable[[Row], bool]:
+def _chooser(query: Query, projects: Projects | None) -> Callable[[Row], bool]:
     """Whether the filters of ``query`` choose what a row has in its columns."""
+    named = None if projects is None else {*projects.chosen(query.projects)}
     exact, roots = (
         [cwd_key(each) for folder in folders for each in spellings(folder)]
         for folders in (query.cwds or (), query.folders)
@@ -152,7 +163,7 @@ def _chooser(query: Query) -> Callable[[Row], bool]:
         return (
             (query.cwds is None or folder in exact)
             and (not query.folders or any(is_below(folder, root) for root in roots))
-            and (not query.projects or is_called(folder, query.projects, {}))
+            and (named is None or folder in named)
             and (not query.models or matches_pattern(row["model"], query.models))
             and (not query.branches or matches_pattern(row["git_branch"], query.branches))
             and row["tokens_used"] >= query.min_tokens

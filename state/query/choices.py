@@ -27,7 +27,7 @@ MOST_RARE: Final = 2000
 in its order."""
 _MOST_VALUES: Final = 1000
 """If there are more different values to look at, each row is compared instead."""
-_LAST: Final = "\U0010ffff"
+LAST: Final = "\U0010ffff"
 """Sorts after every text."""
 _INDEX_OF: Final = {
     "cwd_key": "ix_threads_cwd_recency_at",
@@ -111,7 +111,7 @@ def _pattern_steps(column: str, patterns: Sequence[str]) -> Steps[Choice]:
     values: list[str] | None = sorted({*patterns})
     if any("*" in pattern for pattern in patterns):
         heads = [pattern.partition("*") for pattern in patterns]
-        ranges = [(head, head + (_LAST if star else "\0")) for head, star, _ in heads]
+        ranges = [(head, head + (LAST if star else "\0")) for head, star, _ in heads]
         values = yield from _fitting(column, ranges, lambda v: matches_pattern(v, patterns))
     return Choice(column, values, *pattern_condition("{0}", patterns))
 
@@ -120,7 +120,7 @@ def similar_steps(column: str, given: Sequence[str]) -> Steps[list[str]]:
     """Values of a column that hold one of the ``given`` texts, if none is one of them."""
     texts = [text.strip("*").lower() for text in given if len(text) > 2]
     values = yield from _fitting(
-        column, [("", _LAST)], lambda value: any(text in value.lower() for text in texts)
+        column, [("", LAST)], lambda value: any(text in value.lower() for text in texts)
     )
     known = (values or []) if given else []
     return [] if any(matches_pattern(value, given) for value in known) else known
@@ -131,27 +131,22 @@ def _folder_steps(query: Query) -> Steps[Choice]:
     roots = tree_roots([each for given in query.folders for each in spellings(given)], aliases)
 
     def fits(key: str) -> bool:
-        below = not query.folders or any(is_below(key, root) for root in roots)
-        return below and (not query.projects or is_called(key, query.projects, aliases))
+        return not query.folders or any(is_below(key, root) for root in roots)
 
+    keys = None
     if query.cwds is not None:
         keys = origins([each for given in query.cwds for each in spellings(given)], aliases)
+    if query.projects:
+        from state.query.projects import projects_steps
+
+        named = (yield from projects_steps()).chosen(query.projects)
+        keys = named if keys is None else [*filter({*named}.__contains__, keys)]
+    if keys is not None:
         return Choice("cwd_key", [*filter(fits, keys)], "", [])
-    ranges = [each for root in roots for each in _tree(root)] if query.folders else [("", _LAST)]
+    ranges = [each for root in roots for each in _tree(root)]
     values = yield from _fitting("cwd_key", ranges, fits)
-    if values is None and query.projects:
-        values = [*filter(fits, (yield from _called_steps(query.projects, moved=bool(aliases))))]
     condition = " OR ".join(["({0} >= ? AND {0} < ?)"] * len(ranges))
     return Choice("cwd_key", values, f"({condition})", [end for each in ranges for end in each])
-
-
-def _called_steps(names: Sequence[str], *, moved: bool) -> Steps[list[str]]:
-    """All folders that may have one of ``names``; if some have ``moved``, simply all."""
-    texts = [f"/{each.strip('/')}/" for name in names for each in (name, name.lower())]
-    held = " OR ".join(["instr('/' || cwd_key || '/', ?)"] * len(texts))
-    where, parameters = ("1", []) if moved else (held, texts)
-    rows = yield (f"SELECT DISTINCT cwd_key FROM threads WHERE {where} ORDER BY 1", parameters)
-    return [key for (key,) in rows]
 
 
 def is_called(key: str, names: Iterable[str], aliases: dict[str, str]) -> bool:

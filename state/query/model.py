@@ -41,7 +41,8 @@ class Query:
     folders: tuple[str, ...] = ()
     """Each with all folders below it."""
     projects: tuple[str, ...] = ()
-    """Names of folders, wherever they are; each with all folders below it."""
+    """Names of projects, or of folders, wherever these are, with all folders below them; a path is
+    the project of that folder: see :mod:`state.query.projects`."""
     models: tuple[str, ...] = ()
     """``*`` stands for any text, here and in ``branches``."""
     branches: tuple[str, ...] = ()

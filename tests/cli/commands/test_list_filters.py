@@ -9,7 +9,7 @@ import pytest
 
 from rollout.search.normalize import casefold
 from tests.cli.commands.test_list import Thread, everything, small
-from tests.support.command import Cli, thread_id, write_rollout
+from tests.support.command import Cli, Inside, thread_id, write_rollout
 
 __all__ = ["everything", "small"]
 
@@ -254,3 +254,17 @@ def test_cwd_may_be_relative_and_end_in_a_slash(small: Cli) -> None:
     assert exactly == [thread_id(3), thread_id(2)]
     assert small.ids("--cwd", "..", cwd=project) == [thread_id(2), thread_id(1)]
     assert small.ids("--cwd", "/nowhere", status=1) == []
+
+
+def test_a_project_by_a_path(tmp_path: Path) -> None:
+    cli = Inside(tmp_path / "home", tmp_path)
+    folder = tmp_path / "api" / "src"
+    folder.mkdir(parents=True)
+    for number, cwd in enumerate((folder, folder.parent, tmp_path / "other" / "src")):
+        write_rollout(cli.home, number, cwd=str(cwd))
+    newest, inner = thread_id(1), thread_id(0)
+    assert cli.ids("--project", ".", cwd=folder) == [inner]
+    assert cli.ids("--project", "..", cwd=folder) == [newest, inner]
+    assert cli.ids("--project", "./src", cwd=folder.parent) == [inner]
+    assert cli.ids("--project", str(folder.parent)) == [newest, inner]
+    assert cli.ids("--project", "src") == [thread_id(2), inner]

@@ -1,0 +1,238 @@
+"""Projects: all folders of one repository, its clones and worktrees, wherever they are or were.
+
+What a folder belongs to follows from the origin that its newest thread with one has, else from the
+repository that it is in on disk, else it is the folder itself. Nothing of that is stored: the index
+has the origins with the threads, and the disk is asked each time.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from state.db.steps import Steps
+from state.query.choices import HOPS, LAST, is_called
+from state.userdata.folders import (
+    ALIASES_SQL,
+    absolute_folder,
+    clean_folder,
+    cwd_key,
+    is_below,
+    is_windows,
+    moved_to,
+    shown_folder,
+    spellings,
+)
+from state.userdata.repositories import Disk, origin_place
+
+INDEX: Final = "ix_threads_cwd_git_origin_url"
+HAS_ORIGIN: Final = "git_origin_url != ''"
+"""The condition of that index."""
+_INDEXED: Final = (
+    "SELECT count(*) FROM sqlite_schema WHERE name IN ('ix_threads_cwd_recency_at', ?)"
+)
+_FOLDERS: Final = f"SELECT value FROM ({HOPS.format('cwd_key')})"
+_NEWEST: Final = (
+    f"FROM threads WHERE cwd_key = f.value AND {HAS_ORIGIN}"
+    " ORDER BY created_at_ms DESC, git_origin_url DESC LIMIT 1"
+)
+_ORIGINS: Final = (
+    f"SELECT f.value, (SELECT created_at_ms {_NEWEST}), (SELECT git_origin_url {_NEWEST})"
+    " FROM json_each(?) f"
+)
+_GROUPED: Final = (
+    "SELECT cwd_key, max(created_at_ms), git_origin_url FROM threads"
+    f" WHERE {HAS_ORIGIN} GROUP BY cwd_key, git_origin_url"
+)
+"""The same while a first fill has no index yet."""
+_SPELLED: Final = (
+    "SELECT f.value, (SELECT cwd FROM threads WHERE row_id = (SELECT row_id FROM threads"
+    " WHERE cwd_key = f.value ORDER BY facet DESC, recency_at_ms DESC, id DESC LIMIT 1))"
+    " FROM json_each(?) f"
+)
+
+Origin = tuple[int, str]
+"""When the thread was created that has it, and the address."""
+
+
+class Project(NamedTuple):
+    """The project of a folder."""
+
+    name: str
+    chosen_by: str
+    """What chooses it in :attr:`state.query.model.Query.projects`."""
+
+
+def project_steps(cwds: Iterable[str]) -> Steps[dict[str, str]]:
+    """The name of the project of each folder."""
+    projects = yield from projects_steps()
+    return {cwd: projects.name(cwd_key(cwd)) for cwd in cwds}
+
+
+def project_of_folder_steps(folder: str) -> Steps[Project]:
+    """The project of a folder, which may have no threads yet. Raises InvalidFolder if it is
+    relative, and the current folder has been removed."""
+    projects = yield from projects_steps()
+    return Project(projects.name(projects.known(folder)), absolute_folder(folder))
+
+
+def projects_steps() -> Steps["Projects"]:
+    """The projects of all folders in the index."""
+    aliases = dict((yield ALIASES_SQL, []))
+    indexed = (yield _INDEXED, [INDEX])[0][0] == 2
+    newest: dict[str, Origin | None] = {}
+    if indexed:
+        folders = [key for (key,) in (yield _FOLDERS, ["", LAST, LAST, -1])]
+        for key, created_ms, url in (yield _ORIGINS, [json.dumps(folders)]):
+            newest[key] = None if url is None else (created_ms, url)
+    else:
+        newest = dict.fromkeys(key for (key,) in (yield "SELECT DISTINCT cwd_key FROM threads", []))
+        for key, created_ms, url in (yield _GROUPED, []):
+            newest[key] = max(newest[key] or (created_ms, url), (created_ms, url))
+    several = [key for key in newest if is_windows(key)]
+    spelled = dict((yield _SPELLED, [json.dumps(several)])) if several else {}
+    return Projects(newest, aliases, spelled)
+
+
+class Projects:
+    """Which folder belongs to which project, by the keys of folders."""
+
+    def __init__(
+        self,
+        newest: Mapping[str, Origin | None],
+        aliases: Mapping[str, str] | None = None,
+        spelled: Mapping[str, str] | None = None,
+    ) -> None:
+        """``newest`` has all folders with their newest origins, and ``spelled`` Windows folders as
+        they are recorded."""
+        self._folders = newest.keys()
+        self._aliases = dict(aliases or {})
+        self._disk = Disk()
+        self._origins: dict[str, Origin] = {}
+        self._spelled = {key: shown_folder(cwd) for key, cwd in (spelled or {}).items()}
+        """How people know places that are kept in lower case."""
+        for key, origin in newest.items():
+            if origin is not None:
+                now = self._now(key)
+                self._origins[now] = max(self._origins.get(now, origin), origin)
+        for origin in sorted(self._origins.values()):
+            if place := origin_place(origin[1]):
+                self._spelled[place.casefold()] = place
+        self._places: dict[str, str] = {}
+        self._names: dict[str, str] | None = None
+
+    def place(self, key: str) -> str:
+        """What identifies the project of a folder."""
+        if key not in self._places:
+            self._places[key] = self._find(self._now(key))
+        return self._places[key]
+
+    def name(self, key: str) -> str:
+        """The name of a folder's project, which no other project in the index has."""
+        if self._names is None:
+            self._names = self._named({self.place(each) for each in self._folders})
+        place = self.place(key)
+        if place not in self._names:
+            taken = {*self._names.values()}
+            short = self._endings(place)
+            self._names[place] = next((each for each in short if each not in taken), short[-1])
+        return self._names[place]
+
+    def known(self, folder: str) -> str:
+        """The key of a folder as given by a user: of the spelling that threads have, if any has."""
+        keys = [cwd_key(each) for each in spellings(folder)]
+        return next((key for key in keys if key in self._folders), keys[0])
+
+    def chosen(self, names: Sequence[str]) -> list[str]:
+        """The keys of all folders that one of ``names`` chooses: those of a project of this name,
+        or of the project of this folder if it is a path, and those that are called so themselves
+        or are below such a folder."""
+        paths = [name for name in names if is_path(name)]
+        called = [name.strip("/") for name in names if not is_path(name)]
+        roots = {self.known(path) for path in paths}
+        places = {self.place(root) for root in roots}
+        plain = [root for root in roots if self._is_plain(root)]
+        return sorted(
+            key
+            for key in self._folders
+            if self.place(key) in places
+            or is_called(key, called, self._aliases)
+            or any(self._is_called(self.place(key), name) for name in called)
+            or any(is_below(each, root) for root in plain for each in (key, self._now(key)))
+        )
+
+    def _now(self, key: str) -> str:
+        """Where a folder is now."""
+        return cwd_key(moved_to(key, self._aliases)) if self._aliases else key
+
+    def _find(self, folder: str) -> str:
+        """The place that a folder belongs to: by its origin, or by the repository on disk."""
+        if place := self._origin_place(folder):
+            return self._followed(place)
+        found = self._disk.repository(folder)
+        if found is None:
+            return folder
+        main = self._now(cwd_key(found.folder))
+        known = main in self._origins
+        return self._followed((not known and origin_place(self._disk.origin(found))) or main)
+
+    def _followed(self, place: str) -> str:
+        """Where the origin leads that the repository at a place has, if that is a folder."""
+        passed: list[str] = []
+        while is_path(place):
+            folder = self._now(cwd_key(place))
+            if folder in passed:  # two that are each other's origin
+                return min(passed[passed.index(folder) :])
+            passed.append(folder)
+            place = self._origin_place(folder)
+            if not place and (found := self._disk.repository_at(folder)):
+                place = origin_place(self._disk.origin(found))
+            if not place:
+                return folder
+        key = place.casefold()  # hosts of repositories do not tell letters apart by their case
+        self._spelled.setdefault(key, place)
+        return key
+
+    def _origin_place(self, folder: str) -> str:
+        """The place that the newest origin of a folder names; empty without one."""
+        origin = self._origins.get(folder)
+        return origin_place(origin[1]) if origin else ""
+
+    def _named(self, places: Iterable[str]) -> dict[str, str]:
+        """Places with the shortest of their names that tells them apart."""
+        names: dict[str, str] = {}
+        waiting = {place: self._endings(place) for place in sorted(places)}
+        while waiting:
+            same = defaultdict(list)
+            for place, endings in waiting.items():
+                same[endings[0]].append(place)
+            for name, those in same.items():
+                for place in those:
+                    if len(those) == 1 or len(waiting[place]) == 1:
+                        names[place] = name
+                        del waiting[place]
+                    else:
+                        del waiting[place][0]
+        return names
+
+    def _endings(self, place: str) -> list[str]:
+        """What a project may be called: its last name, the last two of an address, and so on; the
+        whole path of a folder."""
+        shown = self._spelled.get(place, place)
+        parts = shown.replace("\\", "/").rstrip("/").split("/")
+        if is_path(place) or len(parts) == 1:
+            return [parts[-1], shown] if parts[-1] not in ("", shown) else [shown]
+        return ["/".join(parts[-count:]) for count in range(1, len(parts) + 1)]
+
+    def _is_plain(self, key: str) -> bool:
+        """Whether a folder belongs to no repository."""
+        now = self._now(key)
+        return self.place(key) == now and self._disk.repository(now) is None
+
+    def _is_called(self, place: str, name: str) -> bool:
+        return f"/{self._spelled.get(place, place)}".endswith(f"/{name}")
+
+
+def is_path(text: str) -> bool:
+    """Whether a text is a folder from the root, not a name."""
+    return text.startswith("/") or is_windows(clean_folder(text))
