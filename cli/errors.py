@@ -48,6 +48,12 @@ class RedactorMissing(errors.StateError):
         super().__init__("finding secrets needs detect-secrets, which is not installed")
 
 
+class InvalidKeys(errors.FileError):
+    """A user's file of keys cannot be used."""
+
+    text = "the key file {} cannot be used: {}"
+
+
 class NoRegularFile(errors.StateError):
     """A file is to be replaced, and something else is there: ``what``."""
 
@@ -77,6 +83,7 @@ damaged   ThreadUnreadable   threadkeep explain shows what is wrong with it
 usage     InvalidCursor      start without --cursor, or repeat the options it came from
 usage     InvalidQuery       correct the value that the message names
 usage     InvalidPrices      correct or remove the file; threadkeep help cost shows an example
+usage     InvalidKeys        correct or remove that line; threadkeep help browsing lists the actions
 usage     EmptySearch        give words, beginnings of words (word*) or "phrases"; --literal takes
                              any text
 usage     InvalidSql         threadkeep help schema describes the views, with examples

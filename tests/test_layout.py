@@ -69,7 +69,8 @@ cli.server.protocol   -> cli.errors
 cli.server.core       -> cli.server.protocol cli.arguments
 cli.server.methods    -> cli.server.core cli.render cli.remote
 cli.server.transport  -> cli.server.methods
-cli.browse            -> cli.runtime cli.render
+cli.browse.words      -> cli.arguments
+cli.browse            -> cli.browse.words cli.runtime cli.render
 cli.commands          -> cli.browse cli.runtime cli.redact cli.render cli.server.transport
 cli.app               -> cli.commands
 cli.completion        -> cli.app

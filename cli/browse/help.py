@@ -1,0 +1,54 @@
+"""The screen of all keys and filters."""
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from cli.browse.words.keys import OwnKeys, Place, actions_of, keys_of, shown
+
+
+class HelpScreen(ModalScreen[None]):
+    """Shows what keys do in a place, and what may be typed there."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,question_mark,f1,q,enter", "dismiss", "back", show=False)
+    ]
+    CSS = """
+    HelpScreen { align: center middle; }
+    HelpScreen > VerticalScroll {
+        width: 76; max-width: 100%; height: auto; max-height: 100%;
+        border: round $primary; padding: 0 1;
+    }
+    """
+
+    def __init__(self, place: Place, own: OwnKeys) -> None:
+        super().__init__()
+        self._text = help_text(place, own)
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll() as box:
+            box.border_title = "Keys"
+            box.border_subtitle = "Esc closes"
+            yield Static(self._text, markup=False)
+
+
+def help_text(place: Place, own: OwnKeys) -> Text:
+    """All keys of a place, in groups."""
+    actions = [action for action in actions_of(place) if keys_of(action, own)]
+    sections: dict[str, list[tuple[str, str]]] = {}
+    for action in actions:
+        keys = ", ".join(map(shown, keys_of(action, own)))
+        sections.setdefault(action.group, []).append((keys, action.help))
+    width = max(len(keys) for lines in sections.values() for keys, _ in lines) + 2
+    text = Text()
+    for title, lines in sections.items():
+        text.append(f"{chr(10) * bool(text)}{title}\n", "bold")
+        for keys, help_ in lines:
+            text.append(f"  {keys:<{width}}", "cyan").append(f"{help_}\n")
+    text.right_crop(1)
+    return text
