@@ -1,7 +1,6 @@
 """``threadkeep search``."""
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,13 +22,13 @@ from cli.arguments.options import (
 from cli.terminal import damage, output
 from cli.terminal.cells import fitted
 from cli.terminal.hidden import footer, lines_of, no_threads, not_shown
-from cli.terminal.progress import progress
 from cli.terminal.text import iso, one_line, plural
 from rollout.errors import Damage
-from state.errors import InvalidQuery
+from state.errors import EmptySearch, InvalidQuery
 
 if TYPE_CHECKING:
     from cli.render.matches import Matches
+    from cli.runtime.raw_search import RawFound
     from cli.runtime.searching import Searching
     from cli.runtime.waiting import Coverage
     from state.db.steps import Steps
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
 
 _HITS_KEPT = 20
 """Messages of a thread in JSON and pipes."""
-_UNREADABLE = "{} may match too, but cannot be read: threadkeep explain shows why."
 _MORE = "There are more matches. Use --limit N to see more."
 _AROUND: Final = 3
 """Lines around what was found: two below it, and the next prompt."""
@@ -85,13 +83,13 @@ class Searched:
 def command(
     context: typer.Context,
     terms: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="TERM...",
             help='Words, beginnings of words (word*) and "phrases". A thread must match'
             " all of them.",
         ),
-    ],
+    ] = None,
     literal: Annotated[
         bool, typer.Option("--literal", help="Find the terms as one exact text, also inside words.")
     ] = False,
@@ -118,6 +116,14 @@ def command(
         bool,
         typer.Option("--raw", help="Read all rollouts instead, with tool output and undone turns."),
     ] = False,
+    file: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Find the threads that changed a file with this in its path instead; reads all"
+            " rollouts.",
+        ),
+    ] = None,
     sync: SyncOption = True,
     as_json: JsonOption = False,
 ) -> int:
@@ -129,8 +135,13 @@ def command(
     from state.fulltext.search import MATCHES, Search
 
     here = locations(context)
-    term = Term.of(" ".join(terms))
-    wanted = ((term,) if term else ()) if literal else tuple(terms_of(" ".join(terms)))
+    if file is not None and (terms or not file.strip()):
+        raise typer.BadParameter("--file takes a part of a path, and no TERM beside it")
+    if file is None and not terms:
+        raise EmptySearch
+    text = file or " ".join(terms or ())
+    term = Term.of(text)
+    wanted = ((term,) if term else ()) if literal or file else tuple(terms_of(text))
     ranked = sort == MATCHES
     if not ranked and sort not in SORT_KEYS:
         keys = ", ".join((*SORT_KEYS, MATCHES))
@@ -142,14 +153,16 @@ def command(
         archived=archived,
     )
     search = Search(wanted, among, ranked, most_hits=_HITS_KEPT)
-    if raw and (ranked or cursor is not None):
-        raise typer.BadParameter("--raw cannot be combined with --sort matches or --cursor")
+    reads_all = "--raw" if raw else "--file" if file is not None else ""
+    if reads_all and (ranked or cursor is not None):
+        raise typer.BadParameter(f"{reads_all} cannot be combined with --sort matches or --cursor")
     wants_ids = not as_json and output.on_terminal()
     count = limit or _USUAL_LIMIT
     quick = partial(_quickly, here.home, search, count, sync, wants_ids)
-    found = None if raw else in_step(here, quick, scan=sync)
+    found = None if reads_all else in_step(here, quick, scan=sync)
 
     async def work(index: "ThreadIndex") -> Searched:
+        from cli.runtime.raw_search import search_changed, search_raw
         from cli.runtime.searching import Searching
 
         async def show(found: "Found", coverage: "Coverage") -> None:
@@ -158,8 +171,10 @@ def command(
             await index.database.query(_finished_steps(first, search, wants_ids))
             _print_first(first, here, search, as_json=as_json, on_terminal=wants_ids)
 
-        if raw:
-            searched = await _raw(index, search, count, sync)
+        if file is not None:
+            searched = _read(await search_changed(index, file, among, count, sync))
+        elif raw:
+            searched = _read(await search_raw(index, search, count, sync))
         else:
             searching = Searching(index, search, count, show, people=wants_ids)
             searched = await _indexed(searching, search, sync)
@@ -169,8 +184,8 @@ def command(
         from cli.runtime.open_index import read_index
 
         found = read_index(here, work)
-    if raw:
-        output.say("All rollouts were read for this: --raw uses no index.")
+    if reads_all:
+        output.say(f"All rollouts were read for this: {reads_all} uses no index.")
     return _print(found, here, search, as_json=as_json, on_terminal=wants_ids, fits=limit is None)
 
 
@@ -290,38 +305,12 @@ def _matches(searched: Searched, search: "Search", but: Collection[str] = ()) ->
     return Matches(hits, passages, search.among.sort_key, searched.short_ids)
 
 
-async def _raw(index: "ThreadIndex", search: "Search", count: int, sync: bool) -> Searched:
-    from cli.runtime.open_index import catch_up
-    from state.fulltext.grep import raw_search
-    from state.fulltext.hits import Hit, Passage
+def _read(found: "RawFound") -> Searched:
+    """What was found by reading all rollouts."""
     from state.fulltext.search import Found
 
-    notes = [await catch_up(index)] if sync else []
-    hits: list[Hit] = []
-    where: list[list[Passage]] = []
-    cut: list[Damage] = []
-    unread: list[str] = []
-    more = False
-    with progress("reading") as report:
-        found = raw_search(
-            index,
-            search.terms,
-            search.among,
-            most_hits=search.most_hits,
-            damage=cut,
-            unreadable=unread,
-            report=report,
-        )
-        async with aclosing(found):
-            async for row, raw in found:
-                if len(hits) == count:
-                    more = True
-                    break
-                hits.append(Hit(row, [], [], raw.matches))
-                where.append([Passage(each.kind, each.snippet) for each in raw.hits])
-    if unread:
-        notes.append(_UNREADABLE.format(plural(len(unread), "thread")))
-    return Searched(Found(hits), where, notes, cut, more=more, raw=True)
+    hits = Found(found.hits)
+    return Searched(hits, found.passages, found.notes, found.damage, more=found.more, raw=True)
 
 
 async def _indexed(searching: "Searching", search: "Search", sync: bool) -> Searched:
@@ -347,7 +336,9 @@ def _searched(
             " some matches may be missing."
         )
     if found.unreadable:
-        searched.notes.append(_UNREADABLE.format(plural(len(found.unreadable), "thread")))
+        from cli.runtime.raw_search import UNREADABLE
+
+        searched.notes.append(UNREADABLE.format(plural(len(found.unreadable), "thread")))
     return searched
 
 

@@ -71,7 +71,8 @@ def delegate(words: list[str]) -> int | None:
 
 def is_served(words: list[str]) -> bool:
     """Whether a server carries out a command. It does not read all rollouts."""
-    return bool(words) and words[0] in SERVED and "--raw" not in words
+    reads_all = any(word.startswith(("--raw", "--file")) for word in words)
+    return bool(words) and words[0] in SERVED and not reads_all
 
 
 def socket_path(index: "os.PathLike[str]") -> str:

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 MOST_SHOWN: Final = 3
 """Messages of a thread."""
-_WHO: Final = {"userMessage": "you", "agentMessage": "agent", "name": "name"}
+_WHO: Final = {
+    **{"userMessage": "you", "agentMessage": "agent", "name": "name"},
+    **{"fileAdded": "added", "fileChanged": "changed", "fileDeleted": "deleted"},
+}
 _BEFORE_TEXT: Final = 9
 
 

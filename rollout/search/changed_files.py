@@ -74,7 +74,7 @@ def _changes(payload: Any) -> Iterator[tuple[str, str]]:
     if isinstance(changes := event.get("changes"), dict):
         for path, change in changes.items():
             kind = change.get("type") if isinstance(change, dict) else None
-            yield path, kind if kind in _KINDS.values() else "update"
+            yield path, str(kind) if kind in _KINDS.values() else "update"
     elif str(payload.get("type")).endswith("_output"):
         for text in _texts(payload.get("output")):
             for files in _FILES.findall(text):

@@ -14,6 +14,7 @@ from state.db.steps import run_steps
 from state.fulltext.candidates import candidate_steps
 from state.fulltext.search import MOST_TERMS
 from tests.samples.homes import encoded, event, lines, thread_id, write
+from tests.samples.rollouts import CORPUS
 from tests.support.command import Cli, Inside, Within, plain_user
 from tests.support.indexes import empty_index
 from tests.support.terminal import on_terminal
@@ -105,6 +106,9 @@ def test_nothing_found_is_told_by_the_status(cli: Cli) -> None:
         ["x", "--sort", "size"],
         ["x", "--cursor", "nonsense"],
         ["x", "--raw", "--sort", "matches"],
+        ["--file", "x", "--cursor", "x"],
+        ["--file", "x", "term"],
+        ["--file", " "],
     ],
 )
 def test_what_has_no_meaning_is_refused(cli: Cli, arguments: list[str]) -> None:
@@ -314,6 +318,17 @@ def test_raw_reads_what_tools_said(cli: Cli) -> None:
     assert thread["hits"][0]["snippet"] == "tool said Übersee"
     assert "--raw" in ran.err
     assert found(cli, "nobodysaidthat", "--raw", status=1) == []
+
+
+def test_the_threads_that_changed_a_file_are_found(tmp_path: Path) -> None:
+    cli = Inside(CORPUS, tmp_path)
+    ran = cli.run("search", "--file", "Notes_", "--limit", "4", "--json")
+    assert [
+        (hit["kind"], hit["snippet"]) for thread in ran.json["data"] for hit in thread["hits"]
+    ] == [("fileAdded", f"notes_{number}.txt") for number in (1424, 735, 73, 148)]
+    assert "--file" in ran.err
+    assert found(cli, "--file=notes_73.txt") == ["019cc5c2-0629-7a10-854b-e61b47447a65"]
+    assert found(cli, "--file", "nobodychangedthat", status=1) == []
 
 
 def test_what_can_be_searched_for_is_told(cli: Cli) -> None:
