@@ -8,7 +8,7 @@ the way, and hand over their locks. ``sqlite_home`` is the value of ``CODEX_SQLI
 
 import asyncio
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -81,11 +81,14 @@ async def move_threads(
     live: LiveRecorders = NO_RECORDERS,
     report: Report | None = None,
     outcomes: list[MoveOutcome] | None = None,
+    back: Mapping[str, str] | None = None,
 ) -> list[MoveOutcome]:
     """Do ``action`` with each thread. Gives the outcomes in the order of the ids; if the caller is
     cancelled, ``outcomes`` has those so far.
 
     With ``dry_run`` nothing is moved, and it is not checked whether somebody is writing them.
+    ``back`` undoes what was done before: it has the files and where each was. These alone move,
+    without what the threads have spawned, and keep their mtimes.
 
     Raises, and no further thread is moved:
         CodexLocked: Codex cannot be notified yet of moves that a killed process left unfinished.
@@ -109,7 +112,7 @@ async def move_threads(
     mover = _Mover(index, live, codex, refusal, segments)
     needed: Sequence[Dependency] | None = None
     while batch := list(itertools.islice(waiting, _BATCH_THREADS)):
-        plan, cancelled = MovePlan(index.home, action, batch, moved, trash), False
+        plan, cancelled = MovePlan(index.home, action, batch, moved, trash, back), False
         if dry_run:
             needed = await mover.make(plan, needed)
         else:

@@ -66,14 +66,16 @@ class MovePlan:
         thread_ids: Sequence[str],
         moved: set[str],
         trash: str | None,
+        back: Mapping[str, str] | None = None,
     ) -> None:
         """``moved`` are the threads that earlier batches have moved; ``trash`` is the folder that
-        deleted ones go to."""
+        deleted ones go to; ``back`` is where each file was before what is undone."""
         self.action = action
         self.outcomes = [MoveOutcome(id_) for id_ in thread_ids]
         self._home = home
         self._moved = moved
         self._trash = trash
+        self._back = back
 
     @property
     def going(self) -> list[tuple[MoveOutcome, MoveGroup]]:
@@ -130,13 +132,17 @@ class MovePlan:
             raise AlreadyArchived(thread_id)
         if self.action is Action.UNARCHIVE and not archived:
             raise NotArchived(thread_id)
-        trash = self._trash
+        trash, back = self._trash, self._back
         moves = []
-        for id_ in reversed(with_descendants(thread_id, nodes)):
+        members = with_descendants(thread_id, nodes) if back is None else [thread_id]
+        for id_ in reversed(members):
             if id_ in claimed or (nodes[id_].archived != archived and not trash):
                 continue
             for path, size in nodes[id_].files.items():
-                if trash:
+                if back is not None:
+                    if path in back:
+                        moves.append(Move(id_, path, back[path], size))
+                elif trash:
                     moves.append(Move(id_, path, f"{trash}/{path}", size))
                 elif is_archived(path) == archived:
                     created_ms = nodes[id_].created_at_ms
@@ -150,7 +156,7 @@ class MovePlan:
         return MoveGroup(
             thread_id,
             tuple(moves),
-            touch_ns=time.time_ns() if self.action is Action.UNARCHIVE else None,
+            touch_ns=time.time_ns() if self.action is Action.UNARCHIVE and back is None else None,
             trash=trash,
             purge=self.action is Action.PURGE,
         )

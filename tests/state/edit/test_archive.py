@@ -29,6 +29,7 @@ from state.thread_index import ThreadIndex
 from tests.samples.homes import encoded, file_name, lines, thread_id, write
 from tests.state.edit.moved import assert_in_step, move, refused, spawned_by, tree, with_index
 from tests.support.checks import synced
+from tests.support.indexes import meaning
 
 
 def names(paths: Iterable[str]) -> list[str]:
@@ -87,6 +88,34 @@ def test_what_a_thread_has_spawned_goes_along_and_a_review_does_not(
     assert set(moved) == {thread_id(number) for number in (1, 2, 3, 5)}
     moved = with_index(home, index_path, move(2, Action.DELETE))
     assert moved == [thread_id(3), thread_id(2)]
+    assert_in_step(home, index_path)
+
+
+def test_an_undo_moves_back_just_what_was_moved_as_it_was(home: Path, index_path: Path) -> None:
+    write(home, 1)
+    write(home, 2, encoded(lines(2, source=spawned_by(1))))
+    write(home, 3, encoded(lines(3, source=spawned_by(1))), archived=True)
+    other_day = home / "sessions/2020/01/01"
+    other_day.mkdir(parents=True)
+    for path in [*home.rglob("rollout-*")]:
+        os.utime(path, ns=(10**18, 10**18))
+        if thread_id(1) in path.name:
+            path.rename(other_day / path.name)
+    synced(home, index_path)
+    before, held = tree(home), meaning(index_path)
+
+    async def work(index: ThreadIndex) -> None:
+        (done,) = await move_threads(index, Action.ARCHIVE, [thread_id(1)])
+        assert done.group
+        assert done.group.thread_ids == [thread_id(2), thread_id(1)]
+        back = {move.target: move.source for move in done.group.moves}
+        undone = await move_threads(index, Action.UNARCHIVE, done.group.thread_ids, back=back)
+        assert [outcome.error for outcome in undone] == [None, None]
+
+    with_index(home, index_path, work)
+    assert tree(home) == before
+    assert {path.stat().st_mtime_ns for path in home.rglob("rollout-*")} == {10**18}
+    assert meaning(index_path) == held
     assert_in_step(home, index_path)
 
 
