@@ -47,7 +47,9 @@ class CodexUpdates:
         for key, value in values.items() if found else ():
             column = key if key in USER_SET_COLUMNS else _NAME_COLUMNS.get(str(found))
             if column:
-                self._run(f"UPDATE threads SET {column} = ? WHERE id = ?", value, thread_id)
+                # The title of an unnamed thread is its first message.
+                new = "coalesce(?, first_user_message)" if column == "title" else "?"
+                self._run(f"UPDATE threads SET {column} = {new} WHERE id = ?", value, thread_id)
 
     def follow(self, home: Path, groups: Sequence[MoveGroup]) -> None:
         """Set the new paths of threads that were moved; remove the rows of deleted ones."""

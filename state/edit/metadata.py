@@ -21,7 +21,7 @@ from typing import Any, Final
 from rollout.errors import RolloutError
 from rollout.files.text import storable_text
 from rollout.metadata.model import LONGEST_TEXT
-from rollout.metadata.session_index import append_name
+from rollout.metadata.session_index import append_name, remove_names
 from rollout.schema.modes import LEGACY, MODES
 from rollout.writing.amend import append_meta
 from state.aio import finished
@@ -90,6 +90,18 @@ async def set_name(
     if dry_run:
         return Changed(row["id"]), name
     return await finished(_set_name(index, row["id"], name, sqlite_home, refresh=refresh)), name
+
+
+async def take_back_name(
+    index: ThreadIndex, thread_id: str, sqlite_home: Path | None = None
+) -> Changed:
+    """Take back the names of a thread that was unnamed before. Its lines in the file of names go,
+    as they do when Codex deletes a thread: Codex takes no line for the end of a name.
+
+    Raises:
+        FileUnusable: ``session_index.jsonl`` cannot be written.
+    """
+    return await finished(_take_back_name(index, thread_id, sqlite_home))
 
 
 async def set_memory_mode(
@@ -291,6 +303,13 @@ async def _set_name(
         await index.database.workers.finish(partial(append_name, index.home, thread_id, name))
     indexed = await refresh_names(index) if refresh else True
     return await _notify(index, Changed(thread_id, indexed), {"name": name}, sqlite_home)
+
+
+async def _take_back_name(index: ThreadIndex, thread_id: str, sqlite_home: Path | None) -> Changed:
+    with file_errors(index.home):
+        await index.database.workers.finish(partial(remove_names, index.home, [thread_id]))
+    indexed = await refresh_names(index)
+    return await _notify(index, Changed(thread_id, indexed), {"name": None}, sqlite_home)
 
 
 async def _change(

@@ -1,4 +1,4 @@
-"""Codex's own database follows what is archived, unarchived and deleted."""
+"""Codex's own database follows what is archived, unarchived and deleted, and a name taken back."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -9,6 +9,7 @@ import zstandard
 
 from state.db.location import moves_under_way
 from state.edit.archive import move_thread
+from state.edit.metadata import set_name, take_back_name
 from state.edit.move_plan import Action
 from state.errors import (
     CodexLocked,
@@ -29,6 +30,8 @@ from tests.state.edit.moved import (
     spawned_by,
     with_index,
 )
+from tests.support.checks import synced
+from tests.support.indexes import meaning
 
 
 @pytest.mark.parametrize("state", [STATE, STATE_OF_64], ids=["0.169", "0.171"])
@@ -194,3 +197,25 @@ def test_a_database_that_is_empty_or_not_there_needs_nothing(home: Path, index_p
     (home / "state_5.sqlite").unlink()
     with_index(home, index_path, move(1, Action.UNARCHIVE))
     assert not (home / "state_5.sqlite").exists()
+
+
+def test_a_first_name_is_taken_back_here_and_in_codex(home: Path, index_path: Path) -> None:
+    write(home, 1)
+    write(home, 2)
+    codex = Codex.empty(home)
+    first = {"title": "First.", "first_user_message": "First."}
+    codex.insert(thread_id(1), home / "x", history_mode="legacy", **first)
+    codex.insert(thread_id(2), home / "y", history_mode="paginated", **first)
+    synced(home, index_path)
+    before, held = codex.threads(), meaning(index_path)
+
+    async def work(index: ThreadIndex) -> None:
+        for number in (1, 2):
+            await set_name(index, thread_id(number), "Name")
+            assert (await index.thread("Name"))["id"] == thread_id(number)
+            changed = await take_back_name(index, thread_id(number))
+            assert (changed.indexed, changed.codex_error) == (True, None)
+
+    with_index(home, index_path, work)
+    assert (home / "session_index.jsonl").read_bytes() == b""
+    assert (codex.threads(), meaning(index_path)) == (before, held)

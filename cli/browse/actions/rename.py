@@ -1,0 +1,58 @@
+"""Rename a thread."""
+
+from collections.abc import Sequence
+
+from cli.browse.actions.acting import ActingApp
+from cli.browse.actions.told import called, capital, of_codex
+from cli.browse.dialogs import Entered, TextDialog
+from cli.terminal.text import one_line
+from state.edit.metadata import checked_name, set_name, take_back_name
+from state.errors import InvalidName, ThreadArchived, ThreadNotFound
+from state.query.rows import Row
+from state.query.thread_json import display_name
+
+
+async def rename(app: ActingApp, ids: Sequence[str]) -> None:
+    """Ask for the name of a thread, and set it."""
+    if len(ids) > 1:
+        app.say(f"One thread can be renamed, and {len(ids):,} are selected: Esc selects none.")
+        return
+    rows = await app.index.rows_of(ids)
+    row = rows.get(ids[0])
+    if row is None:
+        raise ThreadNotFound(ids[0])
+    if row["archived"]:
+        raise ThreadArchived(row["id"])
+    before = one_line(display_name(row) or "")
+    title = f"Rename {called(rows, ids)}"
+    entered = await app.push_screen_wait(TextDialog(title, before, problem=_problem))
+    if entered is None or entered.text.strip() == before:
+        return
+    changed, name = await set_name(app.index, row["id"], entered.text, app.here.sqlite_home)
+    _can_undo(app, row, name)
+    app.say(f"It is now named “{one_line(name)}”. {app.how_undone}{of_codex([changed])}")
+    await app.reload()
+
+
+def _can_undo(app: ActingApp, row: Row, name: str) -> None:
+    id_, before = row["id"], row["name"]
+
+    async def undo() -> str:
+        now = (await app.index.thread(id_))["name"]
+        if now != name:
+            return f"\nIt has another name by now, and keeps it: “{one_line(now or '')}”."
+        if before is None:
+            changed = await take_back_name(app.index, id_, app.here.sqlite_home)
+        else:
+            changed, _ = await set_name(app.index, id_, before, app.here.sqlite_home)
+        return of_codex([changed])
+
+    app.can_undo(f"named “{one_line(name)}”", undo)
+
+
+def _problem(entered: Entered) -> str:
+    try:
+        checked_name(entered.text)
+    except InvalidName as error:
+        return f"{capital(str(error))}."
+    return ""

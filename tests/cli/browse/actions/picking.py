@@ -1,0 +1,78 @@
+"""The picker on a home of a few threads, for the tests of what it does with them."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from textual.pilot import Pilot
+from textual.widgets import Static
+
+from cli.arguments.locations import Locations
+from cli.browse.app import BrowseApp
+from tests.support.checks import synced
+from tests.support.command import thread_id, write_rollout
+
+
+class Picker:
+    """Presses keys and waits for what they do."""
+
+    def __init__(self, app: BrowseApp, pilot: Pilot[object]) -> None:
+        self.app, self.pilot = app, pilot
+
+    async def press(self, *keys: str) -> None:
+        """Press keys one after the other; each is handled before the next."""
+        await self.pilot.press(*keys)
+
+    async def type(self, text: str) -> None:
+        """Type a text."""
+        await self.pilot.press(*("space" if letter == " " else letter for letter in text))
+
+    async def until(self, true: Callable[[], object]) -> None:
+        """Wait until something is true, however long that takes."""
+        while not true():
+            await self.pilot.pause(0.01)
+
+    async def act(self, *keys: str) -> str:
+        """Press keys, wait until the action that they begin is done, and give what it says."""
+        await self.press(*keys)
+        await self.done()
+        return self.said
+
+    async def done(self) -> None:
+        """Wait for the end of the action that is running."""
+        await self.until(lambda: self.app.action_done)
+        await self.pilot.pause()
+
+    @property
+    def said(self) -> str:
+        """The message below the list."""
+        return str(self.app.query_one("#message", Static).content)
+
+    async def go_to(self, number: int) -> None:
+        """Move the cursor to a thread."""
+        await self.press("ctrl+home")
+        await self.until(lambda: self.app.current)
+        while self.app.current and self.app.current["id"] != thread_id(number):
+            at = self.app.current["id"]
+            await self.press("down")
+            await self.until(lambda: self.app.current and self.app.current["id"] != at)  # noqa: B023
+
+
+def home_of(folder: Path, *texts: str, archived: int = 0) -> Locations:
+    """A home with a thread for each text, the last one the newest, and its index."""
+    home = folder / "home"
+    for number, text in enumerate(texts):
+        write_rollout(home, number, text, cwd=str(folder), archived=number < archived)
+    here = Locations(home, folder / "state" / "index.sqlite3")
+    synced(home, here.index)
+    return here
+
+
+@asynccontextmanager
+async def picking(here: Locations, *, size: tuple[int, int] = (80, 24)) -> AsyncIterator[Picker]:
+    """The picker, with its list as it is at the start."""
+    app = BrowseApp(here)
+    async with app.run_test(size=size) as pilot:
+        picker = Picker(app, pilot)
+        await picker.until(lambda: app.ready.is_set() and app.current)
+        yield picker
