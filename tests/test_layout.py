@@ -70,7 +70,10 @@ cli.server.core       -> cli.server.protocol cli.arguments
 cli.server.methods    -> cli.server.core cli.render cli.remote
 cli.server.transport  -> cli.server.methods
 cli.browse.words      -> cli.arguments
-cli.browse            -> cli.browse.words cli.runtime cli.render
+cli.browse.picked
+cli.browse.dialogs
+cli.browse.actions    -> cli.browse.words cli.browse.dialogs cli.browse.picked cli.runtime
+cli.browse            -> cli.browse.actions
 cli.commands          -> cli.browse cli.runtime cli.redact cli.render cli.server.transport
 cli.app               -> cli.commands
 cli.completion        -> cli.app

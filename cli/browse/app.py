@@ -1,14 +1,16 @@
 """The picker: one search box, the list of threads, and a preview of the thread under the cursor."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import ClassVar, Final
 
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Input, Static
 
 from cli.arguments.locations import Locations
+from cli.browse.actions.acting import ActingApp
 from cli.browse.list_view import ThreadListView
 from cli.browse.source import ThreadSource
 from state.query.rows import Row
@@ -18,12 +20,12 @@ _NARROW: Final = 100
 """With fewer columns, the preview is below the list."""
 
 
-class BrowseApp(App[str]):
-    """Gives the id of the picked thread, or None."""
+class BrowseApp(ActingApp):
+    """Gives what was picked, or None."""
 
     CSS_PATH = "browse.tcss"
     ENABLE_COMMAND_PALETTE = False
-    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (_NARROW, "-wide")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (_NARROW, "-wide")]  # noqa: RUF012 - as in App
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,ctrl+k", "move(-1)", "up", id="up", priority=True, show=False),
         Binding("down,ctrl+j", "move(1)", "down", id="down", priority=True, show=False),
@@ -36,7 +38,7 @@ class BrowseApp(App[str]):
         self.index: ThreadIndex
         """Open once ``ready`` is set."""
         self.ready = asyncio.Event()
-        self._closing = asyncio.Event()
+        self._leaving = asyncio.Event()
 
     def compose(self) -> ComposeResult:
         yield Input(placeholder="Search threads", id="search", compact=True)
@@ -56,7 +58,8 @@ class BrowseApp(App[str]):
             await self.threads.show(source)
             await index.catch_up()
             await self.threads.show(source)
-            await self._closing.wait()
+            await self._leaving.wait()
+            await self.end_action()
 
     @property
     def threads(self) -> ThreadListView:
@@ -81,6 +84,13 @@ class BrowseApp(App[str]):
     def action_move(self, by: int) -> None:
         self.threads.move(by)
 
-    def action_back(self) -> None:
-        self._closing.set()
+    async def action_back(self) -> None:
+        self._leaving.set()
         self.exit(None)
+
+    def deselect(self, ids: Sequence[str]) -> None:
+        for id_ in ids:
+            self.threads.selected.pop(id_, None)
+
+    async def reload(self) -> None:
+        await self.threads.show(ThreadSource(self.index))

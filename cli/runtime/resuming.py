@@ -47,7 +47,7 @@ def become(words: Sequence[str], folder: str) -> NoReturn:
         reason = error.strerror or str(error)
         raise NotResumable(f"the thread's folder {folder} cannot be entered: {reason}") from error
     try:
-        os.execv(program, words)
+        os.execv(program, [*words])
     except OSError as error:
         raise errors.CodexNotRunnable(f"{program} cannot be run: {error.strerror}") from error
 

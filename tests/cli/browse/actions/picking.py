@@ -9,6 +9,7 @@ from textual.widgets import Static
 
 from cli.arguments.locations import Locations
 from cli.browse.app import BrowseApp
+from cli.browse.picked import Picked
 from tests.support.checks import synced
 from tests.support.command import thread_id, write_rollout
 
@@ -16,7 +17,7 @@ from tests.support.command import thread_id, write_rollout
 class Picker:
     """Presses keys and waits for what they do."""
 
-    def __init__(self, app: BrowseApp, pilot: Pilot[object]) -> None:
+    def __init__(self, app: BrowseApp, pilot: Pilot[Picked | None]) -> None:
         self.app, self.pilot = app, pilot
 
     async def press(self, *keys: str) -> None:
