@@ -7,39 +7,17 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-
-def one_line(text: str) -> str:
-    """``text`` on one line, safe for a terminal: without escape sequences, control characters and
-    runs of blanks."""
-    if text.isascii() and text.isprintable():
-        return " ".join(text.split())
-    return " ".join(_printed(re.sub(_SEQUENCE, "", text)).split())
-
-
-def shortened(text: str, most: int) -> str:
-    """A line in at most so many characters, with … where it is cut, which is never between a letter
-    and its accent."""
-    if len(text) <= most:
-        return text
-    end = most - 1
-    while end and unicodedata.category(text[end]) in _PUT_ON:
-        end -= 1
-    return f"{text[: end or most - 1].rstrip()}…"
-
-
-def _printed(text: str) -> str:
-    return "".join(
-        " " if character.isspace() else character
-        for character in text
-        if character.isspace() or unicodedata.category(character) not in UNPRINTED
-    )
+from rollout.files.text import ESCAPE_SEQUENCE, printed
+from rollout.files.text import UNPRINTED as UNPRINTED
+from rollout.files.text import one_line as one_line
+from rollout.files.text import shortened as shortened
 
 
 def one_line_marked(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[str, bool]]:
     """As :func:`one_line`, in pieces, each with whether it is one of ``spans``, which are in order
     and do not overlap. Blanks between pieces stay."""
     # The length stays, so that the spans still fit. Sequences go even if a span begins in one.
-    text = re.sub(_SEQUENCE, lambda found: "\0" * len(found[0]), text)
+    text = re.sub(ESCAPE_SEQUENCE, lambda found: "\0" * len(found[0]), text)
     end = 0
     for start, stop in spans:
         yield _inside(text[end:start]), False
@@ -49,7 +27,7 @@ def one_line_marked(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[tup
 
 
 def _inside(text: str) -> str:
-    text = _printed(text)
+    text = printed(text)
     front, back = text[:1] == " ", text[-1:] == " "
     clean = " ".join(text.split())
     return f"{' ' * front}{clean}{' ' * (back and bool(clean))}"
@@ -59,7 +37,7 @@ def many_lines(text: str) -> str:
     """``text`` on its lines, safe for a terminal: newlines and tabs stay, escape sequences go with
     all that belongs to them."""
     if not text.isascii() or "\x1b" in text:
-        text = re.sub(_SEQUENCE, "", text)
+        text = re.sub(ESCAPE_SEQUENCE, "", text)
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return printable(text)
@@ -76,26 +54,6 @@ def printable(text: str) -> str:
         elif character not in "\n\t" and unicodedata.category(character) in UNPRINTED:
             unwanted[ord(character)] = None
     return text.translate(unwanted) if unwanted else text
-
-
-# Escape sequences: with parameters, complete or cut off; texts such as titles, up to their end; and
-# short ones. Their 8-bit forms also come from letters decoded in the wrong encoding, so one of them
-# begins a text only if that has an end.
-_SEQUENCE: Final = (
-    r"(?:\x1b\[|\x9b)(?:[0-?]*[ -/]*[@-~]|[0-?]*)"
-    r"|\x1b[\]PX^_][^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
-    r"|[\x9d\x90\x98\x9e\x9f][^\x07\x1b\x90\x98\x9c-\x9f\n]*(?:\x07|\x1b\\|\x9c)"
-    r"|\x1b(?:[78=>DEHMNOZc]|[#%(-/][0-~]| [FGLMN])?"
-)
-
-
-# Control, format (these can change the writing direction), surrogate, private, unassigned. Joiners
-# in emoji are format characters too; without them an emoji falls apart.
-UNPRINTED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
-
-
-# Accents and variants, and the modifiers that give emoji their colour.
-_PUT_ON: Final = frozenset({"Mn", "Mc", "Me", "Sk"})
 
 
 def age(then_ms: int, now_ms: int) -> str:
