@@ -7,6 +7,7 @@ from typing import Any, Final
 from cli.render.blocks import tools
 from cli.render.blocks.block import Block, Form, Picture, Role
 from rollout.history.tool_calls import TOOL_CALL, image_format
+from rollout.items.calls import untyped
 from rollout.schema.strict import Fields
 
 _UNREAD: Final = frozenset({"type", "id", "raw", "startedAtMs", "completedAtMs"})
@@ -82,7 +83,7 @@ def _command(item: Fields, call: Fields | None = None) -> Block:
         from_call.seconds if milliseconds is None else milliseconds / 1000,
         from_call.pictures,
     )
-    return tools.command(tools.untyped(item["command"]), given, status=item["status"])
+    return tools.command(untyped(item["command"]), given, status=item["status"])
 
 
 def _patch(item: Fields) -> list[Block]:

@@ -4,26 +4,25 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from cli.render.blocks.block import Block, Form, Picture, Role
 from cli.terminal.text import plural
-from rollout.items.commands import shell_line
+from rollout.items.calls import (
+    EXIT,
+    HEAD_CHARACTERS,
+    OUTPUT,
+    PATCHES,
+    SHELLS,
+    code_of,
+    command_line,
+    parsed,
+)
+from rollout.items.patches import patch_text
 from rollout.schema.strict import Fields
 
-_SHELLS: Final = frozenset(
-    {
-        *("shell", "container.exec", "shell_command", "exec_command", "local_shell_call"),
-        *("local_shell", "unified_exec"),
-    }
-)
-_SHELL_NAMES: Final = frozenset({"bash", "sh", "zsh", "/bin/bash", "/bin/sh", "/bin/zsh"})
-_EXIT: Final = re.compile(r"(?m)^(?:Exit code:|Process exited with code) (-?\d+)$")
 _TOOK: Final = re.compile(r"(?m)^Wall time: ([\d.]+) seconds?$")
-_OUTPUT: Final = re.compile(r"(?m)^Output:\n")
-_PATCH: Final = re.compile(r"\*\*\* Begin Patch.*?(?:\*\*\* End Patch|\Z)", re.DOTALL)
 _PATCHED: Final = re.compile(r"(?m)^\*\*\* (?:Add|Update|Delete) File: (.{1,200}?)[ \r]*$")
-_HEAD_CHARACTERS: Final = 500
 _MARKS: Final = {"completed": "[x]", "in_progress": "[>]"}
 
 
@@ -46,14 +45,14 @@ class ToolOutput:
 def tool_call(call: Fields) -> list[Block]:
     """The blocks of a call that has no item (:data:`rollout.history.tool_calls.TOOL_CALL`)."""
     name = ".".join(filter(None, (call["namespace"], call["name"])))
-    arguments = _parsed(call["arguments"])
+    arguments = parsed(call["arguments"])
     given = tool_output(call)
     if call["name"] == "update_plan" and isinstance(arguments, dict):
         return [Block(Role.NOTE, "plan", plan_text(arguments))]
-    line = command_line(arguments) if call["name"] in _SHELLS else None
+    line = command_line(arguments) if call["name"] in SHELLS else None
     if line is not None:
         return [command(line, given, no_output=call["output"] is None)]
-    if call["name"] == "apply_patch":
+    if call["name"] == PATCHES:
         return patch(call)
     title = f"tool {name}{shown_arguments(arguments)}"
     state = "no output" if call["output"] is None else _state(given)
@@ -85,7 +84,8 @@ def patch(call: Fields, status: str = "") -> list[Block]:
     state = "" if status == "completed" else status
     if call["output"] is None and not status:
         state = "no output"
-    text = patch_text(_parsed(call["arguments"]))
+    arguments = parsed(call["arguments"])
+    text = patch_text(arguments) or readable(arguments)
     title = _patch_title(text)
     shown = [
         Block(Role.TOOL, title, text, Form.DIFF, state=state or "failed" * failed, failed=failed)
@@ -105,34 +105,6 @@ def patch_output(given: ToolOutput) -> list[Block]:
     if not given.text or (given.text.startswith("Success") and not given.failed):
         return []
     return [Block(Role.TOOL, "patch output", given.text, Form.OUTPUT, failed=given.failed)]
-
-
-def patch_text(arguments: object) -> str:
-    """The patch in the arguments of a call, which may be a command's, or an event's changes."""
-    match arguments:
-        case str(text):
-            return text
-        case {"input": str(text)} | {"patch": str(text)} | {"changes": str(text)}:
-            return text
-        case {"changes": dict(changes)} if changes:
-            return "\n".join(_change_text(path, change) for path, change in changes.items())
-    given = arguments.get("command", arguments.get("cmd")) if isinstance(arguments, dict) else None
-    for word in given if isinstance(given, list) else [given]:
-        if isinstance(word, str) and (found := _PATCH.search(word)):
-            return found[0]
-    return readable(arguments)
-
-
-def _change_text(path: str, change: object) -> str:
-    match change:
-        case {"unified_diff": str(diff)} | {"update": {"unified_diff": str(diff)}}:
-            return f"*** Update File: {path}\n{diff}"
-        case {"type": "add", "content": str(text)} | {"add": {"content": str(text)}}:
-            added = "\n".join(f"+{line}" for line in text.splitlines())
-            return f"*** Add File: {path}\n{added}"
-        case {"type": "delete"} | {"delete": _}:
-            return f"*** Delete File: {path}"
-    return f"{path}: {readable(change)}"
 
 
 def _web_call(arguments: object) -> str:
@@ -195,59 +167,22 @@ def duration_text(duration_ms: float) -> str:
     return f"{int(seconds) // 60:,} min {int(seconds) % 60} s"
 
 
-def command_line(arguments: object) -> str | None:
-    """The command in the arguments of a shell tool, as one would type it."""
-    if not isinstance(arguments, dict):
-        return None
-    names = (name for name in ("command", "cmd", "input") if name in arguments)
-    found = arguments.get(next(names, ""))
-    if isinstance(found, str):
-        return found
-    if isinstance(found, list) and all(isinstance(word, str) for word in found):
-        return typed(found)
-    return None
-
-
-def typed(words: list[str]) -> str:
-    """The words of a command without the shell that runs it."""
-    match words:
-        case [shell, "-lc" | "-c", line] if shell in _SHELL_NAMES:
-            return str(line)
-    return shell_line(words)
-
-
-_WRAPPED: Final = re.compile(r"(?:/bin/|/usr/bin/)?(?:bash|sh|zsh) -l?c (?P<line>.+)", re.DOTALL)
-
-
-def untyped(line: str) -> str:
-    """A command line without the shell that runs it."""
-    import shlex
-
-    if _WRAPPED.fullmatch(line) is None:
-        return line
-    try:
-        words = shlex.split(line)
-    except ValueError:
-        return line
-    return words[2] if len(words) == 3 else line
-
-
 def tool_output(call: Fields) -> ToolOutput:
     """The output of a call. A shell's output also has exit code and time, as JSON or in lines
     before the text."""
     pictures: list[Picture] = []
     output = call["output"]
     if isinstance(output, str) and output.startswith(("{", "[{")):
-        output = _parsed(output)
+        output = parsed(output)
     match output:
         case {"output": str(said), "metadata": dict(facts)}:
             code, seconds = facts.get("exit_code"), facts.get("duration_seconds")
-            return ToolOutput(said, _code(code), _seconds(seconds))
+            return ToolOutput(said, code_of(code), _seconds(seconds))
         case {"Ok": dict(result)}:
             output = result
         case {"Err": str(said)}:
             return ToolOutput(said, refused=True)
-    shell = call["name"] in _SHELLS  # a command may print anything
+    shell = call["name"] in SHELLS  # a command may print anything
     match output:
         case [{}, *_] if not shell and all(_is_part(part) for part in output):
             return ToolOutput(content_text(output, pictures), pictures=tuple(pictures))
@@ -260,9 +195,9 @@ def tool_output(call: Fields) -> ToolOutput:
             refused = more.get("success") is False or more.get("isError") is True
             return ToolOutput(said, pictures=tuple(pictures), refused=refused)
     text = content_text(call["output"], pictures)
-    head = _OUTPUT.search(text, 0, _HEAD_CHARACTERS)
+    head = OUTPUT.search(text, 0, HEAD_CHARACTERS)
     if head:
-        code, seconds = (found.search(text, 0, head.end()) for found in (_EXIT, _TOOK))
+        code, seconds = (found.search(text, 0, head.end()) for found in (EXIT, _TOOK))
         if code or seconds:
             return ToolOutput(
                 text[head.end() :],
@@ -282,10 +217,6 @@ def _is_part(value: object) -> bool:
 
 
 _OF_RESULTS: Final = frozenset({"structuredContent", "isError", "_meta", "success"})
-
-
-def _code(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _seconds(value: object) -> float | None:
@@ -355,16 +286,7 @@ def shown_arguments(arguments: object) -> str:
     if arguments in (None, "", {}):
         return ""
     text = arguments if isinstance(arguments, str) else readable(arguments)
-    return f" {text[:_HEAD_CHARACTERS]}{'…' if len(text) > _HEAD_CHARACTERS else ''}"
-
-
-def _parsed(text: object) -> Any:
-    if not isinstance(text, str):
-        return text
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
+    return f" {text[:HEAD_CHARACTERS]}{'…' if len(text) > HEAD_CHARACTERS else ''}"
 
 
 def readable(value: object) -> str:
