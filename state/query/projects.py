@@ -69,6 +69,12 @@ def project_steps(cwds: Iterable[str]) -> Steps[dict[str, str]]:
     return {cwd: projects.name(cwd_key(cwd)) for cwd in cwds}
 
 
+def folder_projects_steps() -> Steps[dict[str, str]]:
+    """The names of the projects of all folders in the index, by the keys of these."""
+    projects = yield from projects_steps()
+    return {key: projects.name(key) for key in projects.folders}
+
+
 def project_of_folder_steps(folder: str) -> Steps[Project]:
     """The project of a folder, which may have no threads yet. Raises InvalidFolder if it is
     relative, and the current folder has been removed."""
@@ -105,7 +111,8 @@ class Projects:
     ) -> None:
         """``newest`` has all folders with their newest origins, and ``spelled`` Windows folders as
         they are recorded."""
-        self._folders = newest.keys()
+        self.folders = newest.keys()
+        """The keys of all folders."""
         self._aliases = dict(aliases or {})
         self._disk = Disk()
         self._origins: dict[str, Origin] = {}
@@ -130,7 +137,7 @@ class Projects:
     def name(self, key: str) -> str:
         """The name of a folder's project, which no other project in the index has."""
         if self._names is None:
-            self._names = self._named({self.place(each) for each in self._folders})
+            self._names = self._named({self.place(each) for each in self.folders})
         place = self.place(key)
         if place not in self._names:
             taken = {*self._names.values()}
@@ -141,7 +148,7 @@ class Projects:
     def known(self, folder: str) -> str:
         """The key of a folder as given by a user: of the spelling that threads have, if any has."""
         keys = [cwd_key(each) for each in spellings(folder)]
-        return next((key for key in keys if key in self._folders), keys[0])
+        return next((key for key in keys if key in self.folders), keys[0])
 
     def chosen(self, names: Sequence[str]) -> list[str]:
         """The keys of all folders that one of ``names`` chooses: those of a project of this name,
@@ -154,7 +161,7 @@ class Projects:
         plain = [root for root in roots if self._is_plain(root)]
         return sorted(
             key
-            for key in self._folders
+            for key in self.folders
             if self.place(key) in places
             or is_called(key, called, self._aliases)
             or any(self._is_called(self.place(key), name) for name in called)

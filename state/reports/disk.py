@@ -14,9 +14,9 @@ from state.db.steps import Steps, select_steps
 from state.jobs.pool import read_files
 from state.jobs.progress import Report
 from state.prices.spending import NOTHING, Spending, spending
+from state.query.projects import folder_projects_steps
 from state.query.rows import COLUMNS, Row
 from state.thread_index import ThreadIndex
-from state.userdata.folders import shown_folders
 
 NO_THREAD: Final = "(no thread)"
 _DAY_MS: Final = 86_400_000
@@ -127,14 +127,13 @@ def _disk_usage_steps(
     by_path: Mapping[str, int] = images.by_path if images else {}
     total = Amount()
     found: dict[str, dict[str, Amount]] = {name: defaultdict(Amount) for name in DIMENSIONS}
+    projects = yield from folder_projects_steps()
     spent = spent or {}
     for *values, files, size, path, thread_id in rows:
         amount = (files, size, by_path.get(path, 0), spent.get(thread_id, NOTHING))
         total.add(*amount)
         for name, key in zip(DIMENSIONS, values, strict=True):
-            found[name][key].add(*amount)
-    folders = yield "SELECT DISTINCT cwd FROM threads", []
-    found["project"] = shown_folders(found["project"], [cwd for (cwd,) in folders])
+            found[name][projects.get(key, key) if name == "project" else key].add(*amount)
     by = {
         name: dict(sorted(group.items(), key=lambda item: (-item[1].bytes, item[0])))
         for name, group in found.items()

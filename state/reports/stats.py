@@ -14,6 +14,7 @@ from state.db.usage_sql import RATES_JOIN
 from state.query.choices import pattern_condition
 from state.query.listing import selected_steps
 from state.query.model import Query
+from state.query.projects import folder_projects_steps
 from state.reports.calendar import BUCKETS, Calendar, Shift, bucket_name, bucket_sql
 from state.reports.groups import (
     TALLY_SQL,
@@ -25,14 +26,13 @@ from state.reports.groups import (
     tally_of,
     whole_numbers,
 )
-from state.userdata.folders import is_windows, shown_folders
 
 _PROVIDER: Final = (
     "CASE u.provider WHEN '' THEN"
     " (SELECT o.model_provider FROM threads o WHERE o.row_id = u.row_id) ELSE u.provider END"
 )
 _KEYS: Final = {
-    "project": "t.cwd_key",
+    "project": "p.name",
     "model": "u.model",
     "provider": _PROVIDER,
     "effort": "u.effort",
@@ -40,14 +40,19 @@ _KEYS: Final = {
     "branch": "coalesce(t.git_branch, '')",
     "thread": "t.id",
 }
-"""The key of a row ``u`` of ``thread_usage`` and its thread ``t`` in each dimension, in SQL."""
+"""The key of a row ``u`` of ``thread_usage``, its thread ``t`` and its project ``p`` in each
+dimension, in SQL."""
 _OF_THREADS: Final = frozenset({"project", "source", "branch", "thread"})
 _NEXT: Final = (
     "coalesce((SELECT n.{0} FROM thread_usage n WHERE n.row_id = w.row_id AND n.hour >= w.hour"
     " ORDER BY n.hour LIMIT 1), {1}, '') AS {0}"
 )
+_PROJECTS: Final = (
+    "p AS MATERIALIZED (SELECT value ->> 0 AS folder, value ->> 1 AS name FROM json_each(?))"
+)
+"""The names of the projects of folders."""
 _TURNS: Final = (
-    "WITH given AS (SELECT value ->> 0 AS row_id, value ->> 1 AS hour FROM json_each(?)),"
+    "given AS (SELECT value ->> 0 AS row_id, value ->> 1 AS hour FROM json_each(?)),"
     " w AS (SELECT g.row_id, coalesce(g.hour, t.created_at_ms / 3600000) AS hour, t.model,"
     " t.model_provider, t.reasoning_effort FROM given g JOIN threads t ON t.row_id = g.row_id),"
     " u AS MATERIALIZED (SELECT w.row_id, w.hour,"
@@ -202,7 +207,8 @@ def _tree(
         first, last = min([first, *hours]), max([last, *hours])
     seconds = asked.calendar.seconds_sql(first, last)
     keys = [bucket_sql(d, seconds) if d in BUCKETS else _KEYS[d] for d in asked.by]
-    tree = _Tree(asked.by, shift)
+    projects = (yield from _project_names()) if "project" in asked.by else ""
+    tree = _Tree(asked.by, shift, projects)
     columns = f"count(DISTINCT u.row_id), {TALLY_SQL}"
     for key, row in (yield from _grouped(tree, keys, columns, rows, RATES_JOIN)):
         tree.add(key, tally_of(*row))
@@ -213,7 +219,7 @@ def _tree(
         ):
             tree.add(key, Tally(turns=count))
     if len(keys) > 1:
-        outer = _Tree(asked.by[:1], shift)
+        outer = _Tree(asked.by[:1], shift, projects)
         for key, (count,) in (
             yield from _grouped(outer, keys[:1], "count(DISTINCT u.row_id)", rows)
         ):
@@ -229,9 +235,11 @@ def _tree(
 class _Tree:
     """Groups that are filled row by row."""
 
-    def __init__(self, by: Sequence[str], shift: Shift | None) -> None:
+    def __init__(self, by: Sequence[str], shift: Shift | None, projects: str) -> None:
         self.by = by
         self.shift = shift
+        self.projects = projects
+        """JSON of folders with the names of their projects, if these are asked for."""
         self.groups: dict[str, Group] = {}
         self._inner: dict[tuple[str, ...], Group] = {}
 
@@ -271,16 +279,24 @@ def _grouped(
 ) -> Steps[list[tuple[tuple[str, ...], tuple[Any, ...]]]]:
     """Columns of each group, with the names of its keys."""
     threads = "JOIN threads t ON t.row_id = u.row_id" if _OF_THREADS & {*tree.by} else ""
+    parts, parameters = [before] if before else [], rows.parameters
+    if "project" in tree.by:
+        threads += " JOIN p ON p.folder = t.cwd_key"
+        parts, parameters = [_PROJECTS, *parts], [tree.projects, *parameters]
+    given = f"WITH {', '.join(parts)}" if parts else ""
     numbers = ", ".join(str(number) for number in range(1, len(keys) + 1))
     source = "u" if before else "thread_usage u"
     found = yield (
-        f"{before} SELECT {', '.join(keys)}, {columns} FROM {source} {threads} {join}"
+        f"{given} SELECT {', '.join(keys)}, {columns} FROM {source} {threads} {join}"
         f" WHERE {rows.where} GROUP BY {numbers}",
-        rows.parameters,
+        parameters,
     )
-    names = []
-    for place, dimension in enumerate(tree.by):
-        names.append((yield from _names(dimension, {row[place] for row in found}, tree.shift)))
+    names = [
+        {row[place]: bucket_name(dimension, row[place], tree.shift) for row in found}
+        if dimension in BUCKETS
+        else {row[place]: str(row[place]) for row in found}
+        for place, dimension in enumerate(tree.by)
+    ]
     split = len(keys)
     return [
         (tuple(name[key] for name, key in zip(names, row, strict=False)), row[split:])
@@ -288,20 +304,9 @@ def _grouped(
     ]
 
 
-def _names(dimension: str, keys: set[Any], shift: Shift | None) -> Steps[dict[Any, str]]:
-    """What people call each key."""
-    if dimension in BUCKETS:
-        return {key: bucket_name(dimension, key, shift) for key in keys}
-    if dimension != "project":
-        return {key: str(key) for key in keys}
-    # Other folders have one spelling, as they are cleaned.
-    several = json.dumps([key for key in keys if is_windows(key)])
-    spelled = yield (
-        "SELECT DISTINCT cwd FROM threads WHERE cwd_key IN (SELECT value FROM json_each(?))",
-        [several],
-    )
-    shown = shown_folders({key: key for key in keys}, [cwd for (cwd,) in spelled])
-    return {key: name for name, key in shown.items()}
+def _project_names() -> Steps[str]:
+    """JSON of all folders with the names of their projects."""
+    return json.dumps([*(yield from folder_projects_steps()).items()])
 
 
 _PRICED_LATER: Final = (

@@ -8,15 +8,14 @@ lists runs through here.
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from state.errors import InvalidFolder, InvalidQuery
 
-Value = TypeVar("Value")
 ALIASES_SQL: Final = "SELECT old, new FROM path_aliases WHERE new IS NOT NULL"
 
 MOST_FOLDERS: Final = 1000
@@ -149,16 +148,6 @@ def cwd_key(cwd: str) -> str:
     Windows path."""
     clean = clean_folder(cwd)
     return clean.lower() if is_windows(clean) else clean
-
-
-def shown_folders(by_key: Mapping[str, Value], folders: Iterable[str]) -> dict[str, Value]:
-    """Values by the keys of folders, by a spelling of each instead, the first of ``folders`` in
-    order of text."""
-    shown: dict[str, str] = {}
-    for folder in set(folders):
-        key, name = cwd_key(folder), shown_folder(folder)
-        shown[key] = min(shown.get(key, name), name)
-    return {shown.get(key, key): value for key, value in by_key.items()}
 
 
 def spellings(folder: str) -> list[str]:

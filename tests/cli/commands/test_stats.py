@@ -44,7 +44,7 @@ def test_everything_is_counted_by_each_dimension(cli: Cli) -> None:
     assert groups(by(cli, "week"), "threads") == {"2026-09-28": 3, "2026-11-09": 1}
     assert groups(by(cli, "month")) == {"2026-10": 3650, "2026-11": 10}
     assert groups(by(cli, "hour"), "responses")["2026-10-02 23:00"] == 1
-    assert [*groups(by(cli, "project"))] == ["/w/one", "/w/two", PROJECTS[3]]
+    assert [*groups(by(cli, "project"))] == ["one", "two", PROJECTS[3].removeprefix("/w/")]
     assert groups(by(cli, "model")) == {"gpt-5": 3110, "gpt-5-mini": 500, "mine": 50}
     assert groups(by(cli, "source")) == {"cli": 3160, "exec": 500}
     assert groups(by(cli, "thread"), "name")[thread_id(3)] == HOSTILE
@@ -366,3 +366,21 @@ def test_the_corpus_is_counted_as_the_index_has_it(corpus: Cli) -> None:
         found = document["totalTokens"], document["responses"], document["threads"]
         assert found == counted
         assert document["complete"] is True
+
+
+def test_the_folders_of_a_project_are_one_row(tmp_path: Path) -> None:
+    cli = Inside(tmp_path / "home", tmp_path)
+    git = {"repository_url": "git@github.com:acme/api.git"}
+    for number, (cwd, model) in enumerate(
+        [("/a/api", "gpt-5"), ("/b/fix", "gpt-5"), ("/b/fix/src", "mine"), ("/c/other", "mine")]
+    ):
+        response = ("2026-10-01T10:00:00Z", model, 100)
+        facts: dict[str, Any] = {} if cwd == "/c/other" else {"git": git}
+        write(cli.home, number, encoded(used(number, response, cwd=cwd, **facts)))
+    assert groups(by(cli, "project"), "threads") == {"api": 3, "other": 1}
+    (api, other) = by(cli, "project", "model", more=("--turns",))["groups"]
+    assert (api["key"], api["threads"], api["totalTokens"], api["turns"]) == ("api", 3, 300, 3)
+    assert groups(api, "threads") == {"gpt-5": 2, "mine": 1}
+    assert (other["key"], other["threads"]) == ("other", 1)
+    sizes = cli.run("du", "--by", "project", "--json").json["by"]["project"]
+    assert groups(sizes, "files") == {"api": 3, "other": 1}

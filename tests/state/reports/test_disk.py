@@ -74,7 +74,7 @@ def test_two_spellings_of_a_folder_are_one_project(home: Path, index_path: Path)
     for number, cwd in enumerate(("/a", "/a/.", "")):
         write(home, number, encoded(lines(number, cwd=cwd)[:1]))
     projects = used(home, index_path).by["project"]
-    assert {name: amount.files for name, amount in projects.items()} == {"/a": 2, "": 1}
+    assert {name: amount.files for name, amount in projects.items()} == {"a": 2, "": 1}
 
 
 def test_a_strange_history_mode_is_an_era_of_its_own(home: Path, index_path: Path) -> None:
