@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 
@@ -60,6 +60,8 @@ class Listed:
     """Where threads are, if there are none."""
     note: str = ""
     """Why the list may be incomplete."""
+    projects: dict[str, str] | None = None
+    """The names of the projects of folders, if they are asked for."""
     spending: "dict[str, Spending] | None" = None
     """What the threads have spent, if that is asked for."""
     early: bool = False
@@ -72,6 +74,13 @@ class Listed:
         from state.prices.spending import NOTHING
 
         return (self.spending or {}).get(thread_id, NOTHING)
+
+
+class _Extras(NamedTuple):
+    """What is read beside the rows."""
+
+    short_ids: bool
+    projects: bool
 
 
 @takes_filters
@@ -112,7 +121,7 @@ def command(
     usual = output.height() if fits else _USUAL_LIMIT
     count = None if all_pages else limit or usual
     chosen = _chosen(columns) or (SHOWN if terminal else PIPED)
-    wants_ids = not as_json and terminal and "id" in chosen
+    extras = _Extras(not as_json and terminal and "id" in chosen, "project" in chosen)
     wants_spending = not {"used", "cost"}.isdisjoint(chosen)
 
     def show(listed: Listed) -> None:
@@ -124,14 +133,14 @@ def command(
     from cli.runtime.in_step import in_step
 
     priced = here.index if wants_spending else None
-    quick = partial(_quickly, query=query, count=count, wants_ids=wants_ids, priced=priced)
+    quick = partial(_quickly, query=query, count=count, extras=extras, priced=priced)
     listed = in_step(here, quick, scan=sync)
     if listed is None:
         from cli.runtime.open_index import read_index
 
         async def work(index: "ThreadIndex") -> Listed:
             early = None if wants_spending or count is None else show
-            found = await _thoroughly(index, query, count, sync, wants_ids, early)
+            found = await _thoroughly(index, query, count, sync, extras, early)
             if wants_spending:
                 found.spending = await _spending(index, found.page.rows)
             return found
@@ -182,6 +191,7 @@ def _print(
             sort_key=query.sort_key,
             short_ids=listed.short_ids,
             spending=listed.spending or {},
+            projects=listed.projects or {},
         )
         output.lines(shown.lines(rows))
     elif rows and not later:
@@ -210,7 +220,7 @@ def _quickly(
     reader: "IndexReader",
     query: "Query",
     count: int | None,
-    wants_ids: bool,
+    extras: "_Extras",
     priced: "Path | None",
 ) -> Listed | None:
     """What an index that is up to date gives; with the spending, if ``priced`` is its path."""
@@ -221,7 +231,7 @@ def _quickly(
             return None
         pages.append(page)
     whole = _joined(pages)
-    listed = reader.read(_listed_steps(whole, query, wants_ids))
+    listed = reader.read(_listed_steps(whole, query, extras))
     if priced is not None:
         from state.prices.current import price_lists
         from state.prices.spending import spending_steps
@@ -238,7 +248,7 @@ async def _thoroughly(
     query: "Query",
     count: int | None,
     sync: bool,
-    wants_ids: bool,
+    extras: "_Extras",
     early: Callable[[Listed], None] | None,
 ) -> Listed:
     """What the index gives once it has caught up; ``early`` prints it as soon as it is right."""
@@ -253,7 +263,7 @@ async def _thoroughly(
         return _joined(pages)
 
     async def listed(page: "Page") -> Listed:
-        return await index.database.query(_listed_steps(page, query, wants_ids))
+        return await index.database.query(_listed_steps(page, query, extras))
 
     printed: list[Listed] = []
 
@@ -278,11 +288,15 @@ async def _thoroughly(
     return replace(await listed(await read()), note=note)
 
 
-def _listed_steps(page: "Page", query: "Query", wants_ids: bool) -> "Steps[Listed]":
+def _listed_steps(page: "Page", query: "Query", extras: "_Extras") -> "Steps[Listed]":
     from state.query.listing import any_steps, count_steps, short_id_steps
 
-    ids = [row["id"] for row in page.rows] if wants_ids else []
+    ids = [row["id"] for row in page.rows] if extras.short_ids else []
     listed = Listed(page, (yield from count_steps(query)), (yield from short_id_steps(ids)))
+    if extras.projects:
+        from state.query.projects import project_steps
+
+        listed.projects = yield from project_steps(row["cwd"] for row in page.rows)
     listed.empty = not (page.rows or (yield from any_steps()))
     if not (page.rows or listed.empty):
         from state.query.nearby import nearby_steps
@@ -317,7 +331,8 @@ def _document(listed: Listed, here: Locations) -> dict[str, Any]:
 
     def thread(row: "Row") -> dict[str, Any]:
         usage = {} if listed.spending is None else {"usage": usage_json(listed.spent(row["id"]))}
-        return thread_json(row, here.home) | usage
+        project = {} if listed.projects is None else {"project": listed.projects[row["cwd"]]}
+        return thread_json(row, here.home) | usage | project
 
     page = listed.page
     return {
@@ -340,6 +355,7 @@ def _lines(listed: Listed, query: "Query", columns: Sequence[str]) -> None:
             "age": iso(row[f"{query.sort_key}_ms"]),
             "thread": label(row),
             "folder": row["cwd"],
+            "project": (listed.projects or {}).get(row["cwd"], ""),
             "branch": row["git_branch"] or "",
             "source": row["source_kind"],
             "size": str(row["size_bytes"]),

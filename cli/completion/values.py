@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from cli.arguments.locations import Locations
     from cli.completion.line import Line
+    from state.db.steps import Result, Steps
 
 Candidate = tuple[str, str]
 """A value, and what it is. Where the value is empty, the other is ``file`` or ``dir``."""
@@ -143,9 +144,15 @@ def _folders(line: "Line", current: str) -> Iterator[Candidate]:
 
 
 def _projects(line: "Line", current: str) -> Iterator[Candidate]:
-    """The last names of folders that threads have."""
-    names = {value.rstrip("/").rpartition("/")[2]: "" for value, _ in _distinct("cwd")(line, "")}
-    return _words(filter(None, names), current)
+    """The names of projects, those used last first; folders where a path begins."""
+    if current.startswith(("/", ".", "~")):
+        yield FOLDERS
+        return
+    from state.query.projects import project_steps
+
+    cwds = [cwd for cwd, _ in _distinct("cwd")(line, "")]
+    names = dict.fromkeys((_steps(line, project_steps(cwds)) or {}).values())
+    yield from _words(filter(None, names), current)
 
 
 def _threads(line: "Line", current: str, *, full: bool = False) -> Iterator[Candidate]:
@@ -197,17 +204,26 @@ def _full_ids(line: "Line", current: str) -> Iterator[Candidate]:
     return _threads(line, current, full=True)
 
 
-def _read(line: "Line", sql: str, parameters: list[Any]) -> Iterator[Any]:
-    """Rows of the index as it is: no index is made or brought up to date for completion."""
+def _read(line: "Line", sql: str, parameters: list[Any]) -> Iterable[Any]:
+    """Rows of the index as it is."""
+    from state.db.steps import select_steps
+
+    return _steps(line, select_steps(sql, parameters)) or ()
+
+
+def _steps(line: "Line", steps: "Steps[Result]") -> "Result | None":
+    """What ``steps`` give of the index as it is; None if there is none: no index is made or brought
+    up to date for completion."""
     from contextlib import closing
 
     from state.db.connect import connect
+    from state.db.steps import run_steps
 
     index = _locations(line).index
     if not index.exists():
-        return
+        return None
     with closing(connect(index, "ro", wait_s=0.2)) as connection:
-        yield from connection.execute(sql, parameters).fetchall()
+        return run_steps(steps, connection)
 
 
 def _locations(line: "Line") -> "Locations":

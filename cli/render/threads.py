@@ -25,6 +25,7 @@ _COLUMNS: Final = {
     "thread": Column("thread", grows=True),
     "id": Column("id", worth=8),
     "folder": Column("folder", 10, 26, worth=7, drops_same=True, cut=cut_folder),
+    "project": Column("project", 10, 20, worth=6, drops_same=True, cut=cut_folder),
     "branch": Column("branch", 10, 20, worth=6, drops_same=True),
     "model": Column("model", 12, 16, worth=5, drops_same=True),
     "tokens": Column("tokens", worth=4, right=True),
@@ -49,6 +50,8 @@ class ThreadTable(NamedTuple):
     emphasis: str = ""
     """The style of all titles; by default names are bold."""
     spending: "Mapping[str, Spending]" = MappingProxyType({})
+    projects: Mapping[str, str] = MappingProxyType({})
+    """The names of the projects of folders."""
 
     def lines(self, rows: "Sequence[Row]", room: int | None = None) -> Iterator[str]:
         """The lines of the table, for a terminal of ``room`` cells; by default for this one."""
@@ -72,6 +75,8 @@ class ThreadTable(NamedTuple):
                 return Cell(self.short_ids.get(row["id"], row["id"]), "cyan")
             case "folder":
                 return Cell(folder(row["cwd"], home))
+            case "project":
+                return Cell(folder(self.projects.get(row["cwd"], ""), home))
             case "branch":
                 return Cell(settled(row["git_branch"] or ""))
             case "model":

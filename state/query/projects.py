@@ -119,7 +119,7 @@ class Projects:
         self._spelled = {key: shown_folder(cwd) for key, cwd in (spelled or {}).items()}
         """How people know places that are kept in lower case."""
         for key, origin in newest.items():
-            if origin is not None:
+            if origin is not None and key:  # threads without a folder have nothing in common
                 now = self._now(key)
                 self._origins[now] = max(self._origins.get(now, origin), origin)
         for origin in sorted(self._origins.values()):

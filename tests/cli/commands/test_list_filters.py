@@ -268,3 +268,17 @@ def test_a_project_by_a_path(tmp_path: Path) -> None:
     assert cli.ids("--project", "./src", cwd=folder.parent) == [inner]
     assert cli.ids("--project", str(folder.parent)) == [newest, inner]
     assert cli.ids("--project", "src") == [thread_id(2), inner]
+
+
+def test_the_project_as_a_column(tmp_path: Path) -> None:
+    cli = Inside(tmp_path / "home", tmp_path)
+    for number, cwd in enumerate(("/a/api", "/b/web", "/c/api", "")):
+        write_rollout(cli.home, number, cwd=cwd)
+    cli.run("list")
+    for _ in range(2):  # as the index is, and after a change
+        lines = cli.run("list", "--columns", "folder,project").lines[-4:]
+        assert lines == ["\t", "/c/api\t/c/api", "/b/web\tweb", "/a/api\t/a/api"]
+        write_rollout(cli.home, 4, cwd="/b/web/new")
+    threads = cli.run("list", "--columns", "project", "--json").json["data"]
+    assert [thread["project"] for thread in threads] == ["new", "", "/c/api", "web", "/a/api"]
+    assert "project" not in cli.run("list", "--json").json["data"][0]
