@@ -101,15 +101,15 @@ class Filters(NamedTuple):
         alone = self._replace(all_sources=False, exclude=None)
         return alone != _NO_FILTERS
 
-    def query(self, **more: Any) -> "Query":
-        """A query with these filters and ``more`` fields. Raises typer.BadParameter if a value has
-        no meaning."""
+    def query(self, now_s: float | None = None, **more: Any) -> "Query":
+        """A query with these filters and ``more`` fields, of now or another time. Raises
+        typer.BadParameter if a value has no meaning."""
         from state.errors import InvalidFolder
         from state.query.model import Query
 
         if any(not folder.strip() for folder in (*(self.cwd or ()), *(self.exact_cwd or ()))):
             raise InvalidFolder("a folder is blank")
-        since_ms, until_ms = self._times()
+        since_ms, until_ms = self._times(time.time() if now_s is None else now_s)
         return Query(
             source_kinds=tuple(self.source or ()),
             all_sources=self.all_sources,
@@ -130,10 +130,9 @@ class Filters(NamedTuple):
             **more,
         )
 
-    def _times(self) -> tuple[int | None, int | None]:
+    def _times(self, now_s: float) -> tuple[int | None, int | None]:
         """The first moment that they choose, and the first that they do not any more, in
         milliseconds since 1970."""
-        now_s = time.time()
         since_ms = until_ms = None
         if self.since is not None or self.until is not None:
             from cli.arguments.span import calendar_of, times_of

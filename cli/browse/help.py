@@ -1,6 +1,6 @@
 """The screen of all keys and filters."""
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -9,6 +9,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from cli.browse.words.filter import WORDS
 from cli.browse.words.keys import OwnKeys, Place, actions_of, keys_of, shown
 
 
@@ -38,12 +39,15 @@ class HelpScreen(ModalScreen[None]):
 
 
 def help_text(place: Place, own: OwnKeys) -> Text:
-    """All keys of a place, in groups."""
-    actions = [action for action in actions_of(place) if keys_of(action, own)]
+    """All keys of a place, in groups; for the picker, the filters, too."""
     sections: dict[str, list[tuple[str, str]]] = {}
-    for action in actions:
-        keys = ", ".join(map(shown, keys_of(action, own)))
-        sections.setdefault(action.group, []).append((keys, action.help))
+    if place == "picker":
+        lines = [(word.example, word.help) for word in WORDS]
+        sections["Typed into the box"] = [*_WORDS, *lines]
+    for action in actions_of(place):
+        if own_ones := keys_of(action, own):
+            line = ", ".join(map(shown, own_ones)), action.help
+            sections.setdefault(action.group, []).append(line)
     width = max(len(keys) for lines in sections.values() for keys, _ in lines) + 2
     text = Text()
     for title, lines in sections.items():
@@ -52,3 +56,10 @@ def help_text(place: Place, own: OwnKeys) -> Text:
             text.append(f"  {keys:<{width}}", "cyan").append(f"{help_}\n")
     text.right_crop(1)
     return text
+
+
+_WORDS: Final = [
+    ("two words", "Have all of them in title or messages"),
+    ('"a phrase" begin*', "Have this phrase, a word that begins so"),
+    ("-word", "Do not have it"),
+]

@@ -1,0 +1,31 @@
+"""What the index has that a filter can choose."""
+
+from typing import Final
+
+from cli.browse.words.filter import Known
+from state.db.steps import Steps
+from state.query.projects import project_steps
+
+_MOST: Final = 1000
+_VALUES: Final = (
+    "SELECT {0} FROM threads WHERE {0} <> '' GROUP BY {0} ORDER BY max(recency_at_ms) DESC LIMIT ?"
+)
+
+
+def known_steps() -> Steps[Known]:
+    """The values of filters that threads have, those that were used last first."""
+    found = {}
+    for field, column in _COLUMNS.items():
+        rows = yield (_VALUES.format(column), [_MOST])
+        found[field] = tuple(value for (value,) in rows if value.isprintable())
+    names = yield from project_steps(found["folders"])
+    projects = dict.fromkeys(names[folder] for folder in found["folders"])
+    return Known(projects=tuple(filter(str.isprintable, projects)), **found)
+
+
+_COLUMNS: Final = {
+    "models": "model",
+    "branches": "git_branch",
+    "providers": "model_provider",
+    "folders": "cwd",
+}
