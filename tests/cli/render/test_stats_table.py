@@ -25,8 +25,8 @@ def test_pipes_get_numbers_and_terminals_bars(cli: Cli) -> None:
         " 0 reasoning), ≥$0.0061",
         "",
         "project  threads  responses  input  cached  output  reasoning  total      cost",
-        "/w/one         2          4  2,835     630     315          0  3,150  ≥$0.0059",
-        "/w/two         1          1    450     100      50          0    500   $0.0002",
+        "one            2          4  2,835     630     315          0  3,150  ≥$0.0059",
+        "two            1          1    450     100      50          0    500   $0.0002",
         "Not shown: 1 project. Use --limit N to see more.",
     ]
     real = Cli(cli.home, cli.base)
