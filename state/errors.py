@@ -337,6 +337,10 @@ class InvalidChange(StateError):
     """A change that changes nothing, or that cannot be stored."""
 
 
+class InvalidMark(StateError):
+    """A tag, note or status that no thread can have."""
+
+
 class NotResumable(ReasonError):
     """A thread cannot be resumed here."""
 

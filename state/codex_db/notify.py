@@ -21,7 +21,7 @@ from rollout.schema.modes import LEGACY, PAGINATED
 from state.codex_db.database import check_writable, codex_errors, has_database, writable
 from state.db.snapshot import snapshot
 from state.errors import CodexLocked, CodexSchemaUnknown, CodexUnusable
-from state.userdata.model import USER_SET_COLUMNS
+from state.userdata.model import NAME, USER_SET_COLUMNS
 
 CodexError = CodexLocked | CodexSchemaUnknown | CodexUnusable
 """Why Codex could not be notified."""
@@ -45,7 +45,9 @@ class CodexUpdates:
         """Set ``name``, git facts or memory mode of a thread."""
         found = self._row("history_mode", thread_id)
         for key, value in values.items() if found else ():
-            column = key if key in USER_SET_COLUMNS else _NAME_COLUMNS.get(str(found))
+            column = key if key in USER_SET_COLUMNS else None
+            if key == NAME:
+                column = _NAME_COLUMNS.get(str(found))
             if column:
                 # The title of an unnamed thread is its first message.
                 new = "coalesce(?, first_user_message)" if column == "title" else "?"

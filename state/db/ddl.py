@@ -53,6 +53,15 @@ def _iso(column: str, per_second: int, name: str) -> str:
     return f"strftime('%Y-%m-%dT%H:%M:%SZ', {column} / {per_second}, 'unixepoch') AS {name}"
 
 
+def _set_by_user(key: str) -> str:
+    return f"(SELECT value FROM user_data WHERE thread_id = threads.id AND \"key\" = '{key}')"
+
+
+_TAGS: Final = (
+    "(SELECT group_concat(tag, ',') FROM (SELECT substr(\"key\", 5) AS tag FROM user_data"
+    " WHERE thread_id = threads.id AND \"key\" >= 'tag:' AND \"key\" < 'tag;'"
+    ' AND value IS NOT NULL ORDER BY "key"))'
+)
 _PROVIDER: Final = "CASE u.provider WHEN '' THEN t.model_provider ELSE u.provider END"
 _HOUR: Final = "strftime('%Y-%m-%dT%H:%M:%SZ', u.hour * 3600, 'unixepoch')"
 
@@ -70,7 +79,9 @@ VIEWS: Final = (
     " WHEN attached_thread_parent_id IS NOT NULL THEN 'attached' END AS hidden,"
     " git_branch, git_sha, git_origin_url AS git_origin, history_mode, session_id,"
     " forked_from_id, parent_thread_id AS parent_id,"
-    " attached_thread_parent_id AS attached_to_id, rollout_path AS path, size_bytes FROM threads",
+    " attached_thread_parent_id AS attached_to_id, rollout_path AS path, size_bytes,"
+    f" {_set_by_user('pinned')} IS NOT NULL AS pinned, {_set_by_user('status')} AS status,"
+    f" {_TAGS} AS tags, {_set_by_user('note')} AS note FROM threads",
     "CREATE VIEW v_files AS SELECT path, bucket, thread_id, reason, reason_offset, bad_lines,"
     f" size_bytes, {_iso('mtime_ns', 1_000_000_000, 'modified')},"
     f" {_iso('first_seen_ms', 1000, 'first_seen')}, {_iso('last_seen_ms', 1000, 'last_seen')},"
@@ -81,6 +92,9 @@ VIEWS: Final = (
     " status FROM thread_spawn_edges",
     f'CREATE VIEW v_user_data AS SELECT thread_id, "key", value,'
     f" {_iso('set_at_ms', 1000, 'set_at')}, set_at_ms FROM user_data WHERE value IS NOT NULL",
+    'CREATE VIEW v_tags AS SELECT thread_id, substr("key", 5) AS tag,'
+    f" {_iso('set_at_ms', 1000, 'set_at')}, set_at_ms FROM user_data"
+    """ WHERE "key" >= 'tag:' AND "key" < 'tag;' AND value IS NOT NULL""",
     f"CREATE VIEW v_aliases AS SELECT old, new, {_iso('set_at_ms', 1000, 'set_at')}, set_at_ms"
     " FROM path_aliases WHERE new IS NOT NULL",
     f"CREATE VIEW v_usage AS SELECT t.id AS thread_id, {_HOUR} AS hour,"

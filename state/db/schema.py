@@ -302,6 +302,13 @@ user_data: Final = sa.Table(
     _optional("value"),
     _number("set_at_ms"),
 )
+sa.Index(
+    "ix_user_data_key",
+    user_data.c.key,
+    user_data.c.value,
+    user_data.c.thread_id,
+    sqlite_where=user_data.c.value.is_not(None),
+)
 
 path_aliases: Final = sa.Table(
     "path_aliases",

@@ -11,7 +11,6 @@ there is no such thread.
 """
 
 import asyncio
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,7 +24,6 @@ from rollout.metadata.session_index import append_name, remove_names
 from rollout.schema.modes import LEGACY, MODES
 from rollout.writing.amend import append_meta
 from state.aio import finished
-from state.clock import now_ms
 from state.codex_db.database import codex_database
 from state.codex_db.notify import CodexError, notify_codex
 from state.edit.git import without_credentials
@@ -42,9 +40,7 @@ from state.query.rows import Row, flags_steps
 from state.recording.recorder import NO_RECORDERS, LiveRecorders, RolloutRecorder
 from state.sync.thread_rows import written_provider
 from state.thread_index import ThreadIndex
-from state.userdata.journal import append_settings
-from state.userdata.model import UserValue
-from state.userdata.store import change_user_data, put_settings, values_of_threads
+from state.userdata.store import set_values
 
 MEMORY_MODES: Final = ("enabled", "disabled")
 GIT_FIELDS: Final = {
@@ -365,18 +361,6 @@ async def _append_line(index: ThreadIndex, row: Row, changes: Mapping[str, Any])
 async def _set_user_data(
     index: ThreadIndex, thread_ids: Sequence[str], values: Mapping[str, str | None]
 ) -> None:
-    database = index.database
-
-    def put(connection: sqlite3.Connection) -> None:
-        known = values_of_threads(connection, thread_ids)
-        # Newer than what it replaces, even if the clock was set back.
-        now = max(now_ms(), *(each.set_at_ms + 1 for each in known), 0)
-        new = [
-            UserValue(id_, key, value or "", now)
-            for id_ in thread_ids
-            for key, value in values.items()
-        ]
-        append_settings(database.path, new)
-        put_settings(connection, new)
-
-    await change_user_data(database, put)
+    """Set columns that users set: an empty value stands for null."""
+    stored = {key: value or "" for key, value in values.items()}
+    await set_values(index.database, thread_ids, stored)

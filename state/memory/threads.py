@@ -166,6 +166,7 @@ def _chooser(query: Query, projects: Projects | None) -> Callable[[Row], bool]:
             and (named is None or folder in named)
             and (not query.models or matches_pattern(row["model"], query.models))
             and (not query.branches or matches_pattern(row["git_branch"], query.branches))
+            and not (query.tags or query.pinned or query.statuses)  # which threads here never have
             and row["tokens_used"] >= query.min_tokens
             and row["size_bytes"] >= query.min_size
             and (query.since_ms is None or row[key] >= query.since_ms)

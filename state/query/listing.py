@@ -19,6 +19,7 @@ from state.db.derived_columns import Facet, searchable, trigrams
 from state.db.steps import MalformedRow, Steps
 from state.query.choices import HOPS, MOST_RARE, Choice, choice_steps, rare_steps
 from state.query.cursor import LAST_ID, Cursor
+from state.query.marks import mark_conditions, rare_mark_steps
 from state.query.model import Counted, Hidden, Page, Query
 from state.query.rows import Row, rows_steps
 
@@ -128,6 +129,8 @@ def key_steps(
     others = [each for each in choices if each is not served]
     if among is None and query.search is not None and len(searchable(query.search)) >= 3:
         among = yield from _title_candidates(query.search)
+    if among is None:
+        among = yield from rare_mark_steps(query)
     if among is None:
         among = yield from rare_steps(others)
     # Indexes of other orders come at the end of a first backfill. Before, a walk would look for
@@ -256,6 +259,9 @@ def _row_filter(
         parameters.append(end)
     for number, choice in enumerate(choices):
         condition, values = choice.condition(sign or "+" * bool(number))
+        where.append(condition)
+        parameters += values
+    for condition, values in mark_conditions(query, by_row=bool(sign or choices)):
         where.append(condition)
         parameters += values
     if query.included_ids is not None:

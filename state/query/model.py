@@ -9,9 +9,10 @@ from rollout.files.layout import parse_uuid
 from rollout.files.text import is_storable
 from rollout.schema.session_source import SOURCE_KINDS
 from state.db.derived_columns import SORT_KEYS
-from state.errors import InvalidQuery
+from state.errors import InvalidMark, InvalidQuery
 from state.query.cursor import Cursor, decode
 from state.query.rows import Row
+from state.userdata.marks import STATUSES, clean_tag
 
 DEFAULT_LIMIT: Final = 25
 LARGEST_PAGE: Final = 100
@@ -46,6 +47,12 @@ class Query:
     models: tuple[str, ...] = ()
     """``*`` stands for any text, here and in ``branches``."""
     branches: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    """A thread must have all of them; kept as :func:`state.userdata.marks.clean_tag` gives them."""
+    pinned: bool | None = None
+    """None for both."""
+    statuses: tuple[str, ...] = ()
+    """Of :data:`state.userdata.marks.STATUSES`; a thread must have one of them."""
     min_tokens: int = 0
     min_size: int = 0
     """Of the thread's file, in bytes."""
@@ -87,12 +94,21 @@ class Query:
         values = (*self.projects, *self.models, *self.branches)
         if not all(value.strip(" /") for value in values):
             raise InvalidQuery("a project, model or branch is blank")
+        for status in self.statuses:
+            if status not in STATUSES:
+                known = ", ".join(STATUSES)
+                raise InvalidQuery(f"unknown status {status!r}: use one or more of {known}")
+        try:
+            tags = tuple(dict.fromkeys(map(clean_tag, self.tags)))
+        except InvalidMark as error:
+            raise InvalidQuery(str(error)) from None
         numbers = (self.min_tokens, self.min_size, self.since_ms or 0, self.until_ms or 0)
         if any(abs(number) > LARGEST_NUMBER for number in numbers):
             raise InvalidQuery("a number is too large")
         texts = (*self.providers, *(self.cwds or ()), *self.folders, *values, self.search or "")
         if any("\0" in text or not is_storable(text) for text in texts):
             raise InvalidQuery("a filter holds a NUL or bytes that are not UTF-8")
+        object.__setattr__(self, "tags", tags)
         object.__setattr__(self, "limit", min(max(self.limit, 1), LARGEST_PAGE))
 
     @property
@@ -104,6 +120,9 @@ class Query:
             "projects": sorted(self.projects),
             "models": sorted(self.models),
             "branches": sorted(self.branches),
+            "tags": sorted(self.tags),
+            "pinned": [] if self.pinned is None else [self.pinned],
+            "statuses": sorted(self.statuses),
             "least": [self.min_tokens, self.min_size] if self.min_tokens or self.min_size else [],
             # Not which: the limits of "the last 12 hours" move, and the place stays a place.
             "span": [self.since_ms is not None, self.until_ms is not None] if spanned else [],

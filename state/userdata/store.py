@@ -17,6 +17,7 @@ from typing import Any, Final
 from rollout.metadata.model import ThreadMetadata
 from rollout.metadata.session_index import ThreadName
 from rollout.schema.modes import PAGINATED
+from state.clock import now_ms
 from state.db.connect import BUSY_TIMEOUT_S
 from state.db.database import Database, open_database
 from state.db.location import JOURNAL_KEY, NO_JOURNAL, journal_state
@@ -24,8 +25,15 @@ from state.db.lock import locked
 from state.db.sql import AMONG, Put, forget_inputs, listed, meta, set_meta
 from state.db.steps import Result, Work
 from state.userdata.folders import cwd_key
-from state.userdata.journal import read_settings
-from state.userdata.model import NAME, USER_SET_COLUMNS, FolderAlias, Setting, UserValue
+from state.userdata.journal import append_settings, read_settings
+from state.userdata.model import (
+    LATEST_MS,
+    NAME,
+    USER_SET_COLUMNS,
+    FolderAlias,
+    Setting,
+    UserValue,
+)
 
 
 @asynccontextmanager
@@ -126,6 +134,52 @@ def _override(connection: sqlite3.Connection, key: str, ids: str) -> None:
     for table, column in (("threads", "id"), ("rollout_files", "thread_id")):
         sql = f"UPDATE {table} SET extractor_version = 0 WHERE {column} = ?"
         connection.executemany(sql, again)
+
+
+async def set_values(
+    database: Database, thread_ids: Sequence[str], values: Mapping[str, str | None]
+) -> None:
+    """Set values of threads by their keys, in the journal first; None takes one back. Raises
+    FileUnusable if the journal cannot be read or written, and IndexBusy if another process holds
+    the index; then nothing is changed."""
+
+    def put(connection: sqlite3.Connection) -> None:
+        _set_values(connection, database.path, thread_ids, values)
+
+    await change_user_data(database, put)
+
+
+async def take_back(database: Database, key: str) -> None:
+    """Take the value of a key back from all threads, also from those that the index does not have.
+    Raises what :func:`set_values` raises."""
+
+    def put(connection: sqlite3.Connection) -> None:
+        having = "SELECT thread_id FROM user_data WHERE key = ? AND value IS NOT NULL"
+        held = [thread_id for (thread_id,) in connection.execute(having, [key])]
+        _set_values(connection, database.path, held, {key: None})
+
+    await change_user_data(database, put)
+
+
+def _set_values(
+    connection: sqlite3.Connection,
+    index: Path,
+    thread_ids: Sequence[str],
+    values: Mapping[str, str | None],
+) -> None:
+    """What was never set is not taken back, so that this writes nothing."""
+    known = {each.subject: each.set_at_ms for each in values_of_threads(connection, thread_ids)}
+    now = max(now_ms(), 0)
+    new = [
+        # Newer than what it replaces, even if the clock was set back.
+        UserValue(id_, key, value, min(max(now, known.get((id_, key), -1) + 1), LATEST_MS))
+        for id_ in thread_ids
+        for key, value in values.items()
+        if value is not None or (id_, key) in known
+    ]
+    if new:
+        append_settings(index, new)
+        put_settings(connection, new)
 
 
 def all_settings(connection: sqlite3.Connection) -> list[Setting]:

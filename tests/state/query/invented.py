@@ -90,7 +90,25 @@ def fill(path: Path, count: int, seed: int = 1) -> None:
             edges,
         )
         connection.execute("INSERT INTO thread_titles (thread_titles) VALUES ('rebuild')")
+        connection.executemany("INSERT INTO user_data VALUES (?, ?, ?, 1)", _marks(count))
         connection.commit()
+
+
+def _marks(count: int) -> Iterator[tuple[str, str, str | None]]:
+    """User data of invented threads, and of some that there are not: most have the tag ``most``,
+    one in a hundred ``few``."""
+    chance = random.Random(2)
+    for number in range(count + 20):
+        id_ = thread_id(number)
+        for key, likely in (("tag:most", 0.7), ("tag:some", 0.2), ("tag:few", 0.01)):
+            if chance.random() < likely:
+                yield id_, key, "1" if chance.random() < 0.9 else None
+        if chance.random() < 0.1:
+            yield id_, "pinned", chance.choice(["1", "1", None])
+        if chance.random() < 0.5:
+            yield id_, "status", chance.choice(["todo", *["done"] * 8, None])
+        if chance.random() < 0.1:
+            yield id_, "note", chance.choice(["a note", None])
 
 
 @cache
@@ -98,6 +116,12 @@ def stored(connection: sqlite3.Connection) -> tuple[list[dict[str, Any]], dict[s
     """All threads of an index that does not change, and the parents of those that have one."""
     connection.row_factory = sqlite3.Row
     rows = [dict(row) for row in connection.execute("SELECT * FROM threads")]
+    marks: dict[str, dict[str, str]] = {}
+    set_ = "SELECT thread_id, key, value FROM user_data WHERE value NOT NULL"
+    for id_, key, value in connection.execute(set_):
+        marks.setdefault(id_, {})[key] = value
+    for row in rows:
+        row["marks"] = marks.get(row["id"], {})
     edges = dict(
         connection.execute("SELECT child_thread_id, parent_thread_id FROM thread_spawn_edges")
     )
@@ -116,6 +140,9 @@ def chosen(row: dict[str, Any], query: Query) -> bool:
         and all(
             not wanted or any(fnmatchcase(v or "\0", w) for w in wanted) for v, wanted in values
         )
+        and all(f"tag:{tag}" in row["marks"] for tag in query.tags)
+        and query.pinned in (None, "pinned" in row["marks"])
+        and (not query.statuses or row["marks"].get("status") in query.statuses)
         and row["tokens_used"] >= query.min_tokens
         and row["size_bytes"] >= query.min_size
         and (query.since_ms or 0) <= time_ms < (query.until_ms or 1000)

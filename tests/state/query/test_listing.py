@@ -90,6 +90,9 @@ QUERIES = (
         projects=some("c", "a", "x", "work", "no"),
         models=some("gpt-5", "gpt-5*", "*codex*", "none"),
         branches=some("main", "feature/*", "*a*", "none"),
+        tags=some("most", "some", "few", "none", "MOST"),
+        pinned=st.sampled_from([None, None, None, True, False]),
+        statuses=some("todo", "done", "waiting"),
         min_tokens=st.sampled_from([0, 0, 1, 2500, 4900, 9999]),
         min_size=st.sampled_from([0, 0, 2500, 4900]),
         since_ms=st.none() | st.integers(1, 110),
@@ -170,6 +173,13 @@ FILTERS: dict[str, dict[str, Any]] = {
     "project": {"projects": ("c",)},
     "common model": {"models": ("gpt-5*",)},
     "common branch": {"branches": ("feature/*",)},
+    "few tagged": {"tags": ("few",)},
+    "most tagged": {"tags": ("most",)},
+    "two tags": {"tags": ("most", "some")},
+    "pinned": {"pinned": True},
+    "not pinned": {"pinned": False},
+    "rare status": {"statuses": ("todo", "doing")},
+    "common status": {"statuses": ("done",)},
     "rare tokens": {"min_tokens": 4950},
     "common size": {"min_size": 100},
     "excluded": {"excluded_ids": (thread_id(1),)},
@@ -239,6 +249,13 @@ def test_projects_are_found_among_very_many_folders(tmp_path: Path) -> None:
         assert called("nine") == ["/p/9/src"]
 
 
+def test_the_threads_of_a_tag_are_counted_without_the_others(large: sqlite3.Connection) -> None:
+    for name in ("few tagged", "most tagged", "pinned", "rare status"):
+        lines = plans(large, count_steps(Query(**FILTERS[name])))
+        assert [line for line in lines if "autoindex_threads" in line]
+        assert not [line for line in lines if "ix_threads" in line or "SCAN threads" in line]
+
+
 @pytest.mark.parametrize("name", ["folder", *sorted(BY_ROW)])
 def test_what_one_filter_chooses_is_counted_in_its_index(
     name: str, large: sqlite3.Connection
@@ -279,6 +296,8 @@ FILTERED = [
     Query(archived=True, models=("gpt-5*",), min_tokens=500),
     Query(archived=True, folders=("/work",), since_ms=20),
     Query(archived=True, branches=("*a*",), projects=("work",), until_ms=90),
+    Query(archived=True, tags=("most",), models=("gpt-5*",)),
+    Query(archived=True, statuses=("done",), pinned=False),
 ]
 
 
@@ -298,6 +317,7 @@ def test_newer_filters_change_no_cursor_of_older_lists() -> None:
     newer = [
         *(Query(folders=("x",)), Query(projects=("x",)), Query(models=("x",))),
         *(Query(branches=("x",)), Query(min_tokens=1), Query(min_size=1)),
+        *(Query(tags=("x",)), Query(pinned=True), Query(pinned=False), Query(statuses=("done",))),
         *(Query(since_ms=0), Query(until_ms=0)),
     ]
     assert replace(newer[-1], until_ms=1).filters == newer[-1].filters
