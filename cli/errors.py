@@ -100,7 +100,7 @@ too_new   UnsupportedHistory update threadkeep; reading and listing still work
 usage     InvalidName        give a name with a letter in it
 usage     InvalidChange      threadkeep git-info --clear-sha, --clear-branch or --clear-origin
                              removes a value
-usage     InvalidMark        correct what the message names
+usage     InvalidMark        threadkeep tag -h, note -h and mark -h show what can be set
 not_found NotResumable       threadkeep relink OLD NEW records where a folder is now; without
                              --exec, a command is printed that asks for one
 not_found CodexNotRunnable   install Codex, or put the folder of one that runs on PATH; without

@@ -44,6 +44,22 @@ class Filters(NamedTuple):
             metavar="NAME", help="Only this git branch; 'feature/*' for several. Repeatable."
         ),
     ] = None
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TAG", help="Only with this tag. Repeatable: with all of them."),
+    ] = None
+    pinned: Annotated[
+        bool | None,
+        typer.Option(
+            "--pinned/--not-pinned", help="Only pinned threads, or only others.", show_default=False
+        ),
+    ] = None
+    status: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STATUS", help="Only with this status: todo, doing, waiting, done. Repeatable."
+        ),
+    ] = None
     cwd: Annotated[
         list[str] | None,
         typer.Option(metavar="DIR", help="Only this folder and those below it. Repeatable."),
@@ -98,7 +114,7 @@ class Filters(NamedTuple):
     @property
     def select(self) -> bool:
         """Whether one of them chooses threads by itself."""
-        alone = self._replace(all_sources=False, exclude=None)
+        alone = self._replace(all_sources=False, exclude=None, pinned=True if self.pinned else None)
         return alone != _NO_FILTERS
 
     def query(self, now_s: float | None = None, **more: Any) -> "Query":
@@ -116,6 +132,9 @@ class Filters(NamedTuple):
             providers=tuple(self.provider or ()),
             models=tuple(self.model or ()),
             branches=tuple(self.branch or ()),
+            tags=tuple(self.tag or ()),
+            pinned=self.pinned,
+            statuses=tuple(self.status or ()),
             folders=tuple(self.cwd or ()),
             cwds=tuple(self.exact_cwd) if self.exact_cwd else None,
             projects=tuple(map(_project, self.project or ())),
@@ -184,9 +203,9 @@ class Selection(NamedTuple):
 def selected(filters: Filters, references: Sequence[str], *, archived: bool) -> "Query | None":
     """The query for the threads that the filters select, by the time of their last use; None if
     threads are named. Raises typer.BadParameter if it is not clear which threads are meant."""
-    if not filters.select and (filters.all_sources or filters.exclude):
+    if not filters.select and filters != _NO_FILTERS:
         raise typer.BadParameter(
-            "--all-sources and --exclude choose no threads by themselves"
+            "--all-sources, --not-pinned and --exclude choose no threads by themselves"
             "\nadd another filter, such as --cwd or --since"
         )
     if filters.select and references:

@@ -1,7 +1,7 @@
 """Options that commands share."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -87,6 +87,14 @@ AnyThreadsArgument = Annotated[
         show_default=False,
     ),
 ]
+_TAGS: Final = typer.Argument(
+    metavar="TAGS",
+    help="Tags, with commas between them: letters, digits and signs without blanks; case does not"
+    " matter.",
+    show_default=False,
+)
+TagsArgument = Annotated[str, _TAGS]
+OptionalTagsArgument = Annotated[str | None, _TAGS]
 ForceOption = Annotated[
     bool,
     typer.Option("--force", help="Read a compressed rollout to its end, however large it gets."),

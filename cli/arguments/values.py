@@ -1,4 +1,4 @@
-"""Amounts and ages as people write them: ``100k``, ``10M``, ``30d``."""
+"""Amounts, ages and tags as people write them: ``100k``, ``10M``, ``30d``, ``bug,urgent``."""
 
 import re
 from typing import Final
@@ -14,6 +14,23 @@ SECONDS: Final = {
     **{"mo": 365 * 86_400 // 12, "y": 365 * 86_400},
 }
 """The units of :func:`cli.terminal.text.age`, which lists show, and months: twelve are a year."""
+
+
+def tags_of(text: str) -> list[str]:
+    """The tags in a text with commas, as they are kept. Raises typer.BadParameter if there are
+    none, and InvalidMark if one cannot be a tag."""
+    from rollout.files.layout import parse_uuid
+    from state.userdata.marks import clean_tag
+
+    names = [name for name in text.split(",") if name.strip()]
+    if not names:
+        raise typer.BadParameter("no tags are given\ngive some, such as bug or bug,urgent")
+    for name in names:
+        if parse_uuid(name.strip()):
+            raise typer.BadParameter(
+                f"{name.strip()} is the id of a thread\ngive the tags first, then the threads"
+            )
+    return list(dict.fromkeys(map(clean_tag, names)))
 
 
 def amount_of(option: str, text: str | None) -> int:

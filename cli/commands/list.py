@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
@@ -19,7 +19,7 @@ from cli.arguments.options import (
     limit_option,
     locations,
 )
-from cli.render.threads import COLUMNS, SHOWN, ThreadTable
+from cli.render.threads import COLUMNS, OF_MARKS, SHOWN, ThreadTable, mark_text
 from cli.terminal import output
 from cli.terminal.cells import fitted
 from cli.terminal.hidden import elsewhere, footer, lines_of, no_threads, not_shown, showing
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from state.db.steps import Steps
     from state.prices.spending import Spending
+    from state.query.marks import Marks
     from state.query.model import Counted, Page, Query
     from state.query.nearby import Nearby
     from state.query.oneshot import IndexReader
@@ -64,6 +65,8 @@ class Listed:
     """The names of the projects of folders, if they are asked for."""
     spending: "dict[str, Spending] | None" = None
     """What the threads have spent, if that is asked for."""
+    marks: "dict[str, Marks]" = field(default_factory=dict)
+    """What users have put on the threads, by id."""
     early: bool = False
     """Whether it was printed before all files were read, which cannot change the page."""
     shown: int = 0
@@ -192,6 +195,7 @@ def _print(
             short_ids=listed.short_ids,
             spending=listed.spending or {},
             projects=listed.projects or {},
+            marks=listed.marks,
         )
         output.lines(shown.lines(rows))
     elif rows and not later:
@@ -290,9 +294,12 @@ async def _thoroughly(
 
 def _listed_steps(page: "Page", query: "Query", extras: "_Extras") -> "Steps[Listed]":
     from state.query.listing import any_steps, count_steps, short_id_steps
+    from state.query.marks import marks_steps
 
-    ids = [row["id"] for row in page.rows] if extras.short_ids else []
-    listed = Listed(page, (yield from count_steps(query)), (yield from short_id_steps(ids)))
+    ids = [row["id"] for row in page.rows]
+    short_ids = yield from short_id_steps(ids if extras.short_ids else [])
+    listed = Listed(page, (yield from count_steps(query)), short_ids)
+    listed.marks = yield from marks_steps(ids)
     if extras.projects:
         from state.query.projects import project_steps
 
@@ -326,13 +333,14 @@ def _joined(pages: "list[Page]") -> "Page":
 
 
 def _document(listed: Listed, here: Locations) -> dict[str, Any]:
-    from cli.render.labels import usage_json
+    from cli.render.labels import marks_json, usage_json
     from state.query.thread_json import thread_json
 
     def thread(row: "Row") -> dict[str, Any]:
         usage = {} if listed.spending is None else {"usage": usage_json(listed.spent(row["id"]))}
         project = {} if listed.projects is None else {"project": listed.projects[row["cwd"]]}
-        return thread_json(row, here.home) | usage | project
+        marks = marks_json(listed.marks.get(row["id"]))
+        return thread_json(row, here.home) | usage | project | marks
 
     page = listed.page
     return {
@@ -361,6 +369,7 @@ def _lines(listed: Listed, query: "Query", columns: Sequence[str]) -> None:
             "size": str(row["size_bytes"]),
             "model": row["model"] or "",
             "tokens": str(row["tokens_used"]),
+            **{name: mark_text(name, listed.marks.get(row["id"])) for name in OF_MARKS},
         }
         if listed.spending is not None:
             spent = listed.spent(row["id"])

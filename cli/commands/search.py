@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from state.db.steps import Steps
     from state.fulltext.hits import Passage
     from state.fulltext.search import Found, Search
+    from state.query.marks import Marks
     from state.query.model import Hidden
     from state.query.oneshot import IndexReader
     from state.thread_index import ThreadIndex
@@ -65,6 +66,8 @@ class Searched:
     """Whether more threads match."""
     raw: bool = False
     short_ids: dict[str, str] = field(default_factory=dict)
+    marks: "dict[str, Marks]" = field(default_factory=dict)
+    """What users have put on the threads, by id."""
     coverage: "Coverage | None" = None
     """How much was searched, for a first answer."""
     first: bool = False
@@ -206,12 +209,14 @@ def _quickly(
 def _finished_steps(searched: Searched, search: "Search", wants_ids: bool) -> "Steps[Searched]":
     """``searched`` with what the index has to say of it."""
     from state.query.listing import any_steps, count_steps, short_id_steps
+    from state.query.marks import marks_steps
 
     searched.notes = [note for note in searched.notes if note]
     searched.hidden = (yield from count_steps(search.among)).hidden
     searched.empty = not (searched.found.hits or (yield from any_steps()))
+    ids = [hit.row["id"] for hit in searched.found.hits]
+    searched.marks = yield from marks_steps(ids)
     if wants_ids:
-        ids = [hit.row["id"] for hit in searched.found.hits]
         searched.short_ids = yield from short_id_steps(ids)
     return searched
 
@@ -302,7 +307,7 @@ def _matches(searched: Searched, search: "Search", but: Collection[str] = ()) ->
     found = zip(searched.found.hits, searched.passages, strict=False)
     left = [each for each in found if each[0].row["id"] not in but]
     hits, passages = [each[0] for each in left], [each[1] for each in left]
-    return Matches(hits, passages, search.among.sort_key, searched.short_ids)
+    return Matches(hits, passages, search.among.sort_key, searched.short_ids, searched.marks)
 
 
 def _read(found: "RawFound") -> Searched:
@@ -343,15 +348,18 @@ def _searched(
 
 
 def _document(searched: Searched, here: Locations) -> dict[str, Any]:
+    from cli.render.labels import marks_json
+    from cli.render.matches import passage_json
     from state.query.thread_json import thread_json
 
     found = searched.found
     return {
         "data": [
             {
-                "thread": thread_json(hit.row, here.home),
+                "thread": thread_json(hit.row, here.home)
+                | marks_json(searched.marks.get(hit.row["id"])),
                 "matches": hit.matches,
-                "hits": [_passage_json(passage) for passage in where],
+                "hits": [passage_json(passage) for passage in where],
             }
             for hit, where in zip(found.hits, searched.passages, strict=True)
         ],
@@ -360,16 +368,6 @@ def _document(searched: Searched, here: Locations) -> dict[str, Any]:
         "hidden": searched.hidden._asdict(),
         "complete": searched.complete,
         "damage": damage.document(searched.damage, here.home),
-    }
-
-
-def _passage_json(passage: "Passage") -> dict[str, Any]:
-    return {
-        "kind": passage.kind,
-        "turnId": passage.turn_id,
-        "itemId": passage.item_id,
-        "snippet": passage.snippet.text,
-        "ranges": [{"start": start, "end": end} for start, end in passage.snippet.spans],
     }
 
 

@@ -76,12 +76,13 @@ def _show(
     as_json: bool,
 ) -> int:
     from cli.render.json_document import document
+    from cli.render.labels import marks_json
     from cli.render.text import written
     from cli.terminal.pager import sink
 
     with _opened(here, reference, selection) as reading:
         if as_json:
-            pieces = document(reading)
+            pieces = document(reading, **marks_json(reading.details["marks"]))
         else:
             width = output.width() if output.on_terminal() else None
             pieces = written(reading, full=full, width=width)
@@ -133,7 +134,7 @@ def _outline(
 
 
 def _show_metadata(here: Locations, reference: str, *, as_json: bool) -> int:
-    from cli.render.labels import usage_json
+    from cli.render.labels import marks_json, usage_json
     from cli.render.metadata import fields
     from cli.runtime.open_index import find_thread, read_index
     from state.errors import InvalidPrices
@@ -153,7 +154,7 @@ def _show_metadata(here: Locations, reference: str, *, as_json: bool) -> int:
     if as_json:
         output.data(
             {
-                "thread": thread_json(row, here.home),
+                "thread": thread_json(row, here.home) | marks_json(details["marks"]),
                 "movedTo": details["moved_to"],
                 "usage": usage_json(spent),
             }

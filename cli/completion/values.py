@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from state.userdata.marks import STATUSES
+
 if TYPE_CHECKING:
     from cli.arguments.locations import Locations
     from cli.completion.line import Line
@@ -42,6 +44,10 @@ def values(line: "Line", parameter: Any, current: str) -> Iterator[Candidate]:
         yield from _VALUES[name](line, current)
     elif "DELETE-ID" in metavar:
         yield from islice(_trashed(line, current), _MOST)
+    elif metavar == "TAGS":
+        yield from _with_commas((tag for tag, _ in _tags(line, "")), current)
+    elif metavar == "STATUS":
+        yield from _words((*STATUSES, "none"), current)
     elif "THREAD" in metavar:
         yield from _threads(line, current)
         if "MODE" in metavar and line.arguments:
@@ -200,6 +206,17 @@ def _trashed(line: "Line", current: str) -> Iterator[Candidate]:
                 yield value, f"{ago}  {about}"
 
 
+def _tags(line: "Line", current: str) -> Iterator[Candidate]:
+    """The tags of threads, the most frequent first."""
+    sql = (
+        "SELECT tag, count(*) FROM v_tags WHERE substr(tag, 1, ?) = ?"
+        f" GROUP BY tag ORDER BY 2 DESC, 1 LIMIT {_MOST}"
+    )
+    for tag, count in _read(line, sql, [len(current), current.lower()]):
+        if tag.isprintable():
+            yield tag, f"{count:,} thread{'s' * (count != 1)}"
+
+
 def _full_ids(line: "Line", current: str) -> Iterator[Candidate]:
     return _threads(line, current, full=True)
 
@@ -243,6 +260,8 @@ _VALUES: Final[dict[str, "Callable[[Line, str], Iterator[Candidate]]"]] = {
     "--provider": _distinct("provider"),
     "--model": _distinct("model"),
     "--branch": _distinct("git_branch"),
+    "--tag": _tags,
+    "--status": _fixed(*STATUSES),
     "--cwd": _folders,
     "--project": _projects,
     "--exact-cwd": _folders,

@@ -85,7 +85,12 @@ def _top(context: Any, brief: bool) -> str:
     formatter = context.make_formatter()
     command = context.command
     command.format_usage(context, formatter)
-    command.format_help_text(context, formatter)
+    if brief:
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(f"{command.help.partition('. ')[0]}.")
+    else:
+        command.format_help_text(context, formatter)
     width = max(map(len, HELP))
     for position, (title, commands) in enumerate(GROUPS.items()):
         rows = [(name.ljust(width), HELP[name]) for name in commands if name in HELP]

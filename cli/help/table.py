@@ -65,6 +65,36 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             "threadkeep rename 01a1e766 'Fix the login form'",
             "threadkeep rename 01a1e766 'Fix the login form' --dry-run",
         ),
+        "tag": (
+            "Put tags on threads, or list all tags.",
+            "threadkeep tag bug,urgent 01a1e766",
+            "threadkeep tag shop --cwd ~/projects/shop --dry-run",
+        ),
+        "untag": (
+            "Take tags from threads, or from all of them.",
+            "threadkeep untag urgent 01a1e766",
+            "threadkeep untag urgent --dry-run",
+        ),
+        "pin": (
+            "Pin threads, here and in Codex.",
+            "threadkeep pin 01a1e766",
+            "threadkeep pin --tag urgent --dry-run",
+        ),
+        "unpin": (
+            "Take the pin from threads, here and in Codex.",
+            "threadkeep unpin 01a1e766",
+            "threadkeep unpin --pinned --older-than 30d --dry-run",
+        ),
+        "note": (
+            "Show the note on a thread, or write one.",
+            "threadkeep note 01a1e766",
+            "threadkeep note 01a1e766 'Go on with the second migration'",
+        ),
+        "mark": (
+            "Give threads a status: todo, doing, waiting or done.",
+            "threadkeep mark done 01a1e766",
+            "threadkeep mark done --tag shipped --dry-run",
+        ),
         "fork": (
             "Create a thread that starts as a copy of another.",
             "threadkeep fork 01a1e766",
@@ -121,7 +151,7 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             "threadkeep relink --remove ~/projects/shop",
         ),
         "dump": (
-            "Save names and moved folders as lines of text.",
+            "Save names, tags and moved folders as lines of text.",
             "threadkeep dump names.jsonl",
             "threadkeep dump --json",
         ),

@@ -8,10 +8,11 @@ from cli.terminal import damage
 from cli.terminal.output import json_text
 
 
-def document(reading: Reading) -> Iterator[str]:
+def document(reading: Reading, **more: Any) -> Iterator[str]:
     """The text of ``{"thread": …, "movedTo": …, "damage": […], "others": […]}``, in pieces: the
-    app-server's ``ThreadReadResponse`` with turns, and what that leaves out."""
-    thread = reading.thread()
+    app-server's ``ThreadReadResponse`` with turns, and what that leaves out. The thread also has
+    what is given as ``more``."""
+    thread = reading.thread() | more
     del thread["turns"]
     # The last key of a Thread is its turns.
     yield f'{{"thread": {json_text(thread)[:-1]}, "turns": ['

@@ -8,6 +8,7 @@ from state.query.thread_json import display_name, display_text
 
 if TYPE_CHECKING:
     from state.prices.spending import Spending
+    from state.query.marks import Marks
 
 
 def label(row: Row) -> str:
@@ -19,6 +20,12 @@ def folder(cwd: str, home: str) -> str:
     """A folder for people, on one line: with ``~`` for the user's home."""
     text = settled(cwd)
     return "~" + text[len(home) :] if text == home or text.startswith(home + "/") else text
+
+
+def marks_json(marks: "Marks | None") -> dict[str, Any]:
+    """What users have put on a thread, to be added to its JSON: only what there is."""
+    given = {name: value for name, value in (marks._asdict() if marks else {}).items() if value}
+    return {"marks": given} if given else {}
 
 
 def usage_json(spent: "Spending") -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cli.render.threads import ThreadTable
 from cli.terminal import output
@@ -12,6 +12,7 @@ from cli.terminal.text import plural
 
 if TYPE_CHECKING:
     from state.fulltext.hits import Hit, Passage
+    from state.query.marks import Marks
 
 MOST_SHOWN: Final = 3
 """Messages of a thread."""
@@ -30,6 +31,8 @@ class Matches:
     passages: "Sequence[Sequence[Passage]]"
     sort_key: str
     short_ids: Mapping[str, str]
+    marks: "Mapping[str, Marks]"
+    """What users have put on the threads, by id."""
 
     def fitting(self, room: int | None) -> list[list[str]]:
         """The lines of each thread, with fewer passages, and then with fewer threads, where they
@@ -58,6 +61,7 @@ class Matches:
             sort_key=self.sort_key,
             short_ids=self.short_ids,
             emphasis="bold",
+            marks=self.marks,
         )
         _, *heads = table.lines([hit.row for hit in self.hits])
         paint, width = painter(), output.width()
@@ -68,6 +72,17 @@ class Matches:
                 block.append(paint(f"{' ' * _BEFORE_TEXT}and {rest:,} more", "dim"))
             blocks.append(block)
         return blocks
+
+
+def passage_json(passage: "Passage") -> dict[str, Any]:
+    """A passage, for ``--json``."""
+    return {
+        "kind": passage.kind,
+        "turnId": passage.turn_id,
+        "itemId": passage.item_id,
+        "snippet": passage.snippet.text,
+        "ranges": [{"start": start, "end": end} for start, end in passage.snippet.spans],
+    }
 
 
 def _height(blocks: Sequence[Sequence[str]]) -> int:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.terminal import output
 from cli.terminal.text import amount, money, plural
+from state.query.marks import Marks
 from state.query.rows import Row
 from state.query.thread_json import display_name, display_text
 
@@ -15,6 +16,7 @@ def fields(row: Row, details: dict[str, Any], spent: "Spending") -> list[tuple[s
     """Names and values, in order. Empty values are not shown."""
     git = " ".join(filter(None, (row["git_branch"], (row["git_sha"] or "")[:12])))
     supported = row["history_mode"] in ("legacy", "paginated")
+    marks: Marks = details["marks"]
     tools = (filter(None, (tool["namespace"], tool["name"])) for tool in details["tools"])
     fields = [
         ("id", row["id"]),
@@ -25,6 +27,10 @@ def fields(row: Row, details: dict[str, Any], spent: "Spending") -> list[tuple[s
         ("created", output.moment(row["created_at_ms"])),
         ("updated", output.moment(row["updated_at_ms"])),
         ("archived", "yes" if row["archived"] else ""),
+        ("pinned", "yes" if marks.pinned else ""),
+        ("tags", ", ".join(marks.tags)),
+        ("status", marks.status),
+        ("note", marks.note),
         ("source", row["source"]),
         ("client", " ".join(filter(None, (row["originator"], row["cli_version"])))),
         ("model", " ".join(filter(None, (row["model"], row["reasoning_effort"])))),

@@ -128,6 +128,15 @@ class Reading(AbstractContextManager["Reading"]):
             if fact
         ]
 
+    def marks(self) -> list[str]:
+        """What the user has put on the thread: pin, status and tags in one line, the note in
+        another."""
+        marks = self.details["marks"]
+        words = ["pinned"] if marks.pinned else []
+        words += [marks.status, " ".join(f"#{tag}" for tag in marks.tags)]
+        note = f"note: {marks.note}" if marks.note else ""
+        return [one_line(line) for line in (" · ".join(filter(None, words)), note) if line]
+
     def warnings(self) -> list[str]:
         """What is missing here, for the reader."""
         missing = self.dialogue.missing

@@ -29,8 +29,8 @@ def written(reading: Reading, *, full: bool, width: int | None = None) -> Iterat
     style = Plain() if width is None else Terminal(width)
     yield style.heading(reading.title)
     yield style.aside(" · ".join(reading.facts(style.time)))
-    for warning in reading.warnings():
-        yield style.aside(warning)
+    for line in (*reading.marks(), *reading.warnings()):
+        yield style.aside(line)
     if not reading.dialogue.turns and not reading.dialogue.orphans:
         yield style.aside("No messages yet.")
     if not reading.whole and reading.numbers:

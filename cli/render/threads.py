@@ -5,7 +5,7 @@ The help of ``list`` names the columns: what reads rows is imported by the funct
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -15,6 +15,7 @@ from cli.terminal.text import age, amount, money
 
 if TYPE_CHECKING:
     from state.prices.spending import Spending
+    from state.query.marks import Marks
     from state.query.rows import Row
 
 SHOWN: Final = ("age", "thread", "folder", "branch", "model", "tokens", "id")
@@ -33,6 +34,9 @@ _COLUMNS: Final = {
     "used": Column("used", worth=2, right=True),
     "size": Column("size", worth=2, right=True),
     "source": Column("source", 8, 16, worth=1),
+    "tags": Column("tags", 8, 24, worth=1),
+    "status": Column("status", worth=1),
+    "note": Column("note", 10, 40, worth=1),
 }
 COLUMNS: Final = tuple(_COLUMNS)
 
@@ -52,6 +56,8 @@ class ThreadTable(NamedTuple):
     spending: "Mapping[str, Spending]" = MappingProxyType({})
     projects: Mapping[str, str] = MappingProxyType({})
     """The names of the projects of folders."""
+    marks: "Mapping[str, Marks]" = MappingProxyType({})
+    """What users have put on the threads, by id."""
 
     def lines(self, rows: "Sequence[Row]", room: int | None = None) -> Iterator[str]:
         """The lines of the table, for a terminal of ``room`` cells; by default for this one."""
@@ -70,7 +76,8 @@ class ThreadTable(NamedTuple):
                 return Cell(age(row[f"{self.sort_key}_ms"], now_ms))
             case "thread":
                 shown = title(row)
-                return shown._replace(style=self.emphasis or shown.style)
+                shown = shown._replace(style=self.emphasis or shown.style)
+                return self._marked(shown, self.marks.get(row["id"]))
             case "id":
                 return Cell(self.short_ids.get(row["id"], row["id"]), "cyan")
             case "folder":
@@ -87,10 +94,36 @@ class ThreadTable(NamedTuple):
                 return Cell(amount(row["tokens_used"]) if row["tokens_used"] else "")
             case "size":
                 return Cell(f"{amount(row['size_bytes'])}B")
+        if name in OF_MARKS:
+            return Cell(settled(mark_text(name, self.marks.get(row["id"]))))
         spent = self.spending.get(row["id"])
         if name == "used":
             return Cell(amount(spent.tokens) if spent and spent.tokens else "")
         return Cell(money(spent.cost, spent.unpriced_tokens) if spent else money(None))
+
+    def _marked(self, shown: Cell, marks: "Marks | None") -> Cell:
+        """A title with a star if the thread is pinned, and with its tags."""
+        if marks is None:
+            return shown
+        tags = () if "tags" in self.columns else marks.tags
+        text = f"{PIN} {shown.text}" if marks.pinned else shown.text
+        tail = "".join(f" #{settled(tag)}" for tag in tags)
+        return shown._replace(text=text, tail=tail)
+
+
+PIN: Final = "★"
+"""Stands before the title of a pinned thread."""
+OF_MARKS: "Final[dict[str, Callable[[Marks | None], str]]]" = {
+    "tags": lambda marks: ",".join(marks.tags) if marks else "",
+    "status": lambda marks: marks.status if marks else "",
+    "note": lambda marks: marks.note if marks else "",
+}
+"""The columns of what users have put on threads."""
+
+
+def mark_text(name: str, marks: "Marks | None") -> str:
+    """What the column ``name``, of tags, status and note, has of a thread's marks."""
+    return OF_MARKS[name](marks)
 
 
 def title(row: "Row") -> Cell:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from cli.terminal import output
 from cli.terminal.cells import cells, cut
-from cli.terminal.style import painter
+from cli.terminal.style import Painter, painter
 
 _CRAMPED: Final = 50
 """Narrower terminals get one blank between columns, others two."""
@@ -26,6 +26,22 @@ class Cell(NamedTuple):
 
     text: str
     style: str = ""
+    tail: str = ""
+    """What follows it, dim. It keeps up to a third of the column where there is no room for all."""
+
+    @property
+    def width(self) -> int:
+        """How many cells it takes."""
+        return cells(self.text) + cells(self.tail)
+
+    def drawn(self, column: "Column", width: int, paint: Painter) -> tuple[str, int]:
+        """The value in at most so many cells, painted, and how many it takes; empty if it is."""
+        tail = self.tail
+        if tail and self.width > width:
+            tail = cut(tail, width // 3) if width // 3 > _LEAST_CUT else ""
+        text = column.cut(self.text, width - cells(tail))
+        drawn = (paint(text, self.style) if text else "") + (paint(tail, "dim") if tail else "")
+        return drawn, cells(text) + cells(tail)
 
 
 class Column(NamedTuple):
@@ -56,7 +72,7 @@ def table(
     """The lines of a table, the first with the heads, for a terminal of ``room`` cells; by default
     for this one. ``keep_all`` shows every column, however narrow."""
     natural = [
-        max([cells(column.head), *(cells(row[place].text) for row in rows)])
+        max([cells(column.head), *(row[place].width for row in rows)])
         for place, column in enumerate(columns)
     ]
     shown = [
@@ -87,12 +103,12 @@ def drawn(
     for row in (heads, *rows):
         line, blanks = "", 0
         for place, width in widths.items():
-            column, (text, style) = columns[place], row[place]
-            text = column.cut(text, width)
-            padding = width - cells(text)
+            column = columns[place]
+            text, taken = row[place].drawn(column, width, paint)
+            padding = width - taken
             before, after = (padding, 0) if column.right else (0, padding)
             if text:
-                line += f"{' ' * (blanks + before)}{paint(text, style)}"
+                line += f"{' ' * (blanks + before)}{text}"
                 blanks = after + gap
             else:
                 blanks += width + gap

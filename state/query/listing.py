@@ -19,7 +19,7 @@ from state.db.derived_columns import Facet, searchable, trigrams
 from state.db.steps import MalformedRow, Steps
 from state.query.choices import HOPS, MOST_RARE, Choice, choice_steps, rare_steps
 from state.query.cursor import LAST_ID, Cursor
-from state.query.marks import mark_conditions, rare_mark_steps
+from state.query.marked import mark_conditions, rare_mark_steps
 from state.query.model import Counted, Hidden, Page, Query
 from state.query.rows import Row, rows_steps
 

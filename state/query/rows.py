@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from rollout.files.scan import is_away, stat_file
 from state.db.steps import MalformedRow, Steps
 from state.errors import ThreadNotFound
+from state.query.marks import NO_MARKS, marks_steps
 from state.sync.ledger import stamp_of
 from state.userdata.folders import ALIASES_SQL, cwd_key, moved_to, shown_folder
 
@@ -72,8 +73,8 @@ def flags_steps(ids: Sequence[str]) -> "Steps[dict[str, int]]":
 
 
 def details_steps(thread_id: str) -> "Steps[dict[str, Any]]":
-    """Every column of a thread's row, with its files, its dynamic tools, and where its folder is
-    now if it has moved. Raises ThreadNotFound if the index does not have it."""
+    """Every column of a thread's row, with its files, its dynamic tools, its marks, and where its
+    folder is now if it has moved. Raises ThreadNotFound if the index does not have it."""
     names = [name for (name,) in (yield "SELECT name FROM pragma_table_info('threads')", [])]
     rows = yield f"SELECT {', '.join(names)} FROM threads WHERE id = ?", [thread_id]
     if not rows:
@@ -81,6 +82,7 @@ def details_steps(thread_id: str) -> "Steps[dict[str, Any]]":
     found = dict(zip(names, rows[0], strict=True))
     folder = moved_to(found["cwd"], dict((yield ALIASES_SQL, [])))
     found["moved_to"] = shown_folder(folder) if cwd_key(folder) != found["cwd_key"] else None
+    found["marks"] = (yield from marks_steps([thread_id])).get(thread_id, NO_MARKS)
     for key, columns, of, order in _DETAILS:
         asked = f"SELECT {columns} FROM {of} WHERE thread_id = ? ORDER BY {order}"
         rows = yield asked, [thread_id]

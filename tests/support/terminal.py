@@ -19,9 +19,10 @@ def on_terminal(
     lines: int = 40,
     words: bool = False,
     typed: str = "",
+    status: int = 0,
 ) -> str:
-    """What the command writes to a terminal of that size; with ``words``, stderr too. What is
-    ``typed`` there waits for it to be read."""
+    """What the command writes to a terminal of that size until it ends with that status; with
+    ``words``, stderr too. What is ``typed`` there waits for it to be read."""
     ours, theirs = pty.openpty()
     size = {"TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": str(lines)}
     process = cli.start(
@@ -45,7 +46,7 @@ def on_terminal(
             break
         written += chunk
     os.close(ours)
-    assert process.wait(timeout=PATIENCE_S) == 0, written
+    assert process.wait(timeout=PATIENCE_S) == status, written
     text = written.decode()
     assert "Traceback" not in text
     return text

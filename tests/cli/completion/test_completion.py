@@ -39,7 +39,7 @@ def offered(cli: Cli, *words: str) -> dict[str, str]:
 
 def test_commands_and_options_are_offered(small: Cli) -> None:
     assert offered(small, "") == HELP
-    assert [*offered(small, "u")] == ["unarchive"]
+    assert [*offered(small, "u")] == ["untag", "unpin", "unarchive"]
     assert [*offered(small, "db", "v")] == ["vacuum"]
     assert [*offered(small, "stats", "")] == ["now"]
     assert [*offered(small, "verify", "--s")] == ["--sample"]
@@ -65,6 +65,23 @@ def test_threads_are_offered_by_id_with_their_titles_the_newest_first(small: Cli
     assert offered(small, "repair", "--plan", "") == {}
     assert offered(small, "show", "xyz") == offered(small, "show", ids[0], "") == {}
     assert {*offered(small, "memory", ids[0], "")} >= {*MEMORY_MODES, ids[1]}
+
+
+def test_tags_and_statuses_are_offered(tmp_path: Path) -> None:
+    cli = Inside(tmp_path / "home", tmp_path)
+    for number in (1, 2):
+        write_rollout(cli.home, number, f"number {number}")
+    assert offered(cli, "list", "--tag", "") == offered(cli, "tag", "") == {}
+    cli.run("tag", "bug", thread_id(1), thread_id(2))
+    cli.run("tag", "big,ui", thread_id(1))
+    assert offered(cli, "list", "--tag", "B") == {"bug": "2 threads", "big": "1 thread"}
+    assert [*offered(cli, "untag", "bug,")] == ["bug,big", "bug,ui"]
+    ids = [thread_id(number)[:13] for number in (2, 1)]
+    assert [*offered(cli, "tag", "bug", "")] == [*offered(cli, "pin", "")] == ids
+    statuses = ["todo", "doing", "waiting", "done"]
+    assert [*offered(cli, "list", "--status", "")] == statuses
+    assert [*offered(cli, "mark", "")] == [*statuses, "none"]
+    assert [*offered(cli, "mark", "done", "")] == ids
 
 
 def test_what_is_in_the_trash_is_offered_to_be_restored(tmp_path: Path) -> None:
