@@ -54,7 +54,7 @@ def write_commands_of(formatter: Any, group: str, names: list[str]) -> None:
 
 def top(context: Any) -> str:
     """The help of ``threadkeep`` itself. On a terminal that is too low for all of it, commands
-    beyond the first group are only named."""
+    beyond the first group are only named, and the program is not described."""
     from cli.terminal import output
 
     whole = everything(context)
@@ -85,11 +85,7 @@ def _top(context: Any, brief: bool) -> str:
     formatter = context.make_formatter()
     command = context.command
     command.format_usage(context, formatter)
-    if brief:
-        formatter.write_paragraph()
-        with formatter.indentation():
-            formatter.write_text(f"{command.help.partition('. ')[0]}.")
-    else:
+    if not brief:
         command.format_help_text(context, formatter)
     width = max(map(len, HELP))
     for position, (title, commands) in enumerate(GROUPS.items()):
