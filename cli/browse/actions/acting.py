@@ -22,7 +22,9 @@ from state.thread_index import ThreadIndex
 
 _PICKER: Final = actions_of("picker")
 _WAIT: Final = frozenset(each.action for each in bindings_of("picker")) - {"interrupt"}
-_ACTIONS: Final = frozenset({"archive", "undo", "rename", "resume", "fork", "copy"})
+_ACTIONS: Final = frozenset(
+    {"archive", "undo", "rename", "tag", "pin", "note", "status", "resume", "fork", "copy"}
+)
 _Work = Callable[["ActingApp", Sequence[str]], Awaitable[None]]
 Undoing = Callable[[], Awaitable[str]]
 """Undoes a change. Gives what could not be undone, as the rest of a message."""
@@ -107,6 +109,26 @@ class ActingApp(App[Picked | None]):
         from cli.browse.actions.rename import rename
 
         self._act(rename)
+
+    def action_tag(self) -> None:
+        from cli.browse.actions.marks import tag
+
+        self._act(tag)
+
+    def action_pin(self) -> None:
+        from cli.browse.actions.marks import pin
+
+        self._act(pin)
+
+    def action_note(self) -> None:
+        from cli.browse.actions.marks import note
+
+        self._act(note)
+
+    def action_status(self) -> None:
+        from cli.browse.actions.marks import status
+
+        self._act(status)
 
     def action_resume(self) -> None:
         from cli.browse.actions.go_on import resume
