@@ -1,7 +1,8 @@
 """``threadkeep show``."""
 
+from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 
@@ -10,14 +11,20 @@ from cli.arguments.locations import Locations
 from cli.arguments.options import ForceOption, JsonOption, PagerOption, ThreadArgument, locations
 from cli.terminal import damage, output
 from cli.terminal.cells import labelled
-from cli.terminal.text import one_line
+from cli.terminal.text import iso, one_line
 from rollout.errors import READ_ALL, without_expansion_limit
 
 if TYPE_CHECKING:
     from cli.render.reading import Reading
     from cli.render.turn_selection import TurnSelection
+    from state.db.steps import Steps
+    from state.query.oneshot import IndexReader
     from state.query.rows import Row
+    from state.query.tree import ForkTurn, Most, Tree
     from state.thread_index import ThreadIndex
+
+_JSON_LEVELS: Final = 100
+"""No parser of JSON has to go deeper."""
 
 
 def command(
@@ -37,6 +44,10 @@ def command(
         bool, typer.Option("--outline", help="List the turns: number, time and prompt.")
     ] = False,
     full: Annotated[bool, typer.Option("--full", help="Show long texts in full.")] = False,
+    tree: Annotated[
+        bool,
+        typer.Option("--tree", help="Show its forks, side threads and subagents instead."),
+    ] = False,
     meta: Annotated[
         bool,
         typer.Option("--meta", help="Show metadata instead: settings, lineage, files."),
@@ -49,6 +60,10 @@ def command(
     if turn is not None and last is not None:
         raise typer.BadParameter("--turn and --last cannot be combined")
     here = locations(context)
+    if tree:
+        if turn is not None or last is not None or outline or full or meta:
+            raise typer.BadParameter("--tree cannot be combined with options of turns or --meta")
+        return _show_tree(here, thread, pager=pager, as_json=as_json)
     if meta:
         if turn is not None or last is not None or outline or full:
             raise typer.BadParameter(
@@ -165,3 +180,111 @@ def _show_metadata(here: Locations, reference: str, *, as_json: bool) -> int:
         lines = ((name, one_line(value)) for name, value in shown if value)
         output.lines(labelled(lines, 12, width))
     return errors.OK
+
+
+class _Drawn(NamedTuple):
+    """A tree, and the thread that it was asked for."""
+
+    tree: "Tree"
+    row: "Row"
+    short_ids: dict[str, str]
+
+
+def _show_tree(here: Locations, reference: str, *, pager: bool, as_json: bool) -> int:
+    from cli.render.threads import tree_lines, tree_table
+    from cli.runtime.in_step import in_step
+    from cli.runtime.open_index import catch_up_and_report, read_index
+    from cli.terminal.pager import sink
+    from state.query.tree import EVERYTHING, Most
+    from state.turns.fork_turn import fork_turn
+
+    terminal = output.on_terminal() and not as_json
+    # Where lines are cut, those of deep levels would only show branches.
+    most = Most(levels=max(output.width() // 8, 4)) if terminal else EVERYTHING
+    most = EVERYTHING._replace(levels=_JSON_LEVELS) if as_json else most
+
+    def quick(reader: "IndexReader") -> _Drawn | None:
+        def turn(path: str, end: int) -> int | None:
+            return fork_turn(here.home / path, end, here.home, reader.read)
+
+        row = reader.thread(reference)
+        if row is None:
+            return None
+        return reader.read(_tree_steps(row, most, terminal, turn))
+
+    async def work(index: "ThreadIndex") -> _Drawn:
+        await catch_up_and_report(index)
+        row = await index.thread(reference)
+        return await index.database.query(_tree_steps(row, most, terminal))
+
+    drawn = in_step(here, quick)
+    if drawn is None:
+        drawn = read_index(here, work)
+        drawn = in_step(here, quick, scan=False) or drawn  # which knows where forks began
+    tree, row, short_ids = drawn
+    if as_json:
+        output.data(_tree_document(drawn, here))
+    elif not terminal:
+        output.lines(_tree_texts(tree))
+    else:
+        with sink(paged=pager) as put:
+            for line in tree_table(tree, row["id"], short_ids):
+                put(f"{line}\n")
+        above = tree.row and (tree.row["parent_thread_id"] or tree.row["forked_from_id"])
+        if tree.kind and above:
+            output.say(f"It begins further up: threadkeep show {above} --tree")
+        if more := sum(line.tree.more for line in tree_lines(tree) if line.more):
+            short = short_ids.get(row["id"], row["id"])
+            output.say(f"Not shown: {more:,} more. See all: threadkeep show {short} --tree | less")
+    return errors.OK
+
+
+def _tree_steps(
+    row: "Row", most: "Most", wants_ids: bool, fork_turn: "ForkTurn | None" = None
+) -> "Steps[_Drawn]":
+    from cli.render.threads import tree_lines
+    from state.query.listing import short_id_steps
+    from state.query.tree import tree_steps
+
+    tree = yield from tree_steps(row["id"], most, fork_turn)
+    ids = [line.tree.thread_id for line in tree_lines(tree)] if wants_ids else []
+    return _Drawn(tree, row, (yield from short_id_steps(ids)))
+
+
+def _tree_texts(tree: "Tree") -> Iterator[str]:
+    """For pipes: whole values, tab-separated, one thread a line."""
+    from cli.render.labels import label
+    from cli.render.threads import agent, tree_lines
+
+    for line in tree_lines(tree):
+        id_, row, kind, turn, *_ = line.tree
+        values = (id_, str(line.level), kind, "" if turn is None else str(turn), agent(line.tree))
+        archived = "archived" if row and row["archived"] else ""
+        shown = (iso(row["recency_at_ms"]), label(row)) if row else ("", "")
+        yield "\t".join(map(one_line, (*values, archived, *shown)))
+
+
+def _tree_document(drawn: _Drawn, here: Locations) -> dict[str, Any]:
+    from state.query.thread_json import thread_json
+
+    made: dict[str, dict[str, Any]] = {}
+    top = drawn.tree
+    every = [top]
+    for each in every:
+        every += each.children
+    for tree in reversed(every):  # those below a thread come after it
+        made[tree.thread_id] = {
+            "id": tree.thread_id,
+            "kind": tree.kind or None,
+            "turn": tree.turn,
+            "thread": tree.row and thread_json(tree.row, here.home),
+            "children": [made.pop(child.thread_id) for child in tree.children],
+            "more": tree.more,
+        }
+    above = top.row and (top.row["parent_thread_id"] or top.row["forked_from_id"])
+    return {
+        "version": 1,
+        "id": drawn.row["id"],
+        "above": above if top.kind else None,
+        "tree": made[top.thread_id],
+    }

@@ -26,7 +26,7 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "show": (
             "Show the turns of a thread.",
             "threadkeep show 01a1e766 --last 2",
-            "threadkeep show 01a1e766 --meta",
+            "threadkeep show 01a1e766 --tree",
         ),
         "resume": (
             "Print the command that resumes a thread.",

@@ -1,4 +1,4 @@
-"""Threads as rows of a table for people.
+"""Threads as rows of a table, and as a tree, for people.
 
 The help of ``list`` names the columns: what reads rows is imported by the functions.
 """
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from cli.terminal import output
 from cli.terminal.cells import cut_folder, settled
 from cli.terminal.table import Cell, Column, table
 from cli.terminal.text import age, amount, money
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from state.prices.spending import Spending
     from state.query.marks import Marks
     from state.query.rows import Row
+    from state.query.tree import Tree
 
 SHOWN: Final = ("age", "thread", "folder", "branch", "model", "tokens", "id")
 """The columns of a list, as far as there is room."""
@@ -134,3 +136,86 @@ def title(row: "Row") -> Cell:
     known = row["history_mode"] in ("legacy", "paginated")
     text = settled(label(row)) if known else f"[unsupported history] {settled(label(row))}"
     return Cell(text, "bold" if display_name(row) else "" if row["preview"] else "italic dim")
+
+
+class TreeLine(NamedTuple):
+    """A line of a tree."""
+
+    branches: str
+    """What is drawn before the thread."""
+    tree: "Tree"
+    more: bool = False
+    """Whether the line stands for those below the thread that are left out."""
+    level: int = 0
+
+
+_BRANCHES: Final = ("├─ ", "│  ", "└─ ", "   ")
+_PLAIN_BRANCHES: Final = ("|- ", "|  ", "`- ", "   ")
+
+
+def tree_lines(tree: "Tree") -> Iterator[TreeLine]:
+    """The lines of a tree, each thread before those below it."""
+    fork, pass_by, end, blank = _BRANCHES if output.has_blocks() else _PLAIN_BRANCHES
+    waiting = [(TreeLine("", tree), "")]
+    while waiting:
+        line, stem = waiting.pop()
+        yield line
+        if line.more:
+            continue
+        children, level = line.tree.children, line.level + 1
+        if line.tree.more:
+            waiting.append((TreeLine(f"{stem}{end}", line.tree, True, level), ""))
+        last = len(children) - (not line.tree.more)
+        for place, child in reversed([*enumerate(children)]):
+            own, below = (end, blank) if place == last else (fork, pass_by)
+            waiting.append((TreeLine(f"{stem}{own}", child, False, level), f"{stem}{below}"))
+
+
+def tree_table(tree: "Tree", this: str, short_ids: Mapping[str, str]) -> Iterator[str]:
+    """A tree as a table, with the thread ``this`` marked."""
+    now_ms = time.time_ns() // 1_000_000
+    columns = [
+        Column("age", worth=9),
+        Column("thread", grows=True),
+        Column("", 8, 36, worth=7),
+        Column("id", worth=8),
+    ]
+    rows: list[list[Cell]] = []
+    for line in tree_lines(tree):
+        id_, row = line.tree.thread_id, line.tree.row
+        if line.more:
+            more = Cell(f"{line.branches}… {line.tree.more:,} more", "dim")
+            rows.append([Cell(""), more, Cell(""), Cell("")])
+            continue
+        shown = title(row) if row else Cell("(not in the index)", "italic dim")
+        style = "bold" if id_ == this else shown.style
+        rows.append(
+            [
+                Cell(age(row["recency_at_ms"], now_ms) if row else ""),
+                Cell(line.branches + shown.text, style),
+                Cell(settled(tree_note(line.tree, is_this=id_ == this)), style and "bold"),
+                Cell(short_ids.get(id_, id_), "cyan"),
+            ]
+        )
+    return table(columns, rows)
+
+
+def tree_note(tree: "Tree", *, is_this: bool = False) -> str:
+    """What a tree says of a thread beside its title."""
+    row, kind = tree.row, {"side": "side thread"}.get(tree.kind, tree.kind)
+    if kind == "subagent":
+        kind = f"subagent {agent(tree)}".strip()
+    if tree.turn is not None:
+        kind += f" after turn {tree.turn}"
+    archived = "archived" if row and row["archived"] else ""
+    return ", ".join(filter(None, ("this one" if is_this else "", kind, archived)))
+
+
+def agent(tree: "Tree") -> str:
+    """What a subagent is called: its nickname and role, or what it is for."""
+    row = tree.row
+    if row is None or tree.kind != "subagent":
+        return ""
+    named = " ".join(filter(None, (row["agent_nickname"], row["agent_role"])))
+    kind = row["source_kind"]
+    return named or {"subAgentReview": "review", "subAgentCompact": "compaction"}.get(kind, "")

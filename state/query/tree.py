@@ -7,7 +7,7 @@ in damaged files may go in circles, and threads may be missing.
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Literal, NamedTuple
 
 from state.db.steps import Steps
@@ -31,7 +31,7 @@ _COUNTED: Final = (
     f"SELECT p.value, (SELECT count(*) FROM threads WHERE {PARENT} = p.value) FROM json_each(?) p"
 )
 _BASES: Final = (
-    "SELECT id, forked_from_id, history_base FROM threads"
+    "SELECT id, forked_from_id, rollout_path, history_base FROM threads"
     " WHERE id IN (SELECT value FROM json_each(?)) AND history_base IS NOT NULL"
 )
 _TURNS: Final = (
@@ -39,6 +39,12 @@ _TURNS: Final = (
     " AND u.orphan = 0 AND u.start_ordinal < b.value ->> 2) FROM json_each(?) b"
     " JOIN turn_checkpoints c ON c.thread_id = b.value ->> 1"
 )
+
+
+_MOST_READ: Final = 50
+"""Forks whose files are read for the turn that they began after."""
+ForkTurn = Callable[[str, int], int | None]
+"""The turns that a rollout, by its path in the home, has before an ordinal, from its files."""
 
 
 class Tree(NamedTuple):
@@ -50,7 +56,7 @@ class Tree(NamedTuple):
     kind: Kind
     """How it came from the thread above it; empty if there is none."""
     turn: int | None
-    """The last turn that a fork has from the thread above it, if the index knows."""
+    """The last turn that a fork has from the thread above it, if that is known."""
     children: "tuple[Tree, ...]"
     more: int = 0
     """How many more hang directly below it, which are left out."""
@@ -69,16 +75,20 @@ USUAL: Final = Most()
 EVERYTHING: Final = Most(2**31, 2**31, 2**31)
 
 
-def tree_steps(thread_id: str, most: Most = USUAL) -> Steps[Tree]:
+def tree_steps(
+    thread_id: str, most: Most = USUAL, fork_turn: ForkTurn | None = None
+) -> Steps[Tree]:
     """The tree of a thread. Where it is larger than ``most``, those between its root and the thread
-    are kept, but for a root that is too far away: then the tree begins below it, and has a kind."""
+    are kept, but for a root that is too far away: then the tree begins below it, and has a kind.
+    ``fork_turn`` tells of some forks what the index does not know."""
     path = yield from _path_steps(thread_id)
     top = path[min(len(path) - 1, most.levels // 2)]
     below, more = yield from _below_steps(top, path, most)
     rows = yield from rows_steps([*below])
     kinds = {id_: _kind(row) for id_, row in rows.items()}
     kinds[path[-1]] = ""
-    turns = yield from _turns_steps([id_ for id_, kind in kinds.items() if kind == "fork"])
+    forks = [id_ for id_, kind in kinds.items() if kind == "fork"]
+    turns = yield from _turns_steps(forks, fork_turn)
     made: dict[str, Tree] = {}
     for id_ in reversed(below):  # those below a thread come after it
         children = tuple(made.pop(child) for child in below[id_])
@@ -118,6 +128,7 @@ def _below_steps(
     next_on_path = dict(zip(path[1:], path, strict=False))
     below: dict[str, list[str]] = {top: []}
     level, cut = [top], list[str]()
+    circles: dict[str, int] = {}
     for _ in range(most.levels):
         found = defaultdict(list)
         for parent, child in (yield _BELOW, [json.dumps(level), most.children + 1]):
@@ -132,6 +143,7 @@ def _below_steps(
                 shown.append(wanted)
             if len(shown) < len(new) or len(found[parent]) > most.children:
                 cut.append(parent)
+                circles[parent] = len(found[parent]) - len(new)
             below[parent] = shown
             below |= {child: [] for child in shown}
             following += shown
@@ -140,19 +152,29 @@ def _below_steps(
             break
     cut += level
     counted = (yield _COUNTED, [json.dumps(cut)]) if cut else []
-    more = {parent: count - len(below[parent]) for parent, count in counted}
+    more = {
+        parent: count - len(below[parent]) - circles.get(parent, 0) for parent, count in counted
+    }
     return below, {parent: count for parent, count in more.items() if count > 0}
 
 
-def _turns_steps(forks: Sequence[str]) -> Steps[dict[str, int]]:
-    """The turns that forks have from the threads above them, where the turns of either are kept."""
-    begun = []
-    for id_, source, text in (yield _BASES, [json.dumps(forks)]) if forks else []:
+def _turns_steps(forks: Sequence[str], fork_turn: ForkTurn | None) -> Steps[dict[str, int]]:
+    """The turns that forks have from the threads above them, where the turns of either are kept,
+    or by their files."""
+    ends: dict[str, tuple[str, str, int]] = {}
+    for id_, source, path, text in (yield _BASES, [json.dumps(forks)]) if forks else []:
         try:
             base = json.loads(text)
         except ValueError:
             continue
         end = base.get("end_ordinal_exclusive") if isinstance(base, dict) else None
         if type(end) is int and abs(end) < 2**63:
-            begun += [(id_, source, end), (id_, id_, end)]
-    return dict((yield _TURNS, [json.dumps(begun)])) if begun else {}
+            ends[id_] = source, path, end
+    begun = [(id_, at, end) for id_, (source, _, end) in ends.items() for at in (source, id_)]
+    turns = dict((yield _TURNS, [json.dumps(begun)])) if begun else {}
+    if fork_turn is not None:
+        for id_ in [id_ for id_ in ends if id_ not in turns][:_MOST_READ]:
+            _, path, end = ends[id_]
+            if (count := fork_turn(path, end)) is not None:
+                turns[id_] = count
+    return turns
