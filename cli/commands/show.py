@@ -41,7 +41,7 @@ def command(
         int | None, typer.Option(metavar="N", min=1, help="Show only the last N turns.")
     ] = None,
     outline: Annotated[
-        bool, typer.Option("--outline", help="List the turns: number, time and prompt.")
+        bool, typer.Option("--outline", help="List the turns: prompt, files, failures, tokens.")
     ] = False,
     full: Annotated[bool, typer.Option("--full", help="Show long texts in full.")] = False,
     tree: Annotated[

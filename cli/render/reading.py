@@ -16,10 +16,9 @@ from cli.terminal import damage
 from cli.terminal.text import amount, iso, one_line, plural, shortened
 from rollout.errors import EXPANDS, READ_ALL, AmbiguousTurn, RolloutError, TurnNotFound
 from rollout.history.thread import bare_if_empty, outline
-from rollout.history.tool_calls import TOOL_CALL
-from rollout.history.transcript import Transcript, open_transcript
+from rollout.history.transcript import Transcript, open_transcript, with_calls
 from rollout.history.turn import COMPLETED, IN_PROGRESS, INTERRUPTED, Turn
-from rollout.schema.kinds import REQUEST_MARKER
+from rollout.history.turn_outline import ListedTurn, OutlinePass, prompt_of, turn_outline
 from rollout.schema.strict import Fields
 from state.errors import StateError
 from state.query.rows import Row, details_steps
@@ -64,19 +63,8 @@ class ShownTurn:
         return tuple(filter(None, (iso(self.started_ms), self.duration, self.status)))
 
 
-@dataclass(frozen=True, slots=True)
-class ListedTurn:
-    """A turn in an outline."""
-
-    number: int
-    """From 1."""
-    turn: Turn
-    prompt: str
-    """As :meth:`Reading.prompt` has it."""
-
-    @property
-    def started_ms(self) -> int | None:
-        return _started_ms(self.turn)
+def _same(value: Any) -> Any:
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +77,12 @@ class Reading(AbstractContextManager["Reading"]):
     dialogue: Transcript
     numbers: Sequence[int]
     """The positions of the selected turns among all."""
-    cleaned: Callable[[Any], Any] = lambda value: value
+    cleaned: Callable[[Any], Any] = _same
     """Cleans each value before it is shown."""
-    cleaned_copy: Callable[[Any], Any] = lambda value: value
+    cleaned_copy: Callable[[Any], Any] = _same
     """The same for a value that is shown elsewhere, too: what it removes is not counted again."""
+    listed: Sequence[ListedTurn] | None = None
+    """The outline of the selected turns, if it is known."""
 
     def __exit__(self, *_: object) -> None:
         self.dialogue.__exit__()
@@ -177,21 +167,23 @@ class Reading(AbstractContextManager["Reading"]):
                 yield ShownTurn(0, orphan.id, self._blocks(at, None))
 
     def outline(self) -> Iterator[ListedTurn]:
-        """The selected turns in order, without what is in them but for their prompts."""
-        for at in self.numbers:
-            yield ListedTurn(at + 1, self.dialogue.turns[at], self.prompt(at + 1))
+        """The selected turns in order, each in a line: what was asked, files, failures, tokens. If
+        it is not ``listed``, the files are read for it. Raises OSError if one cannot be read."""
+        if self.listed is not None:
+            yield from self.listed
+            return
+        dialogue, cleaned = self.dialogue, self.cleaned_copy
+        first = min(self.numbers, default=0)
+        for at, found in OutlinePass(dialogue).outlines(first, frozenset(self.numbers)):
+            if cleaned is not _same:  # before it is cut: half a secret is not found
+                entries = ((cleaned(item), extra) for item, extra in dialogue.entries(at))
+                found = turn_outline(entries, self.prompt(at + 1), found.tokens)
+            yield ListedTurn(at + 1, dialogue.turns[at], found)
 
     def prompt(self, number: int) -> str:
         """The first line that the user wrote in the turn with this number, from 1, or what the turn
         is if nobody wrote anything; empty if that cannot be told."""
-        item = self.dialogue.beginning(number - 1)
-        if item is None:
-            return ""
-        (shown,) = blocks(self.cleaned_copy(item))
-        _, _, behind = shown.text.partition(REQUEST_MARKER)  # of editors, behind what is open
-        lines = map(one_line, (behind or shown.text).split("\n"))
-        instead = shown.title if shown.role is Role.NOTE else "[image]" if shown.pictures else ""
-        return next(filter(None, lines), instead)
+        return prompt_of(self.cleaned_copy(self.dialogue.beginning(number - 1)))
 
     def _blocks(self, at: int, turn: Turn | None) -> Iterator[Block]:
         for item, call in with_calls(self.dialogue.entries(at)):
@@ -227,22 +219,6 @@ class Reading(AbstractContextManager["Reading"]):
 def _read_on(file: Mapping[str, Any]) -> bool:
     """Whether a file was read to its end that breaks off in the index."""
     return READ_ALL.get() and EXPANDS in (file["reason"] or "")
-
-
-def with_calls(entries: Iterator[tuple[Fields, bool]]) -> Iterator[tuple[Fields, Fields | None]]:
-    """Entries, each item with the call behind it that holds more."""
-    before: Fields | None = None
-    for item, _ in entries:
-        call = item if item["type"] == TOOL_CALL else None
-        if before and call and before["type"] != TOOL_CALL and before["id"] == call["id"]:
-            yield before, call
-            before = None
-            continue
-        if before:
-            yield before, None
-        before = item
-    if before:
-        yield before, None
 
 
 def _started_ms(turn: Turn) -> int | None:
@@ -296,9 +272,8 @@ async def open_reading(
         ids = error.turn_ids
         last_turns = TurnSelection(last=_LAST_TURNS)
         with await _opened(index, row, last_turns, turns, images) as reading:
-            last = [
-                (turn.number, shortened(turn.prompt, _SHORT_TITLE)) for turn in reading.outline()
-            ]
+            numbers = [at + 1 for at in reading.numbers]
+            last = [(each, shortened(reading.prompt(each), _SHORT_TITLE)) for each in numbers]
         raise TurnNotFound(error.turn_id, ids, last) from None
 
 

@@ -1,7 +1,8 @@
 """The one table for people: it fits the width of the terminal.
 
-The column that grows, a title or a name, has at least half of the line. Others are shown by their
-worth, as many as have room; a column that only repeats itself can be left out.
+The column that grows, a title or a name, has at least half of the line, unless it says how much it
+needs. Others are shown by their worth, as many as have room; a column that only repeats itself can
+be left out.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,7 +50,8 @@ class Column(NamedTuple):
 
     head: str
     least: int = 0
-    """The fewest cells that say something; 0: its values are never cut."""
+    """The fewest cells that say something; 0: its values are never cut, and the column that grows
+    has half of the line."""
     most: int = 0
     """The most cells that it takes; 0: as many as its values."""
     worth: int = 0
@@ -146,7 +148,8 @@ def layout(
         left -= more
 
     if grows is not None:
-        widths[grows] = min(natural[grows], _LEAST_TITLE if keep_all else half)
+        fewest = _LEAST_TITLE if keep_all else columns[grows].least or half
+        widths[grows] = min(natural[grows], fewest)
         left -= widths[grows] + gap
     for place in others:
         if keep_all or least[place] + gap <= left:

@@ -52,6 +52,8 @@ class LineFile(AbstractContextManager["LineFile"]):
         else:
             self._file = open(path, "rb", buffering=0)  # noqa: SIM115
         self._images = images
+        self.kept: dict[int, Item] = {}
+        """Lines that were read already, by where they begin."""
         self._start = 0
         self._window = b""
 
@@ -64,6 +66,8 @@ class LineFile(AbstractContextManager["LineFile"]):
 
     def read(self, offset: int) -> Item | None:
         """The line that begins at ``offset``; None if it cannot be read."""
+        if (kept := self.kept.get(offset)) is not None:
+            return kept
         data = self.data(offset)
         line = None if data is None else parse_line(Line(offset, data), images=self._images)
         return None if isinstance(line, BadLine) else line

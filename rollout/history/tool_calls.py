@@ -11,7 +11,7 @@ beginning and end, in any order; some may be missing.
 
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from rollout.history.bare import bare_item, bare_payload
@@ -182,18 +182,29 @@ def calls_between(
     """The calls in the lines that begin at ``start`` or after it, before ``end`` and before
     ``end_ordinal``. With ``own`` they end before a turn begins: what follows until ``end`` was
     taken back; it says whether a message of a user at an offset belongs to this turn."""
+    lines = LineReader(_BUFFER_BYTES).lines(file.stream(start, end), start, CALL_LINES)
+    objects = ((line.offset, item) for line in lines if (item := object_of(line)) is not None)
+    return calls_among(objects, start, has_item=has_item, end_ordinal=end_ordinal, own=own)
+
+
+def calls_among(
+    lines: Iterable[tuple[int, Item]],
+    start: int,
+    *,
+    has_item: Callable[[str], bool],
+    end_ordinal: int | None = None,
+    own: Callable[[int], bool] | None = None,
+) -> CallRecords:
+    """As :func:`calls_between`, of lines that were read, each with the byte where it begins."""
     found = CallRecords(has_item)
-    for line in LineReader(_BUFFER_BYTES).lines(file.stream(start, end), start, CALL_LINES):
-        item = object_of(line)
-        if item is None:
-            continue
+    for offset, item in lines:
         ordinal = item.get("ordinal")
         if end_ordinal is not None and isinstance(ordinal, int) and ordinal >= end_ordinal:
             break
         payload = _payload_of(item)
-        if payload and found.take(line.offset, payload["type"], _call_id(payload)):
+        if payload and found.take(offset, payload["type"], _call_id(payload)):
             continue
-        if own and line.offset > start and _begins(item) and not own(line.offset):
+        if own and offset > start and begins_turn(item) and not own(offset):
             break
     return found
 
@@ -205,21 +216,27 @@ def _payload_of(line: Item) -> Fields | None:
     return payload if found else None
 
 
-def _begins(line: Item) -> bool:
+def begins_turn(line: Item) -> bool:
+    """Whether a turn of a legacy thread may begin with a line."""
     read = parse_event(line)
     return read is not None and read.kind in (STARTED[0], "user_message")
 
 
 def records_between(file: LineFile, start: int, end: int | None) -> CallRecords:
     """The calls and messages in a stretch of a rollout that has no events of messages."""
+    lines = LineReader(_BUFFER_BYTES).lines(file.stream(start, end), start)
+    return records_among((line.offset, item) for line in lines if (item := object_of(line)))
+
+
+def records_among(lines: Iterable[tuple[int, Item]]) -> CallRecords:
+    """As :func:`records_between`, of lines that were read."""
     found = CallRecords(lambda _: False)
-    for line in LineReader(_BUFFER_BYTES).lines(file.stream(start, end), start):
-        item = object_of(line)
-        payload = None if item is None else _payload_of(item)
-        if payload is None or found.take(line.offset, payload["type"], _call_id(payload)):
+    for offset, item in lines:
+        payload = _payload_of(item)
+        if payload is None or found.take(offset, payload["type"], _call_id(payload)):
             continue
-        if item and bare_payload(item):
-            found.message(line.offset)
+        if bare_payload(item):
+            found.message(offset)
     return found
 
 

@@ -5,25 +5,29 @@ which stands before it, lacks something (:mod:`rollout.history.tool_calls`); or 
 0.171 does not read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from rollout.history.bare import BARE
-from rollout.history.item_reader import ItemReader, turn_answer
+from rollout.history.item_reader import ItemReader, LineFile, turn_answer
 from rollout.history.item_refs import key_of
 from rollout.history.segments import Find
 from rollout.history.thread import ThreadTurns, bare_if_empty, open_history
 from rollout.history.tool_calls import (
+    TOOL_CALL,
     CallRecord,
     CallRecords,
+    calls_among,
     calls_between,
     entry,
+    records_among,
     records_between,
 )
 from rollout.history.turn import Turn
-from rollout.items.thread_item import UNKNOWN
-from rollout.schema.modes import PAGINATED
+from rollout.items.thread_item import KINDS, UNKNOWN
+from rollout.jsonl.parse import Item
+from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
 
 
@@ -63,20 +67,28 @@ class Transcript(AbstractContextManager["Transcript"]):
         ref = next(turn.items.of_kinds("enteredReviewMode", "contextCompaction"), None)
         return None if ref is None else self._reader.item(ref)
 
-    def entries(self, number: int) -> Iterator[tuple[Fields, bool]]:
-        """What is in the turn with this number, in order, and whether it is extra. Raises OSError
-        if a file cannot be read."""
+    def entries(
+        self,
+        number: int,
+        lines: Iterable[tuple[int, Item]] | None = None,
+        kinds: Sequence[str] = KINDS,
+    ) -> Iterator[tuple[Fields, bool]]:
+        """What is in the turn with this number, in order, and whether it is extra. ``lines``: those
+        of the turn that may be about calls, with the bytes where they begin, if they were read
+        already; ``kinds``: only items of these. Raises OSError if a file cannot be read."""
         turn = self.turn(number)
         if self.mode == BARE:
-            file, end = self._reader.file(0), self._end(number)
-            for each in records_between(file, turn.start.offset, end).alone():
-                if (found := entry(file, each)) is not None:
-                    yield found, found["type"] not in ("userMessage", "agentMessage", "reasoning")
+            file, end = self._reader.file(0), self.end_of(number)
+            known = None if lines is None else records_among(lines)
+            found = known or records_between(file, turn.start.offset, end)
+            for each in found.alone():
+                if (made := entry(file, each)) is not None:
+                    yield made, made["type"] not in ("userMessage", "agentMessage", "reasoning")
             return
-        records, part = self._records(number), turn.start.file
+        records, part = self._records(number, lines), turn.start.file
         alone = records.alone()
         record = next(alone, None)
-        for ref in turn.items:
+        for ref in turn.items.of_kinds(*kinds):
             while record and ref.file == part and record.offset < ref.offsets[0]:
                 yield from self._call(part, record)
                 record = next(alone, None)
@@ -90,14 +102,26 @@ class Transcript(AbstractContextManager["Transcript"]):
             yield from self._call(part, record)
             record = next(alone, None)
 
-    def _end(self, number: int) -> int | None:
+    def end_of(self, number: int) -> int | None:
         """Where the next turn begins in the same file."""
         file = self.turns[number].start.file
         following = self.turns[number + 1 : number + 2]
         same = bool(following) and following[0].start.file == file
         return following[0].start.offset if same else None
 
-    def _records(self, number: int) -> CallRecords:
+    def file(self, number: int) -> LineFile:
+        """One of the files of the history, counted from 0; good until others have been asked for.
+        Raises OSError if it cannot be read."""
+        return self._reader.file(number)
+
+    def own_messages(self, number: int) -> Callable[[int], bool] | None:
+        """Whether a line that begins a turn, by the byte where it begins, is one of the turn with
+        this number. What follows another one was taken back. None if nothing can be."""
+        if self.mode != LEGACY:
+            return None
+        return {at for ref in self.turn(number).items for at in ref.offsets}.__contains__
+
+    def _records(self, number: int, lines: Iterable[tuple[int, Item]] | None) -> CallRecords:
         turn = self.turn(number)
 
         def has_item(call_id: str) -> bool:  # as known items have it, and unknown ones
@@ -105,13 +129,16 @@ class Transcript(AbstractContextManager["Transcript"]):
 
         if number >= len(self.turns):
             return CallRecords(has_item)
-        file, end = self._reader.file(turn.start.file), self._end(number)
-        if self.mode == PAGINATED:
-            last = self.parts[turn.start.file].end_ordinal
-            return calls_between(file, turn.start.offset, end, has_item=has_item, end_ordinal=last)
-        messages = {at for ref in turn.items for at in ref.offsets}
+        start = turn.start
+        if lines is not None:
+            return calls_among(lines, start.offset, has_item=has_item)
         return calls_between(
-            file, turn.start.offset, end, has_item=has_item, own=messages.__contains__
+            self._reader.file(start.file),
+            start.offset,
+            self.end_of(number),
+            has_item=has_item,
+            end_ordinal=self.parts[start.file].end_ordinal if self.mode == PAGINATED else None,
+            own=self.own_messages(number),
         )
 
     def _call(self, part: int, record: CallRecord) -> Iterator[tuple[Fields, bool]]:
@@ -140,6 +167,22 @@ def _says_less(item: Fields, record: CallRecord) -> bool:
         case {"type": "subAgentActivity", "kind": "started"}:
             return record.call >= 0
     return False
+
+
+def with_calls(entries: Iterable[tuple[Fields, bool]]) -> Iterator[tuple[Fields, Fields | None]]:
+    """Entries, each item with the call behind it that holds more."""
+    before: Fields | None = None
+    for item, _ in entries:
+        call = item if item["type"] == TOOL_CALL else None
+        if before and call and before["type"] != TOOL_CALL and before["id"] == call["id"]:
+            yield before, call
+            before = None
+            continue
+        if before:
+            yield before, None
+        before = item
+    if before:
+        yield before, None
 
 
 def open_transcript(path: Path, find: Find, *, images: bool = False) -> Transcript:

@@ -53,6 +53,7 @@ class UsageReducer:
         """Whether :meth:`repeat` can stand for repetitions of the last ``token_count``."""
         self.odd = 0
         self.odd_at: int | None = None
+        self._total = 0  # of the responses that this pass has counted
         state: list[Any] = [None, None, "", "", "", "", None, False, [], [], None, "", None, None]
         if earlier is not None:
             self._rows = {key: list(sums) for key, sums in earlier.rows.items()}
@@ -107,6 +108,30 @@ class UsageReducer:
             small = text is not None and len(text) <= _LONGEST_SNAPSHOT
             told[limit] = {**(snapshot if small else {}), "at_ms": at_ms}
         return rate_limits(told)
+
+    @classmethod
+    def resumed(cls, state: str) -> "UsageReducer":
+        """A reducer that continues where one ended that told this ``state``, and counts only what
+        follows. Raises what reading JSON of another shape raises."""
+        doubtful = json.loads(state)[10]
+        rows = {UsageKey(*doubtful[0]): UsageSums._make([*doubtful[1], 1])} if doubtful else {}
+        return cls(FileUsage(rows, state))
+
+    @property
+    def thread_id(self) -> str | None:
+        """The thread that the file is of, once it has told that."""
+        return self._origin.thread_id
+
+    @property
+    def certain(self) -> int:
+        """The tokens of all responses that this pass has counted, but for one that may still turn
+        out to be inherited."""
+        return self._total - self.doubtful
+
+    @property
+    def doubtful(self) -> int:
+        """The tokens of the response that may still turn out to be inherited."""
+        return int(self._doubtful[1][5]) if self._doubtful else 0
 
     @property
     def needs_ends(self) -> bool:
@@ -266,6 +291,7 @@ class UsageReducer:
         """Do not count the doubtful response: its turn had none, or responses are recorded here,
         and it was not."""
         if self._doubtful is not None:
+            self._total -= self.doubtful
             key = UsageKey(*self._doubtful[0])
             sums = self._rows[key]
             for place, count in enumerate(self._doubtful[1]):
@@ -279,6 +305,7 @@ class UsageReducer:
         """Count a response; its row, if it was not counted before."""
         if self._seen is not None and self._is_seen(line, (tokens, str(known_by))):
             return None
+        self._total += tokens.total
         hour = (self._at_ms or 0) // _HOUR_MS
         key = UsageKey(
             hour,

@@ -7,8 +7,10 @@ from typing import Final
 from cli.render.blocks.block import Block, Form, Picture, Role, collapsed
 from cli.render.html.head import STYLE, head
 from cli.render.html.markdown import rendered
+from cli.render.outline import files_text
 from cli.render.reading import Reading, ShownTurn
 from cli.terminal.text import iso, one_line, plural, shortened
+from rollout.history.turn_outline import TurnOutline
 
 _STYLE: Final = (
     STYLE
@@ -29,8 +31,9 @@ article { content-visibility: auto; contain-intrinsic-size: auto 50rem; }
 .turns a:target-current { background: var(--user); }
 .turns b { color: var(--dim); min-width: 1.8em; text-align: right; font-weight: 600; }
 .turns time { color: var(--dim); } .turns b, .turns time { font-variant-numeric: tabular-nums; }
+.turns small { color: var(--dim); } .turns em { color: var(--bad); font-style: normal; }
 .turns span { min-width: 0; overflow: hidden; overflow-wrap: anywhere; display: -webkit-box;
-  -webkit-box-orient: vertical; -webkit-line-clamp: 2; }
+  -webkit-box-orient: vertical; -webkit-line-clamp: 3; }
 @media (max-width: 39.99rem) { .took { display: none; } .go a { padding: 0 .35rem; } }
 @media (max-width: 63.99rem) {
   .turns { border: 1px solid var(--line); border-radius: .4rem; padding: 0 .75rem; margin: 1rem 0; }
@@ -111,8 +114,17 @@ def _list_of_turns(reading: Reading) -> Iterator[str]:
         clock = f'<time datetime="{began}">{began[11:16]}</time>' if began else ""
         prompt = _text(shortened(turn.prompt, _LONGEST_TITLE)) or "(no prompt)"
         link = f'<a href="#turn-{turn.number}">'
-        yield f"{link}<b>{turn.number}</b>{clock}<span>{prompt}</span></a>\n"
+        came = _came_of(turn.outline)
+        yield f"{link}<b>{turn.number}</b>{clock}<span>{prompt}{came}</span></a>\n"
     yield "</div>\n</nav>\n"
+
+
+def _came_of(outline: TurnOutline) -> str:
+    """What a turn changed, and how many commands failed in it."""
+    files = _text(files_text(outline))
+    failed = f"<em>{len(outline.failures):,} failed</em>" if outline.failures else ""
+    facts = " · ".join(filter(None, (files, failed)))
+    return f"<br /><small>{facts}</small>" if facts else ""
 
 
 def _time(time_ms: int | None) -> str:

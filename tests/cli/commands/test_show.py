@@ -157,7 +157,8 @@ def test_a_beginning_that_several_turns_have_is_told_as_such(cli: Cli, name: str
 def test_an_outline_lists_prompts(cli: Cli) -> None:
     save(cli.home, [*turn(1), *turn(2, *call("shell", {"command": ["ls"]}, "x"))])
     ran = cli.run("show", THREAD_ID, "--outline")
-    assert ran.lines == [f"{n}\t2025-10-09T08:53:20Z\tquestion {n}" for n in (1, 2)]
+    nothing = "\t0" * 4 + "\t"
+    assert ran.lines == [f"{n}\t2025-10-09T08:53:20Z\tquestion {n}{nothing}" for n in (1, 2)]
     document = cli.run("show", THREAD_ID, "--outline", "--turn", "2", "--json").json
     assert (document["version"], document["id"], document["turnCount"]) == (1, THREAD_ID, 2)
     assert document["turns"] == [
@@ -169,6 +170,9 @@ def test_an_outline_lists_prompts(cli: Cli) -> None:
             "completedAt": 1_760_000_002,
             "durationMs": 1500,
             "prompt": "question 2",
+            "files": [],
+            "failures": [],
+            "tokens": None,
         }
     ]
     cli.run("show", THREAD_ID, "--outline", "--full", status=2)

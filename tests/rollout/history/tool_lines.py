@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.render.blocks.items import blocks
-from cli.render.reading import with_calls
-from rollout.history.transcript import open_transcript
+from rollout.history.transcript import open_transcript, with_calls
 from rollout.schema.modes import LEGACY, PAGINATED
 from tests.samples.histories import numbered, spell
 from tests.samples.long_threads import head, put, said
