@@ -9,6 +9,7 @@ from state.db.steps import Steps
 from state.query.choices import similar_steps
 from state.query.listing import count_steps, key_steps
 from state.query.model import LARGEST_PAGE, Query
+from state.query.projects import similar_projects_steps
 from state.query.rows import rows_steps
 from state.userdata.folders import absolute_folder, clean_folder, is_windows, shown_folder
 
@@ -28,8 +29,8 @@ class Nearby:
     gone: list[str] = field(default_factory=list)
     """Folders with threads that do not exist any more, and may be this one now."""
     similar: dict[str, list[str]] = field(default_factory=dict)
-    """Models and branches of threads, under these words, that hold the text of one that no thread
-    has."""
+    """Models, branches and projects of threads, under these words, that hold the text of one that
+    no thread has."""
 
 
 def nearby_steps(query: Query, top: str) -> Steps[Nearby]:
@@ -43,6 +44,8 @@ def nearby_steps(query: Query, top: str) -> Steps[Nearby]:
         known = yield from similar_steps(column, given)
         if known:
             found.similar[word] = known
+    if query.projects and (known := (yield from similar_projects_steps(query.projects))):
+        found.similar["projects"] = known
     named = query.folders or query.cwds
     if not named:
         return found

@@ -6,11 +6,12 @@ has the origins with the threads, and the disk is asked each time.
 """
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from state.db.steps import Steps
+from state.db.steps import MalformedRow, Steps
 from state.query.choices import HOPS, LAST, is_called
 from state.userdata.folders import (
     ALIASES_SQL,
@@ -40,11 +41,12 @@ _ORIGINS: Final = (
     f"SELECT f.value, (SELECT created_at_ms {_NEWEST}), (SELECT git_origin_url {_NEWEST})"
     " FROM json_each(?) f"
 )
+_DISTINCT: Final = "SELECT DISTINCT cwd_key FROM threads"
 _GROUPED: Final = (
     "SELECT cwd_key, max(created_at_ms), git_origin_url FROM threads"
     f" WHERE {HAS_ORIGIN} GROUP BY cwd_key, git_origin_url"
 )
-"""The same while a first fill has no index yet."""
+"""The same while a first fill has no indexes yet."""
 _SPELLED: Final = (
     "SELECT f.value, (SELECT cwd FROM threads WHERE row_id = (SELECT row_id FROM threads"
     " WHERE cwd_key = f.value ORDER BY facet DESC, recency_at_ms DESC, id DESC LIMIT 1))"
@@ -82,19 +84,34 @@ def project_of_folder_steps(folder: str) -> Steps[Project]:
     return Project(projects.name(projects.known(folder)), absolute_folder(folder))
 
 
+def similar_projects_steps(given: Sequence[str]) -> Steps[list[str]]:
+    """The names of projects that hold one of the ``given`` texts, if these choose no thread."""
+    projects = yield from projects_steps()
+    texts = [text.lower() for text in given if len(text) > 2 and not is_path(text)]
+    names = {projects.name(key) for key in projects.folders} if texts else set()
+    short = {
+        name: os.path.basename(name).lower() if is_path(name) else name.lower() for name in names
+    }
+    similar = sorted(name for name in names if any(text in short[name] for text in texts))
+    return [] if similar and projects.chosen(given) else similar
+
+
 def projects_steps() -> Steps["Projects"]:
     """The projects of all folders in the index."""
     aliases = dict((yield ALIASES_SQL, []))
     indexed = (yield _INDEXED, [INDEX])[0][0] == 2
-    newest: dict[str, Origin | None] = {}
-    if indexed:
-        folders = [key for (key,) in (yield _FOLDERS, ["", LAST, LAST, -1])]
-        for key, created_ms, url in (yield _ORIGINS, [json.dumps(folders)]):
-            newest[key] = None if url is None else (created_ms, url)
-    else:
-        newest = dict.fromkeys(key for (key,) in (yield "SELECT DISTINCT cwd_key FROM threads", []))
-        for key, created_ms, url in (yield _GROUPED, []):
-            newest[key] = max(newest[key] or (created_ms, url), (created_ms, url))
+    rows = yield (_FOLDERS, ["", LAST, LAST, -1]) if indexed else (_DISTINCT, [])
+    folders = [key for (key,) in rows]
+    if not all(type(key) is str for key in folders):
+        raise MalformedRow("a row of threads")
+    newest: dict[str, Origin | None] = dict.fromkeys(folders)
+    origins = yield (_ORIGINS, [json.dumps(folders)]) if indexed else (_GROUPED, [])
+    for key, created_ms, url in origins:
+        if url is None:
+            continue
+        if type(created_ms) is not int or type(url) is not str:
+            raise MalformedRow("a row of threads")
+        newest[key] = max(newest[key] or (created_ms, url), (created_ms, url))
     several = [key for key in newest if is_windows(key)]
     spelled = dict((yield _SPELLED, [json.dumps(several)])) if several else {}
     return Projects(newest, aliases, spelled)

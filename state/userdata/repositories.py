@@ -117,11 +117,11 @@ def _configured_origin(data: str) -> str:
 def _repository_at(folder: str) -> Found | None:
     """The repository whose ``.git`` is in a folder."""
     git = f"{folder.rstrip('/')}/.git"
+    if not os.path.exists(git):
+        return None
     if os.path.isfile(f"{git}/HEAD"):
         real = os.path.realpath(git)
         return Found(main_folder(real), real)
-    if not os.path.isfile(git):
-        return None
     kind, _, link = _text(git, _LONGEST_LINK).partition(":")
     data = os.path.normpath(os.path.join(folder, link.strip()))
     if kind != "gitdir" or not link.strip():

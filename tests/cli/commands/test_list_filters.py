@@ -268,6 +268,10 @@ def test_a_project_by_a_path(tmp_path: Path) -> None:
     assert cli.ids("--project", "./src", cwd=folder.parent) == [inner]
     assert cli.ids("--project", str(folder.parent)) == [newest, inner]
     assert cli.ids("--project", "src") == [thread_id(2), inner]
+    for name, hint in (("AP", ""), ("PI", ""), ("Api", "Similar projects: api"), ("none", "")):
+        err = cli.run("list", "--project", name, status=1).err
+        assert hint in err
+        assert ("Similar" in err) == bool(hint)
 
 
 def test_the_project_as_a_column(tmp_path: Path) -> None:
