@@ -127,8 +127,9 @@ def key_steps(
         return []
     served = next((each for each in choices if _is_served(query, each, len(facets))), None)
     others = [each for each in choices if each is not served]
-    if among is None and query.search is not None and len(searchable(query.search)) >= 3:
-        among = yield from _title_candidates(query.search)
+    terms = [term for term in _terms(query) if len(searchable(term)) >= 3]
+    if among is None and terms:
+        among = yield from _title_candidates(terms)
     if among is None:
         among = yield from rare_mark_steps(query)
     if among is None:
@@ -270,10 +271,17 @@ def _row_filter(
     if query.excluded_ids:
         where.append(f"id NOT IN ({','.join('?' * len(query.excluded_ids))})")
         parameters += [parse_uuid(id_) for id_ in query.excluded_ids]
-    if query.search is not None:
+    for term in _terms(query):
         where.append("instr(search_text, ?)")
-        parameters.append(searchable(query.search))
+        parameters.append(searchable(term))
+    for term in query.without:
+        where.append("NOT instr(search_text, ?)")
+        parameters.append(searchable(term))
     return where, parameters
+
+
+def _terms(query: Query) -> list[str]:
+    return [*([] if query.search is None else [query.search]), *query.words]
 
 
 def _all(conditions: Sequence[str]) -> str:
@@ -284,12 +292,12 @@ def _ids(given: Iterable[str]) -> str:
     return json.dumps([parse_uuid(id_) for id_ in given])
 
 
-def _title_candidates(term: str) -> "Steps[list[int] | None]":
-    """The rows that may contain ``term``, by the trigrams of the title index; None if they are too
-    many: a frequent term is found faster by walking the list in its order."""
+def _title_candidates(terms: Sequence[str]) -> "Steps[list[int] | None]":
+    """The rows that may contain all ``terms``, by the trigrams of the title index; None if they are
+    too many: frequent terms are found faster by walking the list in its order."""
     rows = yield (
         "SELECT rowid FROM thread_titles WHERE thread_titles MATCH ? LIMIT ?",
-        [trigrams(term), MOST_RARE + 1],
+        [" AND ".join(map(trigrams, terms)), MOST_RARE + 1],
     )
     return None if len(rows) > MOST_RARE else [row_id for (row_id,) in rows]
 

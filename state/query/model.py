@@ -61,6 +61,9 @@ class Query:
     until_ms: int | None = None
     """The first moment that is too late."""
     search: str | None = None
+    words: tuple[str, ...] = ()
+    """Each is somewhere in what ``search`` looks through, and none of ``without`` is."""
+    without: tuple[str, ...] = ()
     parent_id: str | None = None
     ancestor_id: str | None = None
     excluded_ids: tuple[str, ...] = ()
@@ -105,7 +108,8 @@ class Query:
         numbers = (self.min_tokens, self.min_size, self.since_ms or 0, self.until_ms or 0)
         if any(abs(number) > LARGEST_NUMBER for number in numbers):
             raise InvalidQuery("a number is too large")
-        texts = (*self.providers, *(self.cwds or ()), *self.folders, *values, self.search or "")
+        searched = (self.search or "", *self.words, *self.without)
+        texts = (*self.providers, *(self.cwds or ()), *self.folders, *values, *searched)
         if any("\0" in text or not is_storable(text) for text in texts):
             raise InvalidQuery("a filter holds a NUL or bytes that are not UTF-8")
         object.__setattr__(self, "tags", tags)
@@ -123,6 +127,8 @@ class Query:
             "tags": sorted(self.tags),
             "pinned": [] if self.pinned is None else [self.pinned],
             "statuses": sorted(self.statuses),
+            "words": sorted(self.words),
+            "without": sorted(self.without),
             "least": [self.min_tokens, self.min_size] if self.min_tokens or self.min_size else [],
             # Not which: the limits of "the last 12 hours" move, and the place stays a place.
             "span": [self.since_ms is not None, self.until_ms is not None] if spanned else [],

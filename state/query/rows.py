@@ -66,6 +66,12 @@ def existing_steps(ids: Sequence[str]) -> "Steps[set[str]]":
     return {row[0] for row in (yield asked, [json.dumps(ids)])}
 
 
+def row_ids_steps(ids: Sequence[str]) -> "Steps[dict[str, int]]":
+    """The row ids of the threads that the index has of some ids, by id."""
+    asked = "SELECT id, row_id FROM threads WHERE id IN (SELECT value FROM json_each(?))"
+    return dict((yield asked, [json.dumps(ids)]))
+
+
 def flags_steps(ids: Sequence[str]) -> "Steps[dict[str, int]]":
     """The flags of the threads that the index has, by id."""
     asked = "SELECT id, flags FROM threads WHERE id IN (SELECT value FROM json_each(?))"
