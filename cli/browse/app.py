@@ -1,23 +1,47 @@
 """The picker: one search box, the list of threads, and a preview of the thread under the cursor."""
 
 import asyncio
+import time
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, Final
 
-from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
-from textual.widgets import Input, Static
+from textual import on
+from textual.binding import BindingType
+from textual.screen import Screen
+from textual.widgets import Input
 
 from cli.arguments.locations import Locations
 from cli.browse.actions.acting import ActingApp
+from cli.browse.finder import Finder, Finding
+from cli.browse.lines import one_title
 from cli.browse.list_view import ThreadListView
-from cli.browse.source import ThreadSource
+from cli.browse.picked import Picked
+from cli.browse.picker_screen import PickerScreen, SearchBox
+from cli.browse.preview import read_preview
+from cli.browse.preview_view import PreviewView
+from cli.browse.rule import filling, summary
+from cli.browse.typed import Wanted, wanted
+from cli.browse.upkeep import Upkeep
+from cli.browse.words.filter import parse
+from cli.browse.words.keys import OwnKeys, bindings_of, line_of
+from cli.terminal.cells import settled
+from rollout.errors import RolloutError
+from state.errors import StateError
+from state.jobs.progress import JobProgress
+from state.query.model import Query
 from state.query.rows import Row
+from state.rollout_locator import rollout_locator
 from state.thread_index import ThreadIndex, open_index
 
 _NARROW: Final = 100
 """With fewer columns, the preview is below the list."""
+_PREVIEW_S: Final = 0.05
+"""A thread is read for the preview when the cursor has rested on it for so long."""
+_ACTIONS: Final = frozenset(each.action for each in bindings_of("picker")) - {"interrupt"}
 
 
 class BrowseApp(ActingApp):
@@ -26,45 +50,97 @@ class BrowseApp(ActingApp):
     CSS_PATH = "browse.tcss"
     ENABLE_COMMAND_PALETTE = False
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (_NARROW, "-wide")]  # noqa: RUF012 - as in App
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,ctrl+k", "move(-1)", "up", id="up", priority=True, show=False),
-        Binding("down,ctrl+j", "move(1)", "down", id="down", priority=True, show=False),
-        Binding("escape", "back", "back", id="back"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("picker")]
 
-    def __init__(self, here: Locations) -> None:
+    def __init__(
+        self,
+        here: Locations,
+        index: ThreadIndex | None = None,
+        *,
+        pick: bool = False,
+        text: str = "",
+        folder: str = "",
+        own_keys: OwnKeys = MappingProxyType({}),
+    ) -> None:
+        """With an open ``index``, or one that is opened when the app runs. ``pick``: Enter picks a
+        thread. ``text`` stands in the search box. ``folder`` is that of this project."""
         super().__init__()
+        self.theme = "ansi-dark"
+        self.own_keys = own_keys
         self.here = here
+        self.pick = pick
         self.index: ThreadIndex
         """Open once ``ready`` is set."""
         self.ready = asyncio.Event()
-        self._leaving = asyncio.Event()
+        self.caught_up = False
+        """Whether the index is in step with the files, as far as is known."""
+        self.failure: Exception | None = None
+        """Why the app ended, if it had to."""
+        self._given, self._text = index, text
+        self._folder = folder or str(Path.cwd())
+        self._only_here = False
+        self._finder: Finder
+        self._shown = asyncio.Event()
+        self._ending = asyncio.Event()
+        self._screen = PickerScreen(id="_default")
 
-    def compose(self) -> ComposeResult:
-        yield Input(placeholder="Search threads", id="search", compact=True)
-        with Horizontal(id="main"):
-            yield ThreadListView(id="list")
-            yield Static(id="preview")
-        yield Static(id="message")
+    def get_default_screen(self) -> Screen[None]:
+        return self._screen
 
-    def on_mount(self) -> None:
-        self.run_worker(self._hold_index(), name="index")
+    @on(PickerScreen.Mounted)
+    def _open(self) -> None:
+        self._show_keys()
+        self.box.value = self._text
+        self.box.cursor_position = len(self._text)
+        self.box.focus()
+        self.run_worker(self._work, name="index", exit_on_error=False)
 
-    async def _hold_index(self) -> None:
-        async with open_index(self.here.home, self.here.index) as index:
-            self.index = index
-            self.ready.set()
-            source = ThreadSource(index)
-            await self.threads.show(source)
-            await index.catch_up()
-            await self.threads.show(source)
-            await self._leaving.wait()
+    async def _work(self) -> None:
+        """Fill the list, and keep it up to date, until the app ends."""
+        try:
+            if self._given is not None:
+                await self._work_with(self._given)
+            else:
+                async with open_index(self.here.home, self.here.index) as index:
+                    await self._work_with(index)
+        except (StateError, RolloutError, OSError) as error:
+            self.failure = error
+            self.exit(None)
+
+    async def _work_with(self, index: ThreadIndex) -> None:
+        self.index = index
+        self._finder = Finder(index, self.threads, self._found)
+        await self.reload(keep=False)
+        self.ready.set()
+        upkeep = asyncio.create_task(Upkeep(index, self.reload, self._behind).run())
+        ending = asyncio.create_task(self._ending.wait())
+        try:
+            await asyncio.wait((upkeep, ending), return_when=asyncio.FIRST_COMPLETED)
+        finally:
             await self.end_action()
+            index.database.stop_waiting()  # nobody waits for what is cut off now
+            for task in (upkeep, ending):
+                task.cancel()
+            ended, _ = await asyncio.gather(upkeep, ending, return_exceptions=True)
+        if isinstance(ended, Exception):
+            raise ended
+
+    # What others use
 
     @property
     def threads(self) -> ThreadListView:
         """The list."""
-        return self.query_one(ThreadListView)
+        return self._screen.threads
+
+    @property
+    def box(self) -> SearchBox:
+        """The search box."""
+        return self._screen.box
+
+    @property
+    def preview(self) -> PreviewView:
+        """The preview."""
+        return self._screen.preview
 
     @property
     def current(self) -> Row | None:
@@ -77,20 +153,195 @@ class BrowseApp(ActingApp):
         current = self.current
         return [*self.threads.selected] or ([current["id"]] if current else [])
 
-    def say(self, text: str) -> None:
-        """Show a line of text below the list."""
-        self.query_one("#message", Static).update(text)
+    @property
+    def finding(self) -> Finding:
+        """What the list holds, and how it was found."""
+        return self._finder.finding
 
-    def action_move(self, by: int) -> None:
-        self.threads.move(by)
-
-    async def action_back(self) -> None:
-        self._leaving.set()
-        self.exit(None)
+    @property
+    def settled(self) -> bool:
+        """Whether the list shows all that is found, and all rows that are seen are read."""
+        return self.ready.is_set() and self.finding.done and self.threads.complete
 
     def deselect(self, ids: Sequence[str]) -> None:
-        for id_ in ids:
-            self.threads.selected.pop(id_, None)
+        """Take threads out of the selection."""
+        self.threads.deselect(ids)
 
-    async def reload(self) -> None:
-        await self.threads.show(ThreadSource(self.index))
+    def say(self, text: str) -> None:
+        """Show a line of text below the list; an empty one takes it away."""
+        message = self._screen.message
+        message.update("\n".join(map(settled, text.split("\n"))))
+        message.set_class(bool(text), "-shown")
+
+    async def reload(self, keep: bool = True) -> None:
+        """Show the list again. With ``keep``, the cursor stays on its thread."""
+        await self._find(keep=keep).wait()
+
+    def _find(self, *, keep: bool) -> asyncio.Event:
+        """Begin to fill the list. What was begun before is never shown."""
+        self._shown.set()  # nobody waits for what is not shown
+        self._shown = shown = asyncio.Event()
+        self._finder.finding = Finding()
+        finding = partial(self._finder.find, self.wanted(), shown, keep=keep)
+        self.run_worker(finding, group="find", exclusive=True)
+        return shown
+
+    def wanted(self) -> Wanted:
+        """What the list is to show."""
+        base = Query(sort_key="recency_at")
+        if self._only_here:
+            base = replace(base, folders=(self._folder,))
+        return wanted(self.box.value, base, time.time())
+
+    # What is found
+
+    def _found(self, finding: Finding) -> None:
+        if finding.done:
+            self._moved()  # what is highlighted may be something else
+        rule = self._screen.rule
+        rule.show(finding.problem or summary(finding), self._scope())
+
+    def _behind(self, counts: JobProgress | None, why: str) -> None:
+        rule = self._screen.rule
+        self.caught_up = counts is None and not why
+        if counts is None:
+            rule.set_share(None)
+            rule.show(right=why or self._scope())
+        else:
+            rule.set_share(counts.done / counts.total if counts.total else 0)
+            rule.show(right=filling(counts))
+
+    def _scope(self) -> str:
+        name = Path(self._folder).name or self._folder
+        return f"{settled(name)} · Tab: all" if self._only_here else f"all · Tab: {settled(name)}"
+
+    def _show_keys(self) -> None:
+        keys = self._screen.keys
+        others = {"open": "pick"} if self.pick else {}
+        keys.update(line_of("picker", self.own_keys, self.size.width - 2, others))
+
+    def on_resize(self) -> None:
+        if self.ready.is_set():
+            self._show_keys()
+
+    @on(Input.Changed, "#search")
+    def _text_changed(self) -> None:
+        if self.ready.is_set():
+            self._find(keep=False)
+
+    @on(ThreadListView.Typed)
+    def _typed(self, event: ThreadListView.Typed) -> None:
+        self.box.focus()
+        if event.text:
+            self.box.insert_text_at_cursor(event.text)
+        else:
+            self.box.action_delete_left()
+
+    # The preview
+
+    @on(ThreadListView.Moved)
+    def _moved(self) -> None:
+        self.run_worker(self._show_preview, group="preview", exclusive=True)
+
+    async def _show_preview(self) -> None:
+        await asyncio.sleep(_PREVIEW_S)
+        row = self.current
+        if row is None:
+            return
+        hit = self._finder.hits.get(row["id"])
+        terms = self.wanted().terms
+        path = self.index.home / row["rollout_path"]
+        width = self.preview.size.width - 2
+        reading = partial(
+            read_preview,
+            path,
+            rollout_locator(self.index),
+            width,
+            terms,
+            hit.messages if hit else (),
+        )
+        heading = self._screen.heading
+        heading.show(one_title(row, heading.size.width - 8), "")
+        try:
+            drawn = await self.index.database.workers.run(reading)
+        except (RolloutError, StateError, OSError) as error:
+            self.preview.say(str(error))
+        else:
+            self.preview.show(drawn)
+
+    # Keys
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """No key of the picker counts while something else is open, though Textual asks for
+        some."""
+        if len(self.screen_stack) > 1 and action in _ACTIONS:
+            return False
+        return super().check_action(action, parameters)
+
+    def action_up(self) -> None:
+        self._move(-1)
+
+    def action_down(self) -> None:
+        self._move(1)
+
+    def _move(self, by: int) -> None:
+        self.threads.focus()
+        self.threads.move(by)
+
+    def action_page_up(self) -> None:
+        self.threads.move_pages(-1)
+
+    def action_page_down(self) -> None:
+        self.threads.move_pages(1)
+
+    def action_first(self) -> None:
+        self.threads.go(0)
+
+    def action_last(self) -> None:
+        self.threads.go(self.threads.total - 1)
+
+    def action_select(self) -> None:
+        self.threads.select()
+
+    async def action_scope(self) -> None:
+        self._only_here = not self._only_here
+        await self.reload()
+
+    def action_density(self) -> None:
+        self.threads.set_detailed(not self.threads.detailed)
+
+    def action_redraw(self) -> None:
+        self.refresh(repaint=True, layout=True)
+
+    @on(ThreadListView.Opened)
+    def action_open(self) -> None:
+        if self.pick and (row := self.current) is not None:
+            self.leave_with(Picked(row))
+        else:
+            self.action_read()
+
+    def action_read(self) -> None:
+        if (row := self.current) is not None:
+            from cli.browse.reader.screen import ReaderScreen
+
+            self.push_screen(ReaderScreen(self.index, row, self._at()))
+
+    def _at(self) -> str:
+        """What the reader is to show first."""
+        return parse(self.box.value, time.time()).words
+
+    def action_back(self) -> None:
+        if self.box.value:
+            self.box.value = ""
+        elif self.threads.selected:
+            self.threads.unselect()
+        else:
+            self.leave_with(None)
+
+    def action_interrupt(self) -> None:
+        self.leave_with(None)
+
+    def leave_with(self, picked: Picked | None) -> None:
+        """End the picker."""
+        self._ending.set()
+        self.exit(picked)

@@ -1,53 +1,322 @@
 """The list of threads: lines that are drawn when they are seen, without a widget each."""
 
+import os
+import time
 from array import array
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Final
 
 from rich.segment import Segment
 from rich.style import Style
+from textual import events
 from textual.geometry import Size
+from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from cli.browse.lines import (
+    CURSOR,
+    Entry,
+    Look,
+    Pieces,
+    Snippet,
+    placeholder_lines,
+    thread_lines,
+)
 from cli.browse.source import ThreadSource
-from cli.render.labels import label
-from cli.terminal.cells import cut, settled
 from state.query.rows import Row
 
+_AROUND: Final = 2
+"""Screens above and below what is seen that are read with it."""
 
-class ThreadListView(ScrollView):
-    """One line a thread."""
+
+class ThreadListView(ScrollView, can_focus=True):
+    """One line a thread, or two."""
+
+    class Moved(Message):
+        """Another thread is under the cursor, or it is known only now."""
+
+    class Opened(Message):
+        """The thread under the cursor was double-clicked."""
+
+    class Typed(Message):
+        """A letter was typed here, which is for the search box."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self.cursor = 0
         self.selected: dict[str, None] = {}
         """The ids of selected threads, in the order of selection."""
-        self._keys = array("q")
-        self._rows: list[Row] = []
+        self.keys = array("q")
+        """The row ids of the list, as far as they are known."""
+        self.detailed = False
+        self.words: tuple[str, ...] = ()
+        """What is highlighted in titles."""
+        self._total = 0
+        self._snippets: Mapping[int, Snippet] = {}
+        self._source: ThreadSource | None = None
+        self._loading = False
+        self._told: tuple[int, str] | None = None
+
+    # What is shown
 
     @property
     def current(self) -> Row | None:
         """The row under the cursor."""
-        return self._rows[self.cursor] if self.cursor < len(self._rows) else None
+        found = self._entry(self.cursor)
+        return found.row if found else None
 
-    async def show(self, source: ThreadSource) -> None:
-        """Show the threads of ``source``."""
-        self._keys = await source.keys(100)
-        rows = await source.rows([*self._keys])
-        self._rows = [*rows.values()]
-        self.virtual_size = Size(0, len(self._rows))
+    @property
+    def current_entry(self) -> Entry | None:
+        """The thread under the cursor."""
+        return self._entry(self.cursor)
+
+    @property
+    def total(self) -> int:
+        """How many threads the list has."""
+        return max(self._total, len(self.keys))
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that is seen is known."""
+        seen = self.keys[self.seen.start : self.seen.stop]
+        return len(seen) == len(self.seen) and bool(
+            self._source is None or not self._source.lacks(seen)
+        )
+
+    @property
+    def lines_each(self) -> int:
+        """The lines of a thread."""
+        return 2 if self.detailed else 1
+
+    @property
+    def seen(self) -> range:
+        """The places of the threads that are seen."""
+        top = self.scroll_offset.y // self.lines_each
+        return range(top, min(top + self._page() + 1, self.total))
+
+    async def show(
+        self,
+        source: ThreadSource,
+        keys: "array[int]",
+        total: int,
+        *,
+        keep: bool,
+        snippets: Mapping[int, Snippet] | None = None,
+    ) -> None:
+        """Show a list of ``total`` threads, of which ``keys`` are known so far. With ``keep``, the
+        thread under the cursor stays where it is on the screen, if the list has it."""
+        self._source = source
+        place = self._place_in(keys) if keep else 0
+        top = max(place - (self.cursor - self.scroll_offset.y // self.lines_each), 0)
+        wanted = keys[top : top + self._page() + 1]
+        if place < len(keys):
+            wanted.append(keys[place])
+        if lacking := source.lacks(wanted):
+            await source.load(lacking)
+        place = self._place_in(keys) if keep else 0  # it may have been moved meanwhile
+        by = place - self.cursor
+        self.keys, self._total, self._snippets = keys, total, snippets or {}
+        self.cursor = place
+        line = self.scroll_offset.y + by * self.lines_each if keep else 0
+        self._resize()
+        self.scroll_to(y=max(line, 0), animate=False)
+        self._reveal()
+        self._tell()
         self.refresh()
+
+    def set_total(self, total: int) -> None:
+        """Have the list hold so many threads."""
+        self._total = total
+        self._resize()
+
+    def extend(self, keys: "array[int]") -> None:
+        """Add more keys at the end."""
+        self.keys.extend(keys)
+        self._resize()
+        self._load_seen()
+
+    def _place_in(self, keys: "array[int]") -> int:
+        """Where the thread under the cursor is in ``keys``; else the next one that is there."""
+        for row_id in self.keys[self.cursor : self.cursor + 100]:
+            try:
+                return keys.index(row_id)
+            except ValueError:
+                continue
+        return max(min(self.cursor, len(keys) - 1), 0)
+
+    def _entry(self, at: int) -> Entry | None:
+        if self._source is None or not 0 <= at < len(self.keys):
+            return None
+        return self._source.entry(self.keys[at])
+
+    # Moving
 
     def move(self, by: int) -> None:
-        """Move the cursor by so many lines."""
-        self.cursor = min(max(self.cursor + by, 0), max(len(self._rows) - 1, 0))
-        self.scroll_to(y=self.cursor - self.size.height // 2, animate=False)
+        """Move the cursor by so many threads."""
+        self.go(self.cursor + by)
+
+    def move_pages(self, by: int) -> None:
+        """Move the cursor by so many screens."""
+        self.go(self.cursor + by * max(self._page() - 1, 1))
+
+    def go(self, place: int) -> None:
+        """Move the cursor to a place in the list."""
+        self.cursor = max(min(place, self.total - 1), 0)
+        self._reveal()
+        self._tell()
         self.refresh()
 
+    def _page(self) -> int:
+        return max(self.size.height // self.lines_each, 1)
+
+    def _reveal(self) -> None:
+        """Scroll as little as needed for the cursor to be seen."""
+        each, top = self.lines_each, self.scroll_offset.y
+        first, last = self.cursor * each, self.cursor * each + each
+        if first < top:
+            self.scroll_to(y=first, animate=False)
+        elif last > top + self.size.height > 0:
+            self.scroll_to(y=last - self.size.height, animate=False)
+        self._load_seen()
+
+    def _tell(self) -> None:
+        current = self.current
+        now = (self.cursor, current["id"] if current else "")
+        if now != self._told:
+            self._told = now
+            self.post_message(self.Moved())
+
+    def select(self) -> None:
+        """Select the thread under the cursor, or no longer, and go to the next one."""
+        if current := self.current:
+            if current["id"] in self.selected:
+                del self.selected[current["id"]]
+            else:
+                self.selected[current["id"]] = None
+        self.move(1)
+
+    def deselect(self, ids: Iterable[str]) -> None:
+        """Take threads out of the selection."""
+        for id_ in ids:
+            self.selected.pop(id_, None)
+        self.refresh()
+
+    def unselect(self) -> None:
+        """Select nothing."""
+        self.selected.clear()
+        self.refresh()
+
+    def set_detailed(self, detailed: bool) -> None:
+        """Have two lines for each thread, or one. The cursor stays on the screen."""
+        above = self.cursor - self.scroll_offset.y // self.lines_each
+        self.detailed = detailed
+        self._resize()
+        self.scroll_to(y=max(self.cursor - above, 0) * self.lines_each, animate=False)
+        self._reveal()
+        self.refresh()
+
+    # Rows
+
+    def _load_seen(self) -> None:
+        """Read the rows that are seen and not known, and some around them."""
+        if self._source is None or self._loading:
+            return
+        seen = self.seen
+        if self._source.lacks(self.keys[seen.start : seen.stop]):
+            self._loading = True
+            self.run_worker(self._load, group="rows")
+
+    async def _load(self) -> None:
+        try:
+            while (source := self._source) is not None:
+                seen, more = self.seen, self._page() * _AROUND
+                if not source.lacks(self.keys[seen.start : seen.stop]):
+                    return
+                around = self.keys[max(seen.start - more, 0) : seen.stop + more]
+                await source.load(source.lacks(around))
+                self._tell()
+                self.refresh()
+        finally:
+            self._loading = False
+
+    # Events
+
+    def _resize(self) -> None:
+        self.virtual_size = Size(0, self.total * self.lines_each)
+
+    def on_resize(self) -> None:
+        self._reveal()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self._load_seen()
+
+    def on_key(self, event: events.Key) -> None:
+        if event.key == "backspace":
+            event.stop()
+            self.post_message(self.Typed(""))
+        elif event.character and event.is_printable and event.character not in " ?":
+            event.stop()
+            self.post_message(self.Typed(event.character))
+
+    def on_click(self, event: events.Click) -> None:
+        place = (event.y + self.scroll_offset.y) // self.lines_each
+        if place < self.total:
+            self.go(place)
+            if event.chain == 2:
+                self.post_message(self.Opened())
+
+    # Drawing
+
     def render_line(self, y: int) -> Strip:
-        at = y + self.scroll_offset.y
-        if at >= len(self._rows):
-            return Strip.blank(self.size.width)
-        text = cut(settled(label(self._rows[at])), self.size.width)
-        style = Style(reverse=at == self.cursor)
-        return Strip([Segment(text, style)]).adjust_cell_length(self.size.width, style)
+        width = self.size.width
+        at, part = divmod(y + self.scroll_offset.y, self.lines_each)
+        if at >= self.total or not width:
+            return Strip.blank(width, self.rich_style)
+        look = Look(width, self.detailed, time.time_ns() // 1_000_000, _user_home(), self.words)
+        entry = self._entry(at)
+        if entry is None:
+            pieces = placeholder_lines(look)[part]
+        else:
+            selected = entry.row["id"] in self.selected
+            snippet = self._snippets.get(self.keys[at])
+            pieces = thread_lines(entry, look, selected=selected, snippet=snippet)[part]
+        plain = self.app.no_color
+        segments = segments_of(pieces, cursor=at == self.cursor, first=not part, plain=plain)
+        return Strip(segments, width).apply_style(self.rich_style)
+
+
+def segments_of(
+    pieces: Pieces, *, cursor: bool = False, first: bool = False, plain: bool = False
+) -> Iterable[Segment]:
+    """What Textual draws for a line."""
+    if not cursor:
+        return [Segment(text, style_of(words)) for text, words in pieces]
+    under = "reverse" if plain else CURSOR
+    found = [Segment(text, style_of(_weight(words, under))) for text, words in pieces]
+    if first and pieces and pieces[0][0] == " ":
+        found[0] = Segment("▌", style_of(f"bold {under}"))
+    return found
+
+
+def _weight(words: str, under: str) -> str:
+    """The style of a piece in the line under the cursor."""
+    if " on " in words:
+        return words
+    return " ".join([*(word for word in words.split() if word in ("bold", "italic")), under])
+
+
+@lru_cache(maxsize=256)
+def style_of(words: str) -> Style:
+    """A style by its words."""
+    return Style.parse(words) if words else Style()
+
+
+def _user_home() -> str:
+    return os.path.expanduser("~")

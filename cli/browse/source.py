@@ -1,30 +1,98 @@
-"""What the picker shows, read from the index as it is: keys of the whole list, rows of what is
-seen."""
+"""The threads of the index for the picker: keys of a whole list in chunks, rows of what is seen."""
 
 from array import array
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from dataclasses import replace
+from typing import Final
 
-from state.query.listing import count_steps, key_steps
+from cli.browse.lines import Entry
+from state.db.steps import Steps
+from state.query.cursor import Cursor
+from state.query.listing import Key, any_steps, count_steps, key_steps
+from state.query.marks import NO_MARKS, marks_steps
 from state.query.model import Counted, Query
-from state.query.rows import Row, rows_steps
+from state.query.rows import row_ids_steps, rows_steps
 from state.thread_index import ThreadIndex
+
+FIRST_KEYS: Final = 500
+_CHUNK: Final = 5_000
+_KEPT: Final = 1_000
+"""Rows that are kept in memory; a screen shows a few dozen."""
+
+
+def entry_steps(row_ids: Sequence[int]) -> Steps[dict[int, Entry]]:
+    """Threads by their row ids."""
+    rows = yield from rows_steps(row_ids, "row_id")
+    places = yield from row_ids_steps([*rows])
+    marks = yield from marks_steps([*rows])
+    return {
+        places[id_]: Entry(row, marks.get(id_, NO_MARKS))
+        for id_, row in rows.items()
+        if id_ in places
+    }
 
 
 class ThreadSource:
-    """The threads of one query."""
+    """Threads of an index, with a small cache of their rows."""
 
-    def __init__(self, index: ThreadIndex, query: Query | None = None) -> None:
+    def __init__(self, index: ThreadIndex) -> None:
         self._index = index
-        self.query = query or Query(sort_key="recency_at")
+        self._entries: dict[int, Entry] = {}
+        self._stale: set[int] = set()
+        """Row ids whose rows may have changed since they were read."""
 
-    async def keys(self, count: int) -> "array[int]":
-        """The row ids of the first ``count`` threads."""
-        keys = await self._index.database.query(key_steps(self.query, None, count))
-        return array("q", (row_id for _, _, row_id in keys))
+    def entry(self, row_id: int) -> Entry | None:
+        """A thread, if it was read."""
+        return self._entries.get(row_id)
 
-    async def counted(self) -> Counted:
-        """How many threads the list has, and what it leaves out."""
-        return await self._index.database.query(count_steps(self.query))
+    def lacks(self, row_ids: Iterable[int]) -> list[int]:
+        """Those of some row ids that have to be read."""
+        return [each for each in row_ids if each not in self._entries or each in self._stale]
 
-    async def rows(self, row_ids: list[int]) -> dict[str, Row]:
-        """The rows of some threads, by their ids."""
-        return await self._index.database.query(rows_steps(row_ids, "row_id"))
+    def outdate(self) -> None:
+        """Have all rows read again. Until then they are shown as they were."""
+        self._stale.update(self._entries)
+
+    async def load(self, row_ids: Sequence[int]) -> None:
+        """Read threads."""
+        found = await self._index.database.query(entry_steps(row_ids))
+        for row_id in row_ids:
+            self._entries.pop(row_id, None)  # to the end, as one that was used last
+        self._entries.update(found)
+        self._stale.difference_update(row_ids)
+        while len(self._entries) > _KEPT:
+            oldest = next(iter(self._entries))
+            del self._entries[oldest]
+            self._stale.discard(oldest)
+
+    async def keys(self, query: Query, first: int = FIRST_KEYS) -> AsyncGenerator["array[int]"]:
+        """The row ids of a list in its order: the ``first`` ones, then the others in chunks."""
+        after: Cursor | None = None
+        count = first
+        while True:
+            keys = await self._index.database.query(key_steps(query, after, count))
+            yield array("q", (row_id for _, _, row_id in keys))
+            if len(keys) < count:
+                return
+            after, count = _behind(query, keys[-1]), _CHUNK
+
+    async def counted(self, query: Query) -> Counted:
+        """How many threads a list has, and what it leaves out."""
+        return await self._index.database.query(count_steps(query))
+
+    async def any(self) -> bool:
+        """Whether there is any thread at all."""
+        return await self._index.database.query(any_steps())
+
+    async def row_ids(self, ids: Sequence[str]) -> dict[str, int]:
+        """The row ids of threads, by id."""
+        return await self._index.database.query(row_ids_steps(ids))
+
+
+def _behind(query: Query, key: Key) -> Cursor:
+    return Cursor(query.sort_key, query.descending, query.filters, key[0], key[1])
+
+
+def without_words(query: Query) -> Query:
+    """The same list, whatever its titles hold."""
+    return replace(query, words=())

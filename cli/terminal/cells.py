@@ -21,6 +21,11 @@ def settled(text: str) -> str:
     return text if text.isascii() else text.translate(_UNSETTLED)
 
 
+def steady(text: str) -> str:
+    """``text`` without what terminals disagree about the width of, its blanks as they are."""
+    return text if text.isascii() else text.translate(_UNSETTLED)
+
+
 def settled_pieces(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[str, bool]]:
     """A snippet as :func:`settled`, in pieces, each with whether it is one of ``spans``; with ``…``
     where it is cut."""

@@ -1,0 +1,192 @@
+"""One thread as lines of the list: pieces of text, each with words for its style.
+
+It imports neither Textual nor rich: the first frame is drawn before they are loaded.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from cli.render.labels import folder, label
+from cli.render.threads import title
+from cli.terminal.cells import around, cells, cut, cut_folder, settled
+from cli.terminal.text import age, amount
+from state.query.marks import NO_MARKS, Marks
+from state.query.rows import Row
+
+Piece = tuple[str, str]
+"""A text, and the words of its style: ``bold green``."""
+Pieces = list[Piece]
+Snippet = Sequence[tuple[str, bool]]
+"""What was said, on one line, in pieces, each with whether it is one of the terms."""
+
+MATCH: Final = "black on yellow"
+CURSOR: Final = "bright_white on blue"
+"""The line under the cursor: readable on light and dark, in colours that every terminal has."""
+PLACEHOLDER: Final = "▒▒▒▒▒▒▒▒▒▒▒▒"
+_HOUR_MS: Final = 3_600_000
+_FRESH: Final = (
+    (_HOUR_MS, "bold green"),
+    (24 * _HOUR_MS, "green"),
+    (7 * 24 * _HOUR_MS, "cyan"),
+    (60 * 24 * _HOUR_MS, ""),
+)
+"""Up to which age a thread has which colour; older ones are dim."""
+_STATUS: Final = {"todo": "yellow", "doing": "green", "waiting": "magenta", "done": "dim"}
+_BEFORE_TITLE: Final = 8
+"""The cells of the cursor, the mark of a selected thread, the age, and blanks."""
+_TOKENS: Final = 5
+_GAP: Final = 2
+_LEAST_FOR_FOLDER: Final = 52
+_LEAST_FOR_TOKENS: Final = 40
+_LEAST_TITLE: Final = 12
+
+
+class Entry(NamedTuple):
+    """A thread of the list."""
+
+    row: Row
+    marks: Marks = NO_MARKS
+
+
+class Look(NamedTuple):
+    """How the lines of all threads look."""
+
+    width: int
+    detailed: bool = False
+    """Whether there is a second line for each."""
+    now_ms: int = 0
+    user_home: str = ""
+    words: tuple[str, ...] = ()
+    """What is searched for in titles."""
+
+
+def thread_lines(
+    entry: Entry, look: Look, *, selected: bool, snippet: Snippet | None
+) -> list[Pieces]:
+    """The lines of one thread, each exactly ``look.width`` cells wide; the first cell is left for
+    the mark of the cursor."""
+    first = _first_line(entry, look, selected, None if look.detailed else snippet)
+    return [first, _second_line(entry, look, snippet)] if look.detailed else [first]
+
+
+def placeholder_lines(look: Look) -> list[Pieces]:
+    """The lines of a thread that is not read yet."""
+    first = [(" " * _BEFORE_TITLE, ""), (PLACEHOLDER, "dim")]
+    lines = [first, [(" ", "")]] if look.detailed else [first]
+    return [_filled(line, look.width) for line in lines]
+
+
+def _first_line(entry: Entry, look: Look, selected: bool, snippet: Snippet | None) -> Pieces:
+    row, marks, width = entry.row, entry.marks, look.width
+    aged = age(row["recency_at_ms"], look.now_ms)
+    line: Pieces = [
+        (" ", ""),
+        ("✓", "bold magenta") if selected else (" ", ""),
+        (f"{aged:>4}  ", _freshness(row, look.now_ms)),
+    ]
+    tail = _tail(row, look)
+    room = max(width - _BEFORE_TITLE - _width(tail), 0)
+    behind = _marks(entry, room - _LEAST_TITLE)
+    pin: Pieces = [("★ ", "yellow")] if marks.pinned else []
+    left = room - _width(behind) - _width(pin)
+    shown = _title(row, look.words, left)
+    line += [*pin, *shown, *behind]
+    left = width - _width(line) - _width(tail)
+    if snippet and left > _LEAST_TITLE:
+        line += [("  ", ""), *_marked(around(snippet, left - 2), "dim")]
+    return _filled(line, width - _width(tail)) + tail
+
+
+def _second_line(entry: Entry, look: Look, snippet: Snippet | None) -> Pieces:
+    row = entry.row
+    room = max(look.width - _BEFORE_TITLE, 0)
+    indent: Pieces = [(" " * _BEFORE_TITLE, "")]
+    if snippet:
+        return _filled(indent + _marked(around(snippet, room), "dim"), look.width)
+    facts = (
+        folder(row["cwd"], look.user_home),
+        settled(row["git_branch"] or ""),
+        settled(" ".join(filter(None, (row["model"], row["reasoning_effort"])))),
+        f"{amount(row['tokens_used'])} tokens" if row["tokens_used"] else "",
+        settled(entry.marks.note),
+    )
+    text = cut(" · ".join(filter(None, facts)), room)
+    return _filled([*indent, (text, "dim")], look.width)
+
+
+def _title(row: Row, words: Sequence[str], room: int) -> Pieces:
+    cell = title(row)
+    style = "dim italic" if row["archived"] else cell.style
+    pieces = around(highlighted(cell.text, words), room)
+    return [(piece, f"{style} {MATCH}" if marked else style) for piece, marked in pieces]
+
+
+def highlighted(text: str, words: Sequence[str]) -> list[tuple[str, bool]]:
+    """A text in pieces, each with whether it is one of ``words``."""
+    wanted = "|".join(re.escape(word) for word in words if word)
+    if not wanted:
+        return [(text, False)]
+    parts = re.split(f"({wanted})", text, flags=re.IGNORECASE)
+    return [(part, bool(place % 2)) for place, part in enumerate(parts) if part] or [("", False)]
+
+
+def _marks(entry: Entry, room: int) -> Pieces:
+    """What stands behind a title: status, tags, and that a thread is archived."""
+    marks = entry.marks
+    found: Pieces = []
+    if entry.row["archived"]:
+        found.append((" archived", "dim"))
+    if marks.status:
+        found.append((f" {marks.status}", _STATUS.get(marks.status, "")))
+    found += [(f" #{settled(tag)}", "dim cyan") for tag in marks.tags]
+    while found and _width(found) > room:
+        found.pop()
+    return found
+
+
+def _tail(row: Row, look: Look) -> Pieces:
+    """The columns at the right: folder and tokens, as far as there is room."""
+    width = look.width
+    tail: Pieces = []
+    if width >= _LEAST_FOR_FOLDER and not look.detailed:
+        room = min(max(width // 4, 12), 28)
+        text = cut_folder(folder(row["cwd"], look.user_home), room)
+        tail += [(" " * _GAP, ""), (text, "dim"), (" " * (room - cells(text)), "")]
+    if width >= _LEAST_FOR_TOKENS and not look.detailed:
+        tokens = amount(row["tokens_used"]) if row["tokens_used"] else ""
+        tail += [(f"{' ' * _GAP}{tokens:>{_TOKENS}} ", "dim")]
+    return tail or [(" ", "")]
+
+
+def _freshness(row: Row, now_ms: int) -> str:
+    old = now_ms - row["recency_at_ms"]
+    return next((style for limit, style in _FRESH if old < limit), "dim")
+
+
+def _marked(pieces: Sequence[tuple[str, bool]], style: str) -> Pieces:
+    return [(text, MATCH if marked else style) for text, marked in pieces]
+
+
+def _width(pieces: Pieces) -> int:
+    return sum(cells(text) for text, _ in pieces)
+
+
+def _filled(pieces: Pieces, width: int) -> Pieces:
+    """Exactly ``width`` cells: blanks behind, or less text."""
+    left = width
+    found: Pieces = []
+    for text, style in pieces:
+        size = cells(text)
+        if size > left:
+            text = cut(text, left)
+            size = cells(text)
+        if text:
+            found.append((text, style))
+        left -= size
+    return [*found, (" " * left, "")] if left > 0 else found
+
+
+def one_title(row: Row, room: int) -> str:
+    """What a heading calls a thread."""
+    return cut(settled(label(row)) or row["id"], room)

@@ -1,0 +1,59 @@
+"""What the picker is made of: the search box, the list, the preview, and lines around them."""
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Container, Horizontal, Vertical
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import Input, Static
+
+from cli.browse.list_view import ThreadListView
+from cli.browse.preview_view import PreviewView
+from cli.browse.rule import Rule
+
+
+class SearchBox(Input):
+    """The search box. While it is empty, Space and ? are what they are in the list."""
+
+    async def _on_key(self, event: events.Key) -> None:
+        action = {"space": "select", "question_mark": "keys"}.get(event.key)
+        if action and not self.value and await self.app.run_action(action):
+            event.prevent_default()
+            event.stop()
+        else:
+            await super()._on_key(event)
+
+
+class PickerScreen(Screen[None]):
+    """The list and what belongs to it."""
+
+    class Mounted(Message):
+        """Its widgets are there."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self.box = SearchBox(
+            placeholder="Search threads", id="search", compact=True, select_on_focus=False
+        )
+        self.rule = Rule(id="rule")
+        self.threads = ThreadListView(id="list")
+        self.heading = Rule(id="preview-rule")
+        self.preview = PreviewView(id="preview")
+        self.message = Static(id="message", markup=False)
+        self.keys = Static(id="keys", markup=False)
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(id="prompt"):
+            yield Static("❯", id="prompt-sign", markup=False)
+            yield self.box
+        yield self.rule
+        with Container(id="main"):
+            yield self.threads
+            with Vertical(id="preview-box"):
+                yield self.heading
+                yield self.preview
+        yield self.message
+        yield self.keys
+
+    def on_mount(self) -> None:
+        self.post_message(self.Mounted())

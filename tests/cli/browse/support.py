@@ -1,0 +1,73 @@
+"""The picker on a home, for tests: driven by keys, waiting for conditions and never for times."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from textual.pilot import Pilot
+
+from cli.arguments.locations import Locations
+from cli.browse.app import BrowseApp
+from cli.browse.picked import Picked
+
+
+class Picker:
+    """Presses keys, and waits for what they do."""
+
+    def __init__(self, app: BrowseApp, pilot: Pilot[Picked | None]) -> None:
+        self.app, self.pilot = app, pilot
+
+    async def press(self, *keys: str) -> None:
+        """Press keys one after the other; each is handled before the next."""
+        await self.pilot.press(*keys)
+
+    async def type(self, text: str) -> None:
+        """Type a text, and wait until all of it was searched."""
+        await self.pilot.press(*("space" if letter == " " else letter for letter in text))
+        await self.settled()
+
+    async def until(self, true: Callable[[], object]) -> None:
+        """Wait until something is true, however long that takes."""
+        while not true():
+            assert self.app.is_running
+            await self.pilot.pause(0.01)
+
+    async def settled(self) -> None:
+        """Wait until the list shows all that is found, and each row that is seen is read."""
+        await self.pilot.pause()
+        await self.until(lambda: self.app.settled)
+        await self.pilot.pause()
+
+    @property
+    def titles(self) -> list[str]:
+        """The lines of the list that are on the screen, without the ages in front."""
+        view = self.app.threads
+        lines = [view.render_line(y).text for y in range(view.size.height)]
+        return [line[8:].rstrip() for line in lines if line.strip()]
+
+    @property
+    def current(self) -> str:
+        """The id of the thread under the cursor; empty for none."""
+        return self.app.current["id"] if self.app.current else ""
+
+
+@asynccontextmanager
+async def picking(
+    home: Path,
+    index: Path,
+    *,
+    size: tuple[int, int] = (80, 24),
+    caught_up: bool = True,
+    **options: Any,
+) -> AsyncIterator[Picker]:
+    """The picker, with its list as it is at the start."""
+    app = BrowseApp(Locations(home, index), **options)
+    async with app.run_test(size=size) as pilot:
+        picker = Picker(app, pilot)
+        await picker.until(app.ready.is_set)
+        if caught_up:
+            await picker.until(lambda: app.caught_up)
+        await picker.settled()
+        yield picker
+        app.leave_with(None)
