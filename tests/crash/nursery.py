@@ -23,7 +23,8 @@ from cli.runtime.open_index import catch_up, with_index
 from state.db.steps import Steps
 from state.edit.archive import move_thread
 from state.edit.fork import fork_thread
-from state.edit.metadata import set_git_info, set_memory_mode, set_name
+from state.edit.marks import set_marks
+from state.edit.metadata import Changed, set_git_info, set_memory_mode, set_name
 from state.edit.move_plan import Action
 from state.edit.trash import chosen, empty_trash, groups_of, restore_threads, trash_of
 from state.fulltext.indexer import MESSAGES, fill_fulltext
@@ -71,7 +72,7 @@ async def _restore(index: ThreadIndex) -> None:
 MOVED: Final = thread_id(1)
 """The thread that is archived, unarchived and deleted."""
 CHANGED: Final = thread_id(3)
-"""The thread that is forked, named and described."""
+"""The thread that is forked, named, described and marked."""
 
 
 async def _archive(index: ThreadIndex) -> None:
@@ -110,6 +111,12 @@ async def _rename(index: ThreadIndex) -> None:
 async def _describe(index: ThreadIndex) -> None:
     await set_git_info(index, CHANGED, {"sha": "new", "branch": None})
     await set_memory_mode(index, CHANGED, "disabled")
+
+
+async def _mark(index: ThreadIndex) -> None:
+    changes = {"tag:new": "1", "pinned": "1", "note": "new note"}
+    (changed,) = (await set_marks(index, [CHANGED], changes)).values()
+    assert isinstance(changed, Changed), changed
 
 
 def _opened(work: Callable[[ThreadIndex], Awaitable[None]]) -> Callable[[Path, Path], None]:
@@ -158,6 +165,7 @@ WORKS: Final[dict[str, Callable[[Path, Path], object]]] = {
     "fork": _opened(_fork),
     "rename": _opened(_rename),
     "describe": _opened(_describe),
+    "mark": _opened(_mark),
     "turns": _opened(_turns),
     "vacuum": lambda _, path: vacuum(path),
 }

@@ -49,7 +49,9 @@ class Case:
             assert path.name.startswith("rollout-"), moment
             assert path.read_bytes().endswith(b"\n"), moment
             [json.loads(line) for line in path.read_bytes().splitlines()]
-        shown = "name, git_sha, git_branch, memory_mode"
+        marks = "SELECT group_concat(key) FROM user_data WHERE thread_id = id AND value NOT NULL"
+        marks += " AND (key IN ('pinned', 'note') OR key LIKE 'tag:%')"
+        shown = f"name, git_sha, git_branch, memory_mode, ({marks})"
         (row,) = rows(self.index, f"SELECT {shown} FROM threads WHERE id = '{CHANGED}'")
         sizes = [len(path.read_bytes().splitlines()) for path in made]
         return (*row.values(), *sizes)
@@ -67,12 +69,12 @@ def _lines(mode: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("work", ["fork", "rename", "describe"])
+@pytest.mark.parametrize("work", ["fork", "rename", "describe", "mark"])
 def test_a_change_that_is_killed_is_made_or_not_made(work: str, mode: str, tmp_path: Path) -> None:
     case = Case(work, mode, tmp_path)
     whole, *seen = [case.found(moment) for moment in deaths(f"{work} {mode}", case.die)]
-    old = ("old name", "old", "old", "enabled")
-    between = {"describe": {("old name", "new", None, "enabled")}}.get(work, set())
+    old = ("old name", "old", "old", "enabled", None)
+    between = {"describe": {("old name", "new", None, "enabled", None)}}.get(work, set())
     assert old in seen
     assert set(seen) <= {old, whole} | between
     assert (
@@ -80,6 +82,7 @@ def test_a_change_that_is_killed_is_made_or_not_made(work: str, mode: str, tmp_p
         == {
             "fork": (*old, 1 + 7 * (mode != PAGINATED)),
             "rename": ("new name", *old[1:]),
-            "describe": ("old name", "new", None, "disabled"),
+            "describe": ("old name", "new", None, "disabled", None),
+            "mark": (*old[:-1], "note,pinned,tag:new"),
         }[work]
     )

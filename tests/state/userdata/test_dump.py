@@ -2,16 +2,21 @@
 
 import asyncio
 import io
+import itertools
 import json
 import sqlite3
+import tempfile
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from state.db.location import journal_path
 from state.errors import BadDump, DumpTooNew, FileUnusable, IndexTooNew
+from state.query.marks import NO_MARKS, Marks, marks_steps, with_mark
 from state.query.model import Query
 from state.repair.dump import (
     BATCH_SETTINGS,
@@ -27,6 +32,8 @@ from state.userdata.journal import append_settings, read_settings
 from state.userdata.model import FolderAlias, Setting, UserValue
 from tests.samples.homes import thread_id, write
 from tests.support.checks import synced, verified
+from tests.support.effort import examples
+from tests.support.indexes import empty_index, in_index
 
 NAMED = UserValue(thread_id(1), "name", "mine", 50)
 MOVED = FolderAlias("/work/old", "/srv/new", 60)
@@ -237,6 +244,57 @@ def test_a_dump_moves_everything_to_another_index(
     asyncio.run(reindex(home, other))
     assert dumped(other) == dump
     assert names(home, other) == {thread_id(1): "mine"}
+
+
+MARKS = {
+    **dict.fromkeys(("tag:a", "tag:b", "pinned"), ("1", None)),
+    "note": ("x", "y", None),
+    "status": ("todo", "done", None),
+}
+
+
+@st.composite
+def marked(draw: st.DrawFn) -> list[list[UserValue]]:
+    """What was set on some machines, never two things at the same moment."""
+    machines: list[list[UserValue]] = [[], [], []]
+    for at in range(draw(st.integers(1, 16))):
+        key = draw(st.sampled_from([*MARKS]))
+        value = draw(st.sampled_from(MARKS[key]))
+        given = UserValue(thread_id(draw(st.integers(1, 2))), key, value, at)
+        draw(st.sampled_from(machines)).append(given)
+    return machines
+
+
+@given(machines=marked(), order=st.permutations(range(3)))
+@examples(40)
+def test_what_machines_set_is_merged_by_time_in_any_order(
+    machines: list[list[UserValue]], order: list[int]
+) -> None:
+    everything = sorted(itertools.chain(*machines), key=lambda each: each.set_at_ms)
+    expected: dict[str, Marks] = {}
+    for each in everything:
+        marks = expected.get(each.thread_id, NO_MARKS)
+        expected[each.thread_id] = with_mark(marks, each.key, each.value)
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "home"
+        for number in (1, 2):
+            write(home, number)
+        paths = [Path(folder) / f"{number}.sqlite3" for number in range(3)]
+        for path, settings in zip(paths, machines, strict=True):
+            empty_index(path)
+            for each in settings:  # one after the other, as they were set
+                append_settings(path, [each])
+        dumps = [read_dump(io.BytesIO(dumped(path))) for path in paths]
+        for path in paths:
+            for number in order:
+                restored(home, path, dumps[number])
+        assert len({dumped(path) for path in paths}) == 1
+        for path in paths:
+            found = in_index(home, path, lambda index: index.database.query(marks_steps(IDS)))
+            assert found == {id_: marks for id_, marks in expected.items() if any(marks)}
+
+
+IDS = [thread_id(1), thread_id(2)]
 
 
 def test_a_dump_needs_no_index_and_makes_none(index_path: Path) -> None:
