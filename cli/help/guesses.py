@@ -13,6 +13,8 @@ COMMANDS: Final = {
     **dict.fromkeys(("clean", "cleanup", "prune", "remove", "rm"), "delete"),
     **dict.fromkeys(("recover", "undelete", "undo"), "trash restore"),
     **dict.fromkeys(("move", "mv"), "relink"),
+    **dict.fromkeys(("label", "labels"), "tag"),
+    **dict.fromkeys(("bookmark", "favorite", "star"), "pin"),
     "continue": "resume",
     "info": "show --meta",
 }

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from state.query.nearby import Nearby
 
 _SHOWN_SIMILAR: Final = 5
-"""Models and branches that are named."""
+"""Models, branches and tags that are named."""
 _SHOWN_AWAY: Final = 3
 """Files and folders that are named in one line."""
 

@@ -24,7 +24,10 @@ def mark_conditions(query: Query, *, by_row: bool) -> Iterator[tuple[str, list[A
             yield f"id IN (SELECT thread_id FROM user_data WHERE {having})", parameters
     if query.pinned is False:
         having = f"key = '{PINNED}' AND value IS NOT NULL"
-        yield f"NOT EXISTS (SELECT 1 FROM user_data WHERE thread_id = id AND {having})", []
+        if by_row:
+            yield f"NOT EXISTS (SELECT 1 FROM user_data WHERE thread_id = id AND {having})", []
+        else:
+            yield f"id NOT IN (SELECT thread_id FROM user_data WHERE {having})", []
 
 
 def rare_mark_steps(query: Query) -> Steps[list[int] | None]:

@@ -1,13 +1,15 @@
 """Where threads are, if a list has none: below or above its folder, in one that is gone, or with a
-similar model or branch."""
+similar model, branch or tag."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from state.db.steps import Steps
 from state.query.choices import similar_steps
 from state.query.listing import count_steps, key_steps
+from state.query.marks import tag_counts_steps
 from state.query.model import LARGEST_PAGE, Query
 from state.query.projects import similar_projects_steps
 from state.query.rows import rows_steps
@@ -29,8 +31,8 @@ class Nearby:
     gone: list[str] = field(default_factory=list)
     """Folders with threads that do not exist any more, and may be this one now."""
     similar: dict[str, list[str]] = field(default_factory=dict)
-    """Models, branches and projects of threads, under these words, that hold the text of one that
-    no thread has."""
+    """Models, branches, projects and tags of threads, under these words, that are like one that no
+    thread has."""
 
 
 def nearby_steps(query: Query, top: str) -> Steps[Nearby]:
@@ -46,6 +48,8 @@ def nearby_steps(query: Query, top: str) -> Steps[Nearby]:
             found.similar[word] = known
     if query.projects and (known := (yield from similar_projects_steps(query.projects))):
         found.similar["projects"] = known
+    if query.tags and (tags := (yield from _similar_tags(query.tags))):
+        found.similar["tags"] = tags
     named = query.folders or query.cwds
     if not named:
         return found
@@ -72,6 +76,13 @@ def nearby_steps(query: Query, top: str) -> Steps[Nearby]:
                     found.gone.append(shown_folder(cwd))
     del found.gone[_MOST_GONE:]
     return found
+
+
+def _similar_tags(given: Sequence[str]) -> Steps[list[str]]:
+    """Tags that hold one of those that no thread has, or are held by it."""
+    known = yield from tag_counts_steps()
+    missing = [tag for tag in given if tag not in known]
+    return [tag for tag in known if any(other in tag or tag in other for other in missing)]
 
 
 def _may_be(cwd: str, folder: str) -> bool:

@@ -45,6 +45,8 @@ def test_tags_are_put_on_threads_listed_and_taken_off(cli: Cli) -> None:
     assert cli.run("untag", "bug,none", ONE).lines == [f"{ONE}\tshop"]
     assert cli.ids("--tag", "bug", status=1) == []
     assert marks(cli, OLD) == {"tags": ["bug", "shop"]}
+    assert "Similar tags: bug\n" in cli.run("list", "--tag", "bugs", status=1).err
+    assert "Similar" not in cli.run("list", "--tag", "shop", "--cwd", "/b", status=1).err
 
 
 def test_filters_choose_what_is_marked(cli: Cli) -> None:
@@ -112,6 +114,7 @@ def test_pins_notes_and_statuses_are_set_and_shown(cli: Cli) -> None:
     ran = cli.run("list", "--columns", "id,tags,status,note", "--limit", "2")
     assert ran.lines == [f"{TWO}\t\t\t", f"{ONE}\ta,b\twaiting\tfirst line second"]
     assert "marks" not in cli.run("export", ONE, "--format", "json").json["thread"]
+    assert cli.run("note", OLD, "archived, too").lines == [f"{OLD}\tarchived, too"]
     cli.run("unpin", ONE)
     cli.run("mark", "none", ONE)
     assert cli.run("note", ONE, "").lines == [f"{ONE}\t"]
