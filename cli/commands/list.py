@@ -142,7 +142,7 @@ def command(
         from cli.runtime.open_index import read_index
 
         async def work(index: "ThreadIndex") -> Listed:
-            early = None if wants_spending or count is None else show
+            early = None if wants_spending or extras.projects or count is None else show
             found = await _thoroughly(index, query, count, sync, extras, early)
             if wants_spending:
                 found.spending = await _spending(index, found.page.rows)

@@ -24,8 +24,9 @@ _BEGIN_ELSEWHERE: Final = f"SELECT id, history_base FROM threads WHERE flags & {
 
 def may_be_early(query: Query) -> bool:
     """Whether a page of ``query`` can be right before all files are read: the oldest threads, and
-    what a thread has spawned by others, may be in any of them."""
-    return query.descending and not query.ancestor_id
+    what a thread has spawned by others, may be in any of them; and any of them may have the origin
+    that puts a folder into a project."""
+    return query.descending and not query.ancestor_id and not query.projects
 
 
 def missing_steps(query: Query, page: Page, unread: Unread) -> "Steps[Collection[str] | None]":

@@ -34,6 +34,7 @@ FILES = st.lists(
             "archived": st.booleans(),
             "base": st.integers(0, 9) | st.none(),
             "cwd": st.sampled_from(["/a", "/b"]),
+            "origin": st.sampled_from(["", "host:a", "host:c"]),
             "set_back": st.just(value=False) | st.booleans(),
         }
     ),
@@ -45,6 +46,7 @@ QUERIES = [
     for key in SORT_KEYS
     for limit, filters in ((1, {}), (3, {}), (2, {"cwds": ("/a",)}), (1, {"archived": True}))
 ] + [Query(sort_key="recency_at", since_ms=(BEGIN_S + hours * 3600) * 1000) for hours in (15, 22)]
+QUERIES.append(Query(sort_key="recency_at", limit=1, projects=("c",)))
 
 
 def write_file(home: Path, at: int, file: dict[str, Any]) -> None:
@@ -54,6 +56,8 @@ def write_file(home: Path, at: int, file: dict[str, Any]) -> None:
     turn = created + (file["turn"] or 0) * 3600
     id_ = thread_id(file["thread"])
     meta = {"id": id_, "timestamp": stamp(created), "cwd": file["cwd"], "source": "cli"}
+    if file["origin"]:
+        meta |= {"git": {"repository_url": file["origin"]}}
     if file["base"] is not None:
         base = thread_id(file["base"])
         meta |= {"history_mode": "paginated", "history_base": {"thread_id": base}}
@@ -77,18 +81,37 @@ def stamp(seconds: int) -> str:
 
 
 def made(
-    thread: int, created: int, turn: int | None = 0, base: int | None = None
+    thread: int,
+    created: int,
+    turn: int | None = 0,
+    base: int | None = None,
+    origin: str = "",
 ) -> dict[str, Any]:
     """A file that :func:`write_file` takes."""
     file = {"thread": thread, "created": created, "turn": turn, "base": base}
-    return file | {"changed": 0, "archived": False, "cwd": "/a", "set_back": False}
+    return file | {
+        "changed": 0,
+        "archived": False,
+        "set_back": False,
+        "cwd": "/a",
+        "origin": origin,
+    }
 
 
 FORK_WITHOUT_A_MESSAGE = [made(0, 20, None, base=1), made(1, 0), made(2, 9), made(3, 8), made(4, 7)]
 """It is empty, and not listed, until the old file is read in which it begins."""
 
 
+NEWEST_ORIGIN_UNREAD = [
+    made(0, 9, 9, origin="host:c"),
+    made(2, 8, 9, origin="host:c"),
+    made(1, 10, 0, origin="host:a"),
+]
+"""The threads that were used last have an older origin of their folder."""
+
+
 @examples(25)
+@example(files=NEWEST_ORIGIN_UNREAD, in_order=True)
 @example(files=FORK_WITHOUT_A_MESSAGE, in_order=True)
 @given(files=FILES, in_order=st.booleans())
 def test_no_unread_file_changes_a_page_that_is_right(
