@@ -1,6 +1,6 @@
 """``threadkeep untag``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -45,18 +45,17 @@ def _delete(here: Locations, tags: Sequence[str], selection: Selection) -> int:
     from state.query.marks import tag_counts_steps
 
     asks = needs_confirmation(selection)
-    names = one_line(", ".join(tags))
 
     async def work(index: "ThreadIndex") -> tuple[dict[str, int], bool]:
         await catch_up_and_report(index)
         counts = await index.database.query(tag_counts_steps())
         held = {tag: counts.get(tag, 0) for tag in tags}
-        threads = " and ".join(
-            f"{one_line(tag)} from {plural(n, 'thread')}" for tag, n in held.items()
-        )
-        if selection.dry_run or (asks and not typer.confirm(f"Remove {threads}?", err=True)):
+        question = f"Remove {_from_threads(held)}?"
+        if selection.dry_run or (
+            asks and any(held.values()) and not typer.confirm(question, err=True)
+        ):
             return held, False
-        await delete_tags(index, tags)
+        await delete_tags(index, tags)  # from threads in the trash, too, which are not counted
         return held, True
 
     held, done = with_index(here, work)
@@ -66,8 +65,15 @@ def _delete(here: Locations, tags: Sequence[str], selection: Selection) -> int:
             {"version": 1, "action": "untag", "dryRun": selection.dry_run, "tags": entries},
             changed=done,
         )
+    elif not any(held.values()):
+        output.say(f"No thread has {one_line(', '.join(tags))}.")
+    elif done or selection.dry_run:
+        output.say(f"{'Removed' if done else 'Would remove'} {_from_threads(held)}.")
     else:
-        words = "Removed" if done else "Would remove" if selection.dry_run else ""
-        count = plural(sum(held.values()), "thread")
-        output.say(f"{words} {names} from {count}." if words else "Nothing was changed.")
+        output.say("Nothing was changed.")
     return errors.OK if any(held.values()) and (done or selection.dry_run) else errors.NO_MATCH
+
+
+def _from_threads(held: Mapping[str, int]) -> str:
+    """From how many threads each tag is removed."""
+    return ", ".join(f"{one_line(tag)} from {plural(n, 'thread')}" for tag, n in held.items())

@@ -78,7 +78,7 @@ def test_a_tag_is_deleted_only_after_a_question(cli: Cli) -> None:
     assert "there is no terminal" in cli.run("untag", "bug", status=2).err
     assert "Would remove bug from 3 threads." in cli.run("untag", "bug", "--dry-run").err
     asked = on_terminal(cli, "untag", "bug,old", typed="n\n", status=1, words=True)
-    assert "Remove bug from 3 threads and old from 3 threads?" in asked
+    assert "Remove bug from 3 threads, old from 3 threads?" in asked
     assert "Nothing was changed." in asked
     printed = cli.run("untag", "BUG", "--yes", "--json").json
     assert printed == {
@@ -88,7 +88,7 @@ def test_a_tag_is_deleted_only_after_a_question(cli: Cli) -> None:
         "tags": [{"tag": "bug", "threads": 3}],
     }
     assert cli.run("tag").lines == ["old\t3"]
-    cli.run("untag", "bug", "--yes", status=1)
+    assert "No thread has bug.\n" in cli.run("untag", "bug", "--yes", status=1).err
     assert "none" not in cli.run("untag", "old", "--archived", status=2).err
 
 
