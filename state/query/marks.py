@@ -57,6 +57,12 @@ def with_mark(marks: Marks, key: str, value: str | None) -> Marks:
     return marks._replace(status=value or "") if key == STATUS else marks
 
 
+def tagged_steps(tag: str) -> Steps[list[str]]:
+    """The ids that have a tag, also of threads that the index does not have."""
+    asked = "SELECT thread_id FROM user_data WHERE key = ? AND value IS NOT NULL ORDER BY thread_id"
+    return [id_ for (id_,) in (yield asked, [TAG + tag])]
+
+
 def tag_counts_steps() -> Steps[dict[str, int]]:
     """How many threads have each tag, by tag."""
     return dict((yield _TAG_COUNTS, []))

@@ -22,8 +22,11 @@ from state.thread_index import ThreadIndex
 
 _PICKER: Final = actions_of("picker")
 _WAIT: Final = frozenset(each.action for each in bindings_of("picker")) - {"interrupt"}
-_ACTIONS: Final = frozenset({"archive", "undo", "rename", "resume", "fork", "copy"})
-_Work = Callable[["ActingApp", Sequence[str]], Awaitable[None]]
+_ACTIONS: Final = frozenset(
+    {"archive", "undo", "rename", "tag", "pin", "note", "status", "resume", "fork", "copy"}
+)
+Work = Callable[["ActingApp", Sequence[str]], Awaitable[None]]
+"""What an action does with the threads of some ids."""
 Undoing = Callable[[], Awaitable[str]]
 """Undoes a change. Gives what could not be undone, as the rest of a message."""
 
@@ -108,6 +111,26 @@ class ActingApp(App[Picked | None]):
 
         self._act(rename)
 
+    def action_tag(self) -> None:
+        from cli.browse.actions.marks import tag
+
+        self._act(tag)
+
+    def action_pin(self) -> None:
+        from cli.browse.actions.marks import pin
+
+        self._act(pin)
+
+    def action_note(self) -> None:
+        from cli.browse.actions.marks import note
+
+        self._act(note)
+
+    def action_status(self) -> None:
+        from cli.browse.actions.marks import status
+
+        self._act(status)
+
     def action_resume(self) -> None:
         from cli.browse.actions.go_on import resume
 
@@ -133,7 +156,7 @@ class ActingApp(App[Picked | None]):
             await self.reload()
 
         if self._undoable:
-            self._begin(undo, ())
+            self.begin(undo, ())
         else:
             self.say("There is nothing to undo.")
 
@@ -148,20 +171,21 @@ class ActingApp(App[Picked | None]):
         """No key of the picker counts while a dialog is open, though Textual asks for some."""
         return not (isinstance(self.screen, ModalScreen) and action in _WAIT)
 
-    def _act(self, work: _Work) -> None:
+    def _act(self, work: Work) -> None:
         """Begin an action on the chosen threads."""
         if ids := self.chosen:
-            self._begin(work, ids)
+            self.begin(work, ids)
         else:
             self.say("There is no thread here.")
 
-    def _begin(self, work: _Work, ids: Sequence[str]) -> None:
+    def begin(self, work: Work, ids: Sequence[str]) -> None:
+        """Begin an action on some threads, unless another one is running."""
         if self.action_done:
             self._action = self.run_worker(self._carry_out(work, ids), group="action")
         else:
             self.say("One moment: the last change is not done yet.")
 
-    async def _carry_out(self, work: _Work, ids: Sequence[str]) -> None:
+    async def _carry_out(self, work: Work, ids: Sequence[str]) -> None:
         from cli.browse.actions.told import sentence
 
         await self.ready.wait()

@@ -1,10 +1,13 @@
 """The picker on a home of a few threads, for the tests of what it does with them."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.widgets import Static
 
 from cli.arguments.locations import Locations
@@ -12,6 +15,16 @@ from cli.browse.app import BrowseApp
 from cli.browse.picked import Picked
 from tests.support.checks import synced
 from tests.support.command import thread_id, write_rollout
+
+Dialog = TypeVar("Dialog", bound=Screen[Any])
+
+
+@contextmanager
+def held(here: Locations) -> Iterator[None]:
+    """Hold the index, as another process that writes does."""
+    with closing(sqlite3.connect(here.index, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
 
 
 class Picker:
@@ -24,7 +37,7 @@ class Picker:
         """Press keys one after the other; each is handled before the next."""
         await self.pilot.press(*keys)
 
-    async def type(self, text: str) -> None:
+    async def write(self, text: str) -> None:
         """Type a text."""
         await self.pilot.press(*("space" if letter == " " else letter for letter in text))
 
@@ -39,6 +52,18 @@ class Picker:
         await self.done()
         return self.said
 
+    async def opened(self, key: str, kind: type[Dialog]) -> Dialog:
+        """The dialog that a key opens."""
+        await self.press(key)
+        await self.until(lambda: isinstance(self.app.screen, kind))
+        await self.pilot.pause()
+        assert isinstance(self.app.screen, kind)
+        return self.app.screen
+
+    def select(self, *numbers: int) -> None:
+        """Select threads."""
+        self.app.threads.selected.update(dict.fromkeys(map(thread_id, numbers)))
+
     async def done(self) -> None:
         """Wait for the end of the action that is running."""
         await self.until(lambda: self.app.action_done)
@@ -48,15 +73,6 @@ class Picker:
     def said(self) -> str:
         """The message below the list."""
         return str(self.app.query_one("#message", Static).content)
-
-    async def go_to(self, number: int) -> None:
-        """Move the cursor to a thread."""
-        await self.press("ctrl+home")
-        await self.until(lambda: self.app.current)
-        while self.app.current and self.app.current["id"] != thread_id(number):
-            at = self.app.current["id"]
-            await self.press("down")
-            await self.until(lambda: self.app.current and self.app.current["id"] != at)  # noqa: B023
 
 
 def home_of(folder: Path, *texts: str, archived: int = 0) -> Locations:

@@ -1,9 +1,7 @@
 """Archiving in the picker: files move, and an undo puts back just what was moved."""
 
 import asyncio
-import sqlite3
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 from textual.widgets import Static
@@ -11,7 +9,7 @@ from textual.widgets import Static
 from cli.arguments.locations import Locations
 from cli.browse.dialogs import Question
 from rollout.files.writer_lock import WriterLock
-from tests.cli.browse.actions.picking import Picker, home_of, picking
+from tests.cli.browse.actions.picking import held, home_of, picking
 from tests.state.codex.databases import Codex
 from tests.state.edit.moved import tree
 from tests.support.checks import codes, synced, verified
@@ -42,7 +40,7 @@ def test_all_selected_threads_go_and_nothing_stays_selected(tmp_path: Path) -> N
 
     async def work() -> None:
         async with picking(here) as picker:
-            select(picker, 1, 2, 4)
+            picker.select(1, 2, 4)
             assert await picker.act("ctrl+a") == "Archived 3 threads. Ctrl+Z undoes."
             assert archived(here) == [1, 2, 4]
             assert picker.app.chosen == [thread_id(3)]
@@ -56,7 +54,7 @@ def test_an_archived_thread_is_taken_out_and_put_back_by_undo(tmp_path: Path) ->
 
     async def work() -> None:
         async with picking(here) as picker:
-            select(picker, 0)
+            picker.select(0)
             assert await picker.act("ctrl+a") == "Unarchived “old thing”. Ctrl+Z undoes."
             assert archived(here) == []
             await picker.act("ctrl+z")
@@ -74,7 +72,7 @@ def test_what_a_thread_spawned_goes_along_and_comes_back(tmp_path: Path) -> None
 
     async def work() -> None:
         async with picking(here) as picker:
-            select(picker, 0)
+            picker.select(0)
             said = await picker.act("ctrl+a")
             assert said == "Archived “parent” and 1 thread that they spawned. Ctrl+Z undoes."
             assert archived(here) == [0, 1, 2]
@@ -90,17 +88,14 @@ def test_many_threads_are_moved_when_the_question_is_answered(tmp_path: Path) ->
 
     async def work() -> None:
         async with picking(here) as picker:
-            select(picker, *range(30))
+            picker.select(*range(30))
             for answer, said in (
                 ("n", "Nothing was changed."),
                 ("escape", "Nothing was changed."),
                 ("y", "Archived 30 threads. Ctrl+Z undoes."),
             ):
-                await picker.press("ctrl+a")
-                await picker.until(lambda: isinstance(picker.app.screen, Question))
-                await picker.pilot.pause()
-                text = str(picker.app.screen.query_one(Static).content)
-                assert text == "Archive 30 threads?"
+                question = await picker.opened("ctrl+a", Question)
+                assert str(question.query_one(Static).content) == "Archive 30 threads?"
                 await picker.press("ctrl+a", "ctrl+z")  # no key of the picker counts meanwhile
                 assert await picker.act(answer) == said
             assert archived(here) == [*range(30)]
@@ -116,7 +111,7 @@ def test_a_refused_thread_is_named_with_the_reason_and_the_others_go(tmp_path: P
     async def work() -> None:
         async with picking(here) as picker:
             with WriterLock.acquire(here.home, thread_id(0)):
-                select(picker, 0, 1)
+                picker.select(0, 1)
                 said = await picker.act("ctrl+a")
             told, refused = said.splitlines()
             assert told == "Archived “second thing”. Ctrl+Z undoes."
@@ -133,10 +128,10 @@ def test_of_many_refused_threads_some_are_named(tmp_path: Path) -> None:
 
     async def work() -> None:
         async with picking(here) as picker:
-            with ExitStack() as held:
+            with ExitStack() as locks:
                 for number in range(6):
-                    held.enter_context(WriterLock.acquire(here.home, thread_id(number)))
-                select(picker, *range(6))
+                    locks.enter_context(WriterLock.acquire(here.home, thread_id(number)))
+                picker.select(*range(6))
                 lines = (await picker.act("ctrl+a")).splitlines()
             assert lines[0] == "Nothing was moved."
             assert len(lines) == 5
@@ -152,7 +147,7 @@ def test_an_undo_says_what_it_could_not_put_back(tmp_path: Path) -> None:
 
     async def work() -> None:
         async with picking(here) as picker:
-            select(picker, 0, 1)
+            picker.select(0, 1)
             await picker.act("ctrl+a")
             await asyncio.to_thread(cli.run, "unarchive", thread_id(0))
             told, refused = (await picker.act("ctrl+z")).splitlines()
@@ -240,7 +235,7 @@ def test_leaving_during_a_move_leaves_nothing_half_done(tmp_path: Path) -> None:
 
     async def work() -> None:
         async with picking(here) as picker:
-            select(picker, *range(9))
+            picker.select(*range(9))
             await picker.press("ctrl+a", "escape")
 
     asyncio.run(work())
@@ -248,23 +243,10 @@ def test_leaving_during_a_move_leaves_nothing_half_done(tmp_path: Path) -> None:
     assert codes(verified(here.home, here.index)) == {}
 
 
-@contextmanager
-def held(here: Locations) -> Iterator[None]:
-    """Hold the index, as another process that writes does."""
-    with closing(sqlite3.connect(here.index, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
-
-
 def archived(here: Locations) -> list[int]:
     """The numbers of the threads in the archive."""
     found = (here.home / "archived_sessions").rglob("*.jsonl")
     return sorted(int(path.stem[-4:], 16) for path in found)
-
-
-def select(picker: Picker, *numbers: int) -> None:
-    """Select threads."""
-    picker.app.threads.selected.update(dict.fromkeys(map(thread_id, numbers)))
 
 
 def spawned_by_small(parent: int) -> object:

@@ -44,10 +44,10 @@ def test_what_codex_cannot_go_on_with_is_told_and_the_picker_stays(
             assert said == (
                 "There is no codex on PATH: Ctrl+Y copies the command that resumes the thread."
             )
-            picker.app.threads.selected[thread_id(0)] = None
+            picker.select(0)
             said = await picker.act("ctrl+f")
             assert said == f"Thread {thread_id(0)} is archived: unarchive it first."
-            picker.app.threads.selected[thread_id(1)] = None
+            picker.select(1)
             said = await picker.act("ctrl+r")
             assert said == "Codex takes one thread, and 2 are selected: Esc selects none."
             assert picker.app.return_value is None
@@ -64,7 +64,7 @@ def test_the_command_is_copied_and_shown(tmp_path: Path) -> None:
             command = f"cd '{tmp_path}/with blanks' && codex resume {thread_id(1)}"
             assert await picker.act("ctrl+y") == f"Copied: {command}"
             assert picker.app.clipboard == command
-            picker.app.threads.selected.update(dict.fromkeys(map(thread_id, range(2))))
+            picker.select(0, 1)
             assert await picker.act("ctrl+y") == "Copied: 2 commands"
             assert len(picker.app.clipboard.splitlines()) == 2
 

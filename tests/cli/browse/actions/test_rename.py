@@ -7,7 +7,7 @@ from pathlib import Path
 from textual.widgets import Input, Static
 
 from cli.browse.dialogs import TextDialog
-from tests.cli.browse.actions.picking import Picker, home_of, picking
+from tests.cli.browse.actions.picking import home_of, picking
 from tests.state.codex.databases import Codex
 from tests.support.command import Inside, thread_id, write_rollout
 from tests.support.indexes import meaning
@@ -21,15 +21,15 @@ def test_a_name_is_given_changed_and_taken_back(tmp_path: Path) -> None:
 
     async def work() -> None:
         async with picking(here) as picker:
-            dialog = await opened(picker, "f2")
+            dialog = await picker.opened("f2", TextDialog)
             assert dialog.query_one(Input).value == ""
-            await picker.type("  Parser, fixed ")
+            await picker.write("  Parser, fixed ")
             assert await picker.act("enter") == "It is now named “Parser, fixed”. Ctrl+Z undoes."
             (line,) = map(json.loads, names.read_text().splitlines())
             assert (line["id"], line["thread_name"]) == (thread_id(1), "Parser, fixed")
-            dialog = await opened(picker, "f2")
+            dialog = await picker.opened("f2", TextDialog)
             assert dialog.query_one(Input).value == "Parser, fixed"
-            await picker.type(" twice")
+            await picker.write(" twice")
             assert "“Parser, fixed twice”" in await picker.act("enter")
             assert cli.run("show", thread_id(1), "--json").json["thread"]["name"].endswith("twice")
             assert await picker.act("ctrl+z") == "Undone: named “Parser, fixed twice”."
@@ -46,8 +46,8 @@ def test_a_blank_name_and_escape_change_nothing(tmp_path: Path) -> None:
 
     async def work() -> None:
         async with picking(here) as picker:
-            dialog = await opened(picker, "f2")
-            await picker.type("   ")
+            dialog = await picker.opened("f2", TextDialog)
+            await picker.write("   ")
             await picker.press("enter")
             problem = dialog.query_one(".problem", Static)
             assert str(problem.content) == "The thread name must not be empty."
@@ -74,8 +74,8 @@ def test_codex_follows_a_name_and_its_undo(tmp_path: Path) -> None:
 
     async def work() -> None:
         async with picking(here) as picker:
-            await opened(picker, "f2")
-            await picker.type("Name")
+            await picker.opened("f2", TextDialog)
+            await picker.write("Name")
             await picker.act("enter")
             assert codex.threads()[thread_id(0)]["title"] == "Name"
             await picker.act("ctrl+z")
@@ -90,8 +90,8 @@ def test_a_name_that_was_given_elsewhere_since_stays(tmp_path: Path) -> None:
 
     async def work() -> None:
         async with picking(here) as picker:
-            await opened(picker, "f2")
-            await picker.type("Mine")
+            await picker.opened("f2", TextDialog)
+            await picker.write("Mine")
             await picker.act("enter")
             await asyncio.to_thread(cli.run, "rename", thread_id(0), "Theirs")
             assert "It has another name by now, and keeps it: “Theirs”." in await picker.act(
@@ -107,7 +107,7 @@ def test_one_thread_is_renamed_which_is_not_archived(tmp_path: Path) -> None:
 
     async def work() -> None:
         async with picking(here) as picker:
-            picker.app.threads.selected.update(dict.fromkeys(map(thread_id, range(2))))
+            picker.select(0, 1)
             said = await picker.act("f2")
             assert said == "One thread can be renamed, and 2 are selected: Esc selects none."
             picker.app.threads.selected.clear()
@@ -118,12 +118,3 @@ def test_one_thread_is_renamed_which_is_not_archived(tmp_path: Path) -> None:
             assert said == f"Thread {thread_id(1)} is archived: unarchive it first."
 
     asyncio.run(work())
-
-
-async def opened(picker: Picker, key: str) -> TextDialog:
-    """The dialog that a key opens."""
-    await picker.press(key)
-    await picker.until(lambda: isinstance(picker.app.screen, TextDialog))
-    await picker.pilot.pause()
-    assert isinstance(picker.app.screen, TextDialog)
-    return picker.app.screen
