@@ -1,6 +1,7 @@
 """The picker: one search box, the list of threads, and a preview of the thread under the cursor."""
 
 import asyncio
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -82,6 +83,8 @@ class BrowseApp(ActingApp):
         self._finder: Finder
         self._shown = asyncio.Event()
         self._ending = asyncio.Event()
+        self._picked: Picked | None = None
+        self._status = 0
         self._screen = PickerScreen(id="_default")
 
     def get_default_screen(self) -> Screen[None]:
@@ -94,6 +97,8 @@ class BrowseApp(ActingApp):
         self.box.cursor_position = len(self._text)
         self.box.focus()
         self.run_worker(self._work, name="index", exit_on_error=False)
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._end_by, number)
 
     async def _work(self) -> None:
         """Fill the list, and keep it up to date, until the app ends."""
@@ -105,7 +110,7 @@ class BrowseApp(ActingApp):
                     await self._work_with(index)
         except (StateError, RolloutError, OSError) as error:
             self.failure = error
-            self.exit(None)
+        self.exit(self._picked, self._status)
 
     async def _work_with(self, index: ThreadIndex) -> None:
         self.index = index
@@ -341,7 +346,14 @@ class BrowseApp(ActingApp):
     def action_interrupt(self) -> None:
         self.leave_with(None)
 
-    def leave_with(self, picked: Picked | None) -> None:
-        """End the picker."""
-        self._ending.set()
-        self.exit(picked)
+    def leave_with(self, picked: Picked | None, status: int = 0) -> None:
+        """End the picker, once a change that is being made is done or put off. Asked again, it does
+        not wait for that."""
+        if self.ready.is_set() and not self._ending.is_set():
+            self._picked, self._status = picked, status
+            self._ending.set()
+        else:
+            self.exit(picked, status)
+
+    def _end_by(self, number: int) -> None:
+        self.leave_with(None, 128 + number)

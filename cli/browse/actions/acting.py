@@ -4,16 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from types import MappingProxyType
-from typing import ClassVar, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from textual.app import App
-from textual.binding import BindingType
-from textual.screen import ModalScreen
 from textual.worker import Worker, WorkerCancelled, WorkerFailed
 
 from cli.arguments.locations import Locations
 from cli.browse.picked import Picked
-from cli.browse.words.keys import OwnKeys, actions_of, bindings_of, keys_of, shown
+from cli.browse.words.keys import OwnKeys, actions_of, keys_of, shown
 from rollout.errors import RolloutError
 from state.db.translate import translated
 from state.errors import StateError, file_errors
@@ -21,10 +19,6 @@ from state.query.rows import Row
 from state.thread_index import ThreadIndex
 
 _PICKER: Final = actions_of("picker")
-_WAIT: Final = frozenset(each.action for each in bindings_of("picker")) - {"interrupt"}
-_ACTIONS: Final = frozenset(
-    {"archive", "undo", "rename", "tag", "pin", "note", "status", "resume", "fork", "copy"}
-)
 Work = Callable[["ActingApp", Sequence[str]], Awaitable[None]]
 """What an action does with the threads of some ids."""
 Undoing = Callable[[], Awaitable[str]]
@@ -42,10 +36,6 @@ class Undo(NamedTuple):
 class ActingApp(App[Picked | None]):
     """What actions need of the picker, and the actions. They run as workers, one at a time: keys
     wait for no disk."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        each for each in bindings_of("picker") if each.action in _ACTIONS
-    ]
 
     here: Locations
     index: ThreadIndex
@@ -73,12 +63,16 @@ class ActingApp(App[Picked | None]):
         """Take threads out of the selection."""
         raise NotImplementedError
 
+    def leave_with(self, picked: Picked | None, status: int = 0) -> None:
+        """End the picker."""
+        raise NotImplementedError
+
     def say(self, text: str) -> None:
         """Show a text below the list."""
         raise NotImplementedError
 
-    async def reload(self) -> None:
-        """Show the list as it is now; the cursor stays on its thread."""
+    async def reload(self, keep: bool = True) -> None:
+        """Show the list as it is now. With ``keep``, the cursor stays on its thread."""
         raise NotImplementedError
 
     def key_of(self, action: str) -> str:
@@ -166,10 +160,6 @@ class ActingApp(App[Picked | None]):
             self._action.cancel()
             with suppress(WorkerCancelled, WorkerFailed):
                 await self._action.wait()
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """No key of the picker counts while a dialog is open, though Textual asks for some."""
-        return not (isinstance(self.screen, ModalScreen) and action in _WAIT)
 
     def _act(self, work: Work) -> None:
         """Begin an action on the chosen threads."""

@@ -45,4 +45,4 @@ async def _leave(app: ActingApp, ids: Sequence[str], action: Literal["resume", "
     elif shutil.which("codex") is None:
         app.say("There is no codex on PATH: Ctrl+Y copies the command that resumes the thread.")
     else:
-        app.exit(Picked(row, action))
+        app.leave_with(Picked(row, action))

@@ -93,3 +93,5 @@ async def picking(here: Locations, *, size: tuple[int, int] = (80, 24)) -> Async
         picker = Picker(app, pilot)
         await picker.until(lambda: app.ready.is_set() and app.current)
         yield picker
+        app.leave_with(None)
+        await picker.until(lambda: all(each.is_finished for each in app.workers))

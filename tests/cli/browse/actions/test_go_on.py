@@ -25,6 +25,7 @@ def test_the_picker_ends_with_the_thread(
         async with picking(here) as picker:
             await picker.press("down")
             await picker.act(key)
+            await picker.until(lambda: picker.app.return_value)
             ended = picker.app.return_value
             assert isinstance(ended, Picked)
             assert (ended.row["id"], ended.action) == (thread_id(0), action)
