@@ -15,6 +15,8 @@ from state.db.connect import connect
 from state.errors import SQLITE_ERRORS, CodexInUse, CodexLocked, CodexSchemaUnknown, CodexUnusable
 
 STATE_FILE: Final = "state_5.sqlite"
+PINNED_SECTION: Final = "01984de2-8f74-7c91-a3b2-5c5e937cf318"
+"""The section of pinned threads, which every database with sections has."""
 _PATIENCE_S: Final = 2.0
 _NEEDED: Final = ("id", "rollout_path", "archived")
 _DEFAULTS: Final = {

@@ -18,9 +18,16 @@ from rollout.files.layout import is_archived, logical_path, precedence
 from rollout.files.move import Move, MoveGroup
 from rollout.files.scan import stat_file
 from rollout.schema.modes import LEGACY, PAGINATED
-from state.codex_db.database import check_writable, codex_errors, has_database, writable
+from state.codex_db.database import (
+    PINNED_SECTION,
+    check_writable,
+    codex_errors,
+    has_database,
+    writable,
+)
 from state.db.snapshot import snapshot
 from state.errors import CodexLocked, CodexSchemaUnknown, CodexUnusable
+from state.userdata.marks import PINNED
 from state.userdata.model import NAME, USER_SET_COLUMNS
 
 CodexError = CodexLocked | CodexSchemaUnknown | CodexUnusable
@@ -29,6 +36,16 @@ CODEX_ERRORS: Final = (CodexLocked, CodexSchemaUnknown, CodexUnusable)
 
 _NAME_COLUMNS: Final = {PAGINATED: "name", LEGACY: "title"}
 """The column of a name, by history mode."""
+_PIN: Final = (
+    "UPDATE threads SET thread_section_id = ?1, section_entered_at_ms = ?2, section_position ="
+    " (SELECT coalesce(max(section_position), 0) FROM threads WHERE thread_section_id = ?1)"
+    " + 1000000 WHERE id = ?3 AND thread_section_id IS NOT ?1"
+)
+"""Puts a thread at the end of the section, also one of another section. What is in it stays."""
+_UNPIN: Final = (
+    "UPDATE threads SET thread_section_id = NULL, section_entered_at_ms = NULL,"
+    " section_position = NULL WHERE id = ?2 AND thread_section_id = ?1"
+)
 _HISTORY_FILE: Final = "thread_history_1.sqlite"
 _HISTORY_TABLES: Final = ("thread_turns", "thread_items", "thread_history_projection_state")
 """What Codex has read from paginated threads; it removes that with a thread."""
@@ -42,16 +59,27 @@ class CodexUpdates:
     _connection: sqlite3.Connection | None
 
     def change(self, thread_id: str, values: Mapping[str, str | None]) -> None:
-        """Set ``name``, git facts or memory mode of a thread."""
-        found = self._row("history_mode", thread_id)
-        for key, value in values.items() if found else ():
+        """Set the name, the pin, git facts or the memory mode of a thread, as Codex does."""
+        mode = self._row("history_mode", thread_id)
+        for key, value in values.items() if mode else ():
+            if key == PINNED:
+                self._pin(thread_id, pinned=value is not None)
+                continue
             column = key if key in USER_SET_COLUMNS else None
             if key == NAME:
-                column = _NAME_COLUMNS.get(str(found))
+                column = _NAME_COLUMNS.get(str(mode))
             if column:
                 # The title of an unnamed thread is its first message.
                 new = "coalesce(?, first_user_message)" if column == "title" else "?"
                 self._run(f"UPDATE threads SET {column} = {new} WHERE id = ?", value, thread_id)
+
+    def _pin(self, thread_id: str, *, pinned: bool) -> None:
+        """A pin takes a thread out of the section that it is in; without one, it stays there."""
+        if pinned:
+            now_ms = time.time_ns() // 1_000_000
+            self._run(_PIN, PINNED_SECTION, now_ms, thread_id)
+        else:
+            self._run(_UNPIN, PINNED_SECTION, thread_id)
 
     def follow(self, home: Path, groups: Sequence[MoveGroup]) -> None:
         """Set the new paths of threads that were moved; remove the rows of deleted ones."""
@@ -161,8 +189,8 @@ def codex_refusal(database: Path, *, dry_run: bool) -> CodexError | None:
 def notify_codex(
     database: Path, changes: Mapping[str, Mapping[str, str | None]]
 ) -> CodexError | None:
-    """Set ``name``, git facts or memory mode of threads in the database, by their ids: None, or why
-    Codex keeps what it has."""
+    """Set names, pins, git facts or memory modes of threads in the database, by their ids and the
+    keys of user data: None, or why Codex keeps what it has."""
     try:
         with codex_transaction(database) as rows:
             for thread_id, values in changes.items():

@@ -15,6 +15,7 @@ UPDATED: Final = frozenset(
     {
         *("rollout_path", "archived", "archived_at", "updated_at", "updated_at_ms", "title"),
         *("name", "git_sha", "git_branch", "git_origin_url", "memory_mode", "status"),
+        *("thread_section_id", "section_position", "section_entered_at_ms"),
     }
 )
 """The columns that we update in any of the tables; we also insert and delete rows."""
