@@ -23,6 +23,7 @@ from state.query.rows import Row, details_steps, existing_steps, is_fresh, rows_
 from state.sync.backfill import backfill
 from state.sync.copies import compare_copies
 from state.sync.filling import Beside
+from state.sync.from_codex import take_from_codex
 from state.sync.ledger import Changes, leave_out_unreadable
 from state.sync.move_journal import finish_moves
 from state.sync.status import BackfillStatus, Status, away_steps, backfill_steps, status_steps
@@ -38,9 +39,10 @@ _REPAIR_ROUNDS: Final = 20
 class ThreadIndex:
     """The index of ``home``. Make one with :func:`open_index`."""
 
-    def __init__(self, home: Path, database: Database) -> None:
+    def __init__(self, home: Path, database: Database, sqlite_home: Path | None = None) -> None:
         self.home = home
         self.database = database
+        self._sqlite_home = sqlite_home
         self._far = on_network_drive(home) or on_network_drive(database.path.parent)
         self.unfinished: list[str] = []
         """Why moves that a killed process left half done could not be finished on opening."""
@@ -152,9 +154,12 @@ class ThreadIndex:
         reread: bool = False,
         waiting: Waiting | None = None,
     ) -> SyncProgress:
-        """Apply changes of the files; see :func:`state.sync.sync.sync`."""
+        """Apply changes of the files, see :func:`state.sync.sync.sync`, and take over what users
+        set in Codex."""
         check_home(self.home)
-        return await sync(self.database, self.home, report=report, reread=reread, waiting=waiting)
+        done = await sync(self.database, self.home, report=report, reread=reread, waiting=waiting)
+        await take_from_codex(self.database, self.home, self._sqlite_home)
+        return done
 
     async def backfill(
         self,
@@ -165,8 +170,9 @@ class ThreadIndex:
         force: bool = False,
         waiting: Waiting | None = None,
     ) -> SyncProgress:
-        """Run the backfill job; see :func:`state.sync.backfill.backfill`."""
-        return await backfill(
+        """Run the backfill job, see :func:`state.sync.backfill.backfill`, and take over what users
+        set in Codex."""
+        done = await backfill(
             self.database,
             self.home,
             lease_s=lease_s,
@@ -176,6 +182,8 @@ class ThreadIndex:
             waiting=waiting,
             beside=self.beside,
         )
+        await take_from_codex(self.database, self.home, self._sqlite_home)
+        return done
 
     async def catch_up(
         self, report: Report | None = None, *, waiting: Waiting | None = None
@@ -261,12 +269,15 @@ def _checked_steps(home: Path, query: Query) -> Steps[tuple[Page, list[Row]]]:
 
 
 @asynccontextmanager
-async def open_index(home: Path, path: Path) -> AsyncGenerator[ThreadIndex]:
+async def open_index(
+    home: Path, path: Path, sqlite_home: Path | None = None
+) -> AsyncGenerator[ThreadIndex]:
     """The index of ``home`` at ``path``, created if needed, closed on the way out. Moves that a
-    killed process left half done are finished first. Raises what
+    killed process left half done are finished first. ``sqlite_home`` is the folder of Codex's own
+    database, if that is not the home (``CODEX_SQLITE_HOME``). Raises what
     :func:`state.db.database.open_database` raises."""
     with translated(path):
         async with open_with_user_data(path) as database:
-            index = ThreadIndex(home, database)
+            index = ThreadIndex(home, database, sqlite_home)
             index.unfinished = await finish_moves(database, home)
             yield index

@@ -320,7 +320,7 @@ async def open_store(
     no such folder, what :func:`state.thread_index.open_index` raises, and on the way out what
     :meth:`ThreadStore.close` raises."""
     check_home(home)
-    async with open_index(home, index_path) as index:
+    async with open_index(home, index_path, sqlite_home) as index:
         store = ThreadStore(index, sqlite_home)
         try:
             yield store

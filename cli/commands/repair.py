@@ -89,7 +89,10 @@ def _apply(here: Locations, *, deep: bool, plan_id: str | None, as_json: bool) -
 
     async def work() -> "tuple[Plan, Path | None]":
         with progress("repair") as shown:
-            done = await repair(here.home, here.index, deep=deep, plan_id=plan_id, report=shown)
+            home, index, codex = here
+            done = await repair(
+                home, index, deep=deep, plan_id=plan_id, report=shown, sqlite_home=codex
+            )
             depth = Depth() if deep else None
             await verify(here.home, here.index, note, depth=depth, report=shown)
             return done

@@ -66,7 +66,8 @@ def temporary_copy(locations: Locations, problem: IndexNotWritable) -> Iterator[
 
     output.say(f"{problem}\n  Answering from a temporary copy; nothing will be saved.")
     with tempfile.TemporaryDirectory(prefix="threadkeep-") as folder:
-        yield Locations(locations.home, copy_index(locations.index, Path(folder)))
+        copy = copy_index(locations.index, Path(folder))
+        yield Locations(locations.home, copy, locations.sqlite_home)
 
 
 def put_aside(locations: Locations, damage: IndexDamaged) -> None:
@@ -179,7 +180,8 @@ async def catch_up_and_report(index: ThreadIndex) -> None:
 
 async def _opened(locations: Locations, work: Work[Result], recovering: bool) -> Result:
     async def attempt() -> Result:
-        async with open_index(locations.home, locations.index) as index:
+        here = locations
+        async with open_index(here.home, here.index, here.sqlite_home) as index:
             for problem in index.unfinished:
                 output.say(f"An interrupted move of files cannot be finished yet: {problem}.")
             return await work(index)

@@ -3,14 +3,12 @@
 
 import os
 import sqlite3
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from state.codex_db.tables import differences
 from state.db.connect import connect
 from state.errors import SQLITE_ERRORS, CodexInUse, CodexLocked, CodexSchemaUnknown, CodexUnusable
 
@@ -38,6 +36,7 @@ class CodexThread(NamedTuple):
     first_user_message: str
     name: str | None
     history_mode: str
+    pinned: bool
 
 
 class CodexBackfill(NamedTuple):
@@ -76,10 +75,12 @@ def codex_database(home: Path, sqlite_home: Path | None = None) -> Path:
 
     ``sqlite_home`` is the value of ``CODEX_SQLITE_HOME``; the one in ``config.toml`` wins.
     """
+    import tomllib  # few commands come here
+
     try:
         with (home / "config.toml").open("rb") as file:
             configured = tomllib.load(file).get("sqlite_home")
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):  # the last for thousands of brackets
         configured = None
     if isinstance(configured, str) and configured:
         return home / os.path.expanduser(configured) / STATE_FILE
@@ -134,14 +135,14 @@ def read_codex(connection: sqlite3.Connection) -> CodexState:
     """The state of the database that ``connection`` has open. Raises NotComparable if it has no
     ``threads`` that could be compared, and sqlite3.Error if it is damaged."""
     state = read_without_threads(connection)
-    return replace(state, threads=_threads(connection, _columns(connection, "threads")))
+    return replace(state, threads=_threads(connection, columns(connection, "threads")))
 
 
 def read_without_threads(connection: sqlite3.Connection) -> CodexState:
     """As :func:`read_codex`, but without a look at the threads."""
     connection.text_factory = lambda text: text.decode("utf-8", "replace")
-    columns = _columns(connection, "threads")
-    missing = [name for name in _NEEDED if name not in columns]
+    known = columns(connection, "threads")
+    missing = [name for name in _NEEDED if name not in known]
     if missing:
         raise NotComparable(f"its table threads has no {', '.join(missing)}")
     migrations = _migrations(connection)
@@ -168,22 +169,24 @@ def _differences(connection: sqlite3.Connection, migrations: Mapping[int, bool])
     unfinished = [version for version, ended in migrations.items() if not ended]
     if unfinished:
         return [f"migration {min(unfinished)} began and did not end"]
+    from state.codex_db.tables import differences  # it takes longer to load than all else here
+
     return differences(connection)
 
 
 def _migrations(connection: sqlite3.Connection) -> dict[int, bool]:
     """The migrations that began, each with whether it ended."""
-    if not {"version", "success"} <= set(_columns(connection, "_sqlx_migrations")):
+    if not {"version", "success"} <= set(columns(connection, "_sqlx_migrations")):
         return {}
     found = connection.execute("SELECT version, success FROM _sqlx_migrations")
     return {int(version): bool(success) for version, success in found}
 
 
-def _threads(connection: sqlite3.Connection, columns: list[str]) -> dict[str, CodexThread]:
-    wanted = [
-        name if name in columns else f"{_DEFAULTS[name]} AS {name}" for name in CodexThread._fields
-    ]
-    found = connection.execute(f"SELECT {', '.join(wanted)} FROM threads ORDER BY id")
+def _threads(connection: sqlite3.Connection, known: list[str]) -> dict[str, CodexThread]:
+    wanted = [name if name in known else _DEFAULTS[name] for name in CodexThread._fields[:-1]]
+    found = connection.execute(
+        f"SELECT {', '.join(wanted)}, {pinned_sql(known)} FROM threads ORDER BY id"
+    )
     return {
         str(row[0]): CodexThread(
             id=str(row[0]),
@@ -193,13 +196,22 @@ def _threads(connection: sqlite3.Connection, columns: list[str]) -> dict[str, Co
             first_user_message=str(row[4]),
             name=None if row[5] is None else str(row[5]),
             history_mode=str(row[6]),
+            pinned=bool(row[7]),
         )
         for row in found
     }
 
 
+def pinned_sql(known: Collection[str]) -> str:
+    """Whether a row of ``threads``, which has these columns, is pinned. Where there are sections,
+    ``is_pinned`` is what an earlier version has left."""
+    if "thread_section_id" in known:
+        return f"thread_section_id IS '{PINNED_SECTION}'"
+    return "is_pinned" if "is_pinned" in known else "0"
+
+
 def _backfill(connection: sqlite3.Connection) -> CodexBackfill:
-    if {"status", "last_watermark", "updated_at"} <= set(_columns(connection, "backfill_state")):
+    if {"status", "last_watermark", "updated_at"} <= set(columns(connection, "backfill_state")):
         row = connection.execute(
             "SELECT status, last_watermark, updated_at FROM backfill_state WHERE id = 1"
         ).fetchone()
@@ -209,5 +221,6 @@ def _backfill(connection: sqlite3.Connection) -> CodexBackfill:
     return CodexBackfill("pending", None, 0)  # Codex makes the row at its next start
 
 
-def _columns(connection: sqlite3.Connection, table: str) -> list[str]:
+def columns(connection: sqlite3.Connection, table: str) -> list[str]:
+    """The columns of a table; none if there is no such table."""
     return [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]

@@ -310,6 +310,14 @@ sa.Index(
     sqlite_where=user_data.c.value.is_not(None),
 )
 
+codex_values: Final = sa.Table(
+    "codex_values",
+    metadata,
+    _key("thread_id", sa.Text, "threads.id"),
+    _optional("name"),
+    _number("pinned", 0),
+)
+
 path_aliases: Final = sa.Table(
     "path_aliases",
     metadata,

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from rollout.errors import RolloutError
 from state.aio import finished
-from state.codex_db.database import codex_database
-from state.codex_db.notify import CodexError, notify_codex
 from state.edit.metadata import Changed
+from state.edit.refresh import update_codex
 from state.errors import StateError
 from state.thread_index import ThreadIndex
 from state.userdata.marks import PINNED, checked_marks, tag_key
@@ -62,10 +61,6 @@ async def _set(
         return dict.fromkeys(thread_ids, error)
     codex_error = None
     if PINNED in values:
-        told = {id_: {PINNED: values[PINNED]} for id_ in thread_ids}
-
-        def notify() -> CodexError | None:
-            return notify_codex(codex_database(index.home, sqlite_home), told)
-
-        codex_error = await index.database.workers.finish(notify)
+        pins = {id_: {PINNED: values[PINNED]} for id_ in thread_ids}
+        codex_error = await update_codex(index, pins, sqlite_home)
     return {id_: Changed(id_, codex_error=codex_error) for id_ in thread_ids}

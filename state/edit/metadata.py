@@ -24,10 +24,9 @@ from rollout.metadata.session_index import append_name, remove_names
 from rollout.schema.modes import LEGACY, MODES
 from rollout.writing.amend import append_meta
 from state.aio import finished
-from state.codex_db.database import codex_database
-from state.codex_db.notify import CodexError, notify_codex
+from state.codex_db.notify import CodexError
 from state.edit.git import without_credentials
-from state.edit.refresh import refresh_files, refresh_names
+from state.edit.refresh import refresh_files, refresh_names, update_codex
 from state.errors import (
     InvalidChange,
     InvalidName,
@@ -191,10 +190,7 @@ async def _change_many(
     indexed = await refresh_files(index, paths) if paths else True
     changed = [id_ for id_, result in results.items() if isinstance(result, Changed)]
 
-    def notify() -> CodexError | None:
-        return notify_codex(codex_database(index.home, sqlite_home), dict.fromkeys(changed, values))
-
-    codex_error = await index.database.workers.finish(notify)
+    codex_error = await update_codex(index, dict.fromkeys(changed, values), sqlite_home)
     results |= {id_: Changed(id_, indexed or id_ in stored, codex_error) for id_ in changed}
     return results
 
@@ -328,11 +324,8 @@ async def _change(
 async def _notify(
     index: ThreadIndex, changed: Changed, values: Mapping[str, str | None], sqlite_home: Path | None
 ) -> Changed:
-    def work() -> CodexError | None:
-        database = codex_database(index.home, sqlite_home)
-        return notify_codex(database, {changed.thread_id: values})
-
-    return replace(changed, codex_error=await index.database.workers.finish(work))
+    error = await update_codex(index, {changed.thread_id: values}, sqlite_home)
+    return replace(changed, codex_error=error)
 
 
 async def _append(

@@ -1,8 +1,12 @@
-"""Update the index after a change of the home."""
+"""Update the index after a change of the home, and Codex's own database."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from state.codex_db.database import codex_database
+from state.codex_db.notify import CodexError, notify_codex
 from state.errors import IndexBusy
+from state.sync.from_codex import remember_written
 from state.sync.sync import apply_inputs
 from state.thread_index import ThreadIndex
 
@@ -25,3 +29,18 @@ async def refresh_names(index: ThreadIndex) -> bool:
     except IndexBusy:
         return False
     return True
+
+
+async def update_codex(
+    index: ThreadIndex, changes: Mapping[str, Mapping[str, str | None]], sqlite_home: Path | None
+) -> CodexError | None:
+    """Set in Codex's own database what was set here, as :func:`notify_codex` does. What it takes
+    does not come back as a change by Codex."""
+
+    def notify() -> CodexError | None:
+        return notify_codex(codex_database(index.home, sqlite_home), changes)
+
+    error = await index.database.workers.finish(notify)
+    if error is None:
+        await remember_written(index.database, changes)
+    return error

@@ -28,7 +28,7 @@ from state.repair.verify import Depth, verify
 from state.sync import thread_rows as rows
 from state.sync.filling import reread
 from state.sync.writer import Context, StoredBatch, load_context, store_files
-from state.thread_index import open_index
+from state.thread_index import ThreadIndex, open_index
 from state.userdata.journal import append_settings, read_settings
 from state.userdata.model import newest_settings
 from state.userdata.store import all_settings, change_user_data, put_settings
@@ -56,11 +56,13 @@ async def repair(
     deep: bool = False,
     plan_id: str | None = None,
     report: Report | None = None,
+    sqlite_home: Path | None = None,
 ) -> tuple[Plan, Path | None]:
     """Verify, and repair what can be repaired. Gives the plan that was carried out, and the path of
-    the index as it was before: None if there was no index, or nothing to do. Raises PlanOutdated,
-    with nothing changed, if another plan than ``plan_id`` is needed now, or the index changed again
-    and again between the plan and the first write."""
+    the index as it was before: None if there was no index, or nothing to do. ``sqlite_home`` is the
+    value of ``CODEX_SQLITE_HOME``. Raises PlanOutdated, with nothing changed, if another plan than
+    ``plan_id`` is needed now, or the index changed again and again between the plan and the first
+    write."""
     plan = Plan()
     for _ in range(_TRIES):
         with _ChangeDetector(index) as detector:
@@ -81,7 +83,8 @@ async def repair(
         if plan.rebuild:
             _, aside = await reindex(home, index, report=report)
             return plan, kept or aside
-        await _carry_out(home, index, plan, report)
+        async with open_index(home, index, sqlite_home) as opened:
+            await _carry_out(opened, plan, report)
         return plan, kept
     raise PlanOutdated(plan_id, plan.id)
 
@@ -125,21 +128,20 @@ class _ChangeDetector:
             return None  # no database at all, which verify reports
 
 
-async def _carry_out(home: Path, index: Path, plan: Plan, report: Report | None) -> None:
-    async with open_index(home, index) as opened:
-        database = opened.database
-        if plan.user_data:
-            await change_user_data(database, partial(_level_user_data, index=index))
-        if plan.titles or plan.threads or plan.paths:
-            # First, because a row that the title index lacks cannot be taken out of it.
-            await database.transact(rows.build_titles)
-        if plan.threads or plan.paths:
-            await _read_again(database, home, plan)
-        await database.transact(forget_inputs)  # so that names are applied again
-        await opened.catch_up(report)
-        if plan.fulltext:
-            await forget_fulltext(opened)
-            await fill_fulltext(opened, report)
+async def _carry_out(index: ThreadIndex, plan: Plan, report: Report | None) -> None:
+    database = index.database
+    if plan.user_data:
+        await change_user_data(database, partial(_level_user_data, index=database.path))
+    if plan.titles or plan.threads or plan.paths:
+        # First, because a row that the title index lacks cannot be taken out of it.
+        await database.transact(rows.build_titles)
+    if plan.threads or plan.paths:
+        await _read_again(database, index.home, plan)
+    await database.transact(forget_inputs)  # so that names are applied again
+    await index.catch_up(report)
+    if plan.fulltext:
+        await forget_fulltext(index)
+        await fill_fulltext(index, report)
 
 
 def _level_user_data(connection: sqlite3.Connection, index: Path) -> None:

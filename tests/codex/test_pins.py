@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 
+from rollout.metadata.session_index import NAMES_FILE
 from state.codex_db.database import PINNED_SECTION
 from state.codex_db.notify import notify_codex
+from state.userdata.journal import read_settings
+from state.userdata.model import UserValue
 from tests.codex.codex_app import call, end, start
+from tests.samples.homes import encoded, lines, thread_id, write
 from tests.state.codex.databases import Codex
-from tests.support.command import thread_id, write_rollout
+from tests.support.checks import synced
 
 CODEX = os.environ.get("THREADKEEP_CODEX_BIN", "")
 pytestmark = pytest.mark.skipif(not CODEX, reason="no THREADKEEP_CODEX_BIN")
@@ -62,8 +66,11 @@ def running(home: Path) -> Iterator[Running]:
 
 @pytest.fixture
 def three(home: Path) -> Path:
-    for number in (1, 2, 3):
-        write_rollout(home, number, provider="mock", cwd="/tmp")
+    for number, mode in ((1, "legacy"), (2, "legacy"), (3, "paginated")):
+        content = lines(number, history_mode=mode)
+        if mode == "paginated":
+            content = [{"ordinal": ordinal, **line} for ordinal, line in enumerate(content)]
+        write(home, number, encoded(content))
     return home
 
 
@@ -85,6 +92,29 @@ def test_codex_writes_a_pin_as_we_do(three: Path) -> None:
         assert notify_codex(codex.codex.path, {thread_id(2): {"pinned": None}}) is None
         assert codex.section(1) == codex.section(2) == [None, None, None, 0]
         assert codex.pinned() == [thread_id(3)]
+
+
+def test_pins_and_names_of_codexs_come_to_us(three: Path, index_path: Path) -> None:
+    def taken() -> dict[int, dict[str, str | None]]:
+        synced(three, index_path)
+        found: dict[int, dict[str, str | None]] = {1: {}, 2: {}, 3: {}}
+        for given in read_settings(index_path):
+            assert isinstance(given, UserValue)
+            number = next(n for n in found if thread_id(n) == given.thread_id)
+            found[number][given.key] = given.value
+        return found
+
+    with running(three) as codex:
+        codex.move(1, PINNED_SECTION)
+        codex.move(2, PINNED_SECTION)
+        assert taken() == {1: {"pinned": "1"}, 2: {"pinned": "1"}, 3: {}}
+        codex.move(2, None)
+        codex.move(3, PINNED_SECTION)
+        assert taken() == {1: {"pinned": "1"}, 2: {"pinned": None}, 3: {"pinned": "1"}}
+        codex.ask("thread/name/set", threadId=thread_id(3), name="by Codex")
+        assert "by Codex" in (three / NAMES_FILE).read_text("utf-8")
+        (three / NAMES_FILE).unlink()
+        assert taken()[3] == {"pinned": "1", "name": "by Codex"}
 
 
 def test_a_section_of_the_user_is_another_one(three: Path) -> None:

@@ -61,12 +61,13 @@ class Supervisor:
             await opened.aclose()
 
     async def _open(self, damage: IndexDamaged | None = None) -> tuple[ThreadIndex, AsyncExitStack]:
-        path = self._locations.index
+        here, path = self._locations, self._locations.index
         if damage is not None and (aside := await recover(path, damage)) is not None:
             _log.warning("%s; the damaged index is kept as %s", damage, aside)
         async with AsyncExitStack() as stack:
             try:
-                index = await stack.enter_async_context(open_index(self._locations.home, path))
+                opened = open_index(here.home, path, here.sqlite_home)
+                index = await stack.enter_async_context(opened)
             except IndexDamaged as found:
                 if damage is not None:
                     raise
