@@ -178,6 +178,8 @@ def _plan_json(plan: "FixPlan") -> dict[str, Any]:
         "insert": len(plan.insert),
         "correctPath": len(plan.paths),
         "correctArchived": len(plan.archived),
+        "correctName": len(plan.names),
+        "correctPin": len(plan.pins),
         "releaseBackfill": plan.release,
     }
 
@@ -188,6 +190,8 @@ def _print(database: Path, plan: "FixPlan") -> None:
         (len(plan.insert), "insert {} that Codex lacks"),
         (len(plan.paths), "correct the path of {}"),
         (len(plan.archived), "fix the archived flag of {}"),
+        (len(plan.names), "correct the name of {}"),
+        (len(plan.pins), "correct the pin of {}"),
     ):
         if count:
             output.line(f"- {what.format(plural(count, 'row'))}")

@@ -20,7 +20,8 @@ KINDS: Final = kinds(
     (ERROR, "threadkeep codex-check --fix", "codex_backfill_stuck codex_row_missing"),
     (ERROR, "threadkeep codex-check --fix", "codex_path_wrong codex_archived_differs"),
     (WARNING, None, "codex_not_comparable codex_schema_unknown codex_row_stale"),
-    (WARNING, None, "codex_name_differs codex_duplicate"),
+    (WARNING, "threadkeep codex-check --fix", "codex_name_differs codex_pin_differs"),
+    (WARNING, None, "codex_duplicate"),
     (NOTE, None, "codex_no_database codex_migrations_unknown codex_cannot_have codex_other_home"),
     (NOTE, None, "codex_backfill_running codex_backfill_pending"),
 )
@@ -77,9 +78,9 @@ def _schema(state: CodexState, database: Path) -> Iterator[Finding]:
     elif not state.known:
         yield Finding(
             KINDS["codex_schema_unknown"],
-            "This threadkeep does not know its tables, and writes nothing to it: names, git values"
-            " and memory modes do not reach Codex; archive, unarchive, delete and --fix refuse."
-            " Update threadkeep, or Codex if it is older than 0.169.",
+            "This threadkeep does not know its tables, and writes nothing to it: names, pins, git"
+            " values and memory modes do not reach Codex; archive, unarchive, delete and --fix"
+            " refuse. Update threadkeep, or Codex if it is older than 0.169.",
             path=str(database),
             measured=f"{_migrations(state)}; {'; '.join(state.differences)}",
             expected="the tables of Codex 0.169 and 0.171",
@@ -195,6 +196,7 @@ def _rows(ours: IndexSide, state: CodexState, home: Path) -> Iterator[Finding]:
             flags = _flag(row.archived), _flag(is_archived(path))
             yield difference(KINDS["codex_archived_differs"], message, row.id, path, *flags)
         yield from _name(row, thread)
+        yield from _pin(row, thread)
     if others:
         message = f"Rows that name a file outside the index: {others:,}. They are not compared."
         yield Finding(KINDS["codex_other_home"], message)
@@ -226,6 +228,19 @@ def _name(row: CodexThread, thread: IndexedThread) -> Iterator[Finding]:
         mend = f"{first}threadkeep rename {row.id} {shlex.quote(thread.name)}"
     kind, message = KINDS["codex_name_differs"], "The name is not the latest one."
     yield difference(kind, message, row.id, thread.path, shown, thread.name, mend)
+
+
+def _pin(row: CodexThread, thread: IndexedThread) -> Iterator[Finding]:
+    """A pin of which users have set nothing here is none that could not be taken over."""
+    if thread.pinned in (None, row.pinned):
+        return
+    message = "Codex does not show the pin of this thread."
+    command = "pin"
+    if not thread.pinned:
+        message, command = "Codex shows a pin that was taken back.", "unpin"
+    mend = f"threadkeep {command} {row.id}" if parse_uuid(row.id) == row.id else None
+    shown, right = ("pinned" if pin else "not pinned" for pin in (row.pinned, thread.pinned))
+    yield difference(KINDS["codex_pin_differs"], message, row.id, thread.path, shown, right, mend)
 
 
 def _duplicates(ours: IndexSide) -> Iterator[Finding]:

@@ -10,14 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from rollout.schema.modes import PAGINATED
 from state.checks.findings import Finding
 from state.codex.backup import copy_database, discard, exclusively_open, note_fix, remove_old_copies
 from state.codex.compare import compare_with_index
 from state.codex.index_side import IndexSide, file_exists
 from state.codex.rows import NewRow, read_rows
 from state.codex_db.database import CodexState, quick_check, read_codex
+from state.codex_db.notify import CodexUpdates
 from state.codex_db.tables import THREAD_COLUMNS
 from state.errors import CodexChanged, CodexSchemaUnknown, CodexUnusable
+from state.userdata.marks import ON, PINNED
+from state.userdata.model import NAME
 
 _INSERT: Final = (
     f"INSERT INTO threads ({', '.join(THREAD_COLUMNS)})"
@@ -39,6 +43,10 @@ class FixPlan:
     """The right path of each thread's row."""
     archived: dict[str, bool] = field(default_factory=dict)
     """The right flag of each thread's row."""
+    names: dict[str, str] = field(default_factory=dict)
+    """The right name of each thread's row."""
+    pins: dict[str, bool] = field(default_factory=dict)
+    """Whether each thread is pinned."""
     release: bool = False
     """Whether the backfill is set back to ``pending``, so that Codex continues it at once."""
 
@@ -55,9 +63,14 @@ class FixPlan:
             self.paths[thread_id] = finding.expected
         elif code == "codex_archived_differs":
             self.archived[thread_id] = finding.expected == "archived"
+        elif code == "codex_name_differs" and finding.expected:
+            self.names[thread_id] = finding.expected
+        elif code == "codex_pin_differs":
+            self.pins[thread_id] = finding.expected == "pinned"
 
     def __bool__(self) -> bool:
-        return bool(self.insert or self.paths or self.archived or self.release)
+        changes = self.insert or self.paths or self.archived or self.names or self.pins
+        return bool(changes or self.release)
 
 
 async def fix(
@@ -83,7 +96,7 @@ async def fix(
         backup = copy_database(connection, folder)
         try:
             connection.execute("BEGIN IMMEDIATE")
-            _write(connection, ours, rows, plan)
+            _write(connection, database, ours, rows, plan)
             left = _needed(ours, read_codex(connection), home, database, plan)
             unread = plan.insert - {row.values["id"] for row in rows}
             damage = quick_check(connection)
@@ -121,7 +134,11 @@ def _needed(
 
 
 def _write(
-    connection: sqlite3.Connection, ours: IndexSide, rows: Sequence[NewRow], plan: FixPlan
+    connection: sqlite3.Connection,
+    database: Path,
+    ours: IndexSide,
+    rows: Sequence[NewRow],
+    plan: FixPlan,
 ) -> None:
     connection.executemany(_INSERT, [row.values for row in rows])
     edges = [(row.parent_id, row.values["id"]) for row in rows if row.parent_id]
@@ -137,6 +154,19 @@ def _write(
             for thread_id, archived in plan.archived.items()
         ],
     )
+    names, pins = dict(plan.names), dict(plan.pins)
+    for row in rows:
+        thread_id = row.values["id"]
+        thread = ours.threads[thread_id]
+        if thread.name is not None and thread.history_mode == PAGINATED:
+            names[thread_id] = thread.name
+        if thread.pinned:
+            pins[thread_id] = True
+    updates = CodexUpdates(database, connection)
+    for thread_id, name in names.items():
+        updates.change(thread_id, {NAME: name})
+    for thread_id, pinned in pins.items():
+        updates.change(thread_id, {PINNED: ON if pinned else None})
     if plan.release:
         connection.execute("UPDATE backfill_state SET status = 'pending' WHERE id = 1")
 

@@ -3,11 +3,14 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from rollout.files.access import is_there
 from rollout.files.layout import COMPRESSED_SUFFIX, ROOTS, logical_path
 from state.thread_index import ThreadIndex
+from state.userdata.marks import PINNED
+
+_PINS: Final = f"SELECT thread_id, value NOT NULL FROM user_data WHERE key = '{PINNED}'"
 
 
 class IndexedThread(NamedTuple):
@@ -18,6 +21,8 @@ class IndexedThread(NamedTuple):
     name: str | None
     history_mode: str
     flags: int
+    pinned: bool | None = None
+    """None if users never set it."""
 
 
 class IndexedFile(NamedTuple):
@@ -47,6 +52,10 @@ async def read_index_side(index: ThreadIndex) -> IndexSide:
         )
         async with threads as rows:
             ours = {row[0]: IndexedThread(*row[1:]) async for row in rows}
+        async with connection.execute(_PINS) as rows:
+            async for id_, pinned in rows:
+                if id_ in ours:
+                    ours[id_] = ours[id_]._replace(pinned=bool(pinned))
         async with connection.execute(f"SELECT path, {columns} FROM rollout_files") as rows:
             return IndexSide(ours, {row[0]: IndexedFile(*row[1:]) async for row in rows})
 

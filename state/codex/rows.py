@@ -52,7 +52,7 @@ async def read_rows(home: Path, ours: IndexSide, ids: Iterable[str]) -> list[New
 
 
 def _new_row(home: Path, file: Extracted, provider: str, recency_ms: int | None) -> NewRow:
-    # The name is not in the file: Codex leaves the column empty too.
+    # The name is not in the file: Codex leaves the column empty, and it is set afterwards.
     row = thread_row(file, None, provider)
     row["rollout_path"] = absolute(home, file.path)
     row["cwd"] = _canonical(row["cwd"])

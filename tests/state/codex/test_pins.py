@@ -8,7 +8,10 @@ import pytest
 from state.codex_db.database import PINNED_SECTION
 from state.codex_db.notify import notify_codex
 from state.errors import CodexLocked, CodexSchemaUnknown
-from tests.samples.homes import thread_id
+from state.userdata.journal import append_settings
+from state.userdata.model import UserValue
+from tests.samples.homes import thread_id, write
+from tests.state.codex.checked import check
 from tests.state.codex.databases import STATE, STATE_OF_64, Codex
 from tests.state.edit.moved import _locked, _newer
 
@@ -95,3 +98,47 @@ def test_a_pin_that_cannot_be_written_says_why(tmp_path: Path) -> None:
     codex.change("DROP TRIGGER t")
     _newer(codex)
     assert isinstance(notify_codex(codex.path, change), CodexSchemaUnknown)
+
+
+@pytest.mark.parametrize(
+    ("ours", "section", "command"),
+    [
+        ("1", None, "pin"),
+        ("1", "mine", "pin"),
+        (None, PINNED_SECTION, "unpin"),
+        ("1", PINNED_SECTION, None),
+        (None, None, None),
+        (None, "mine", None),
+    ],
+)
+def test_a_check_tells_of_a_pin_that_differs(
+    home: Path,
+    index_path: Path,
+    tmp_path: Path,
+    ours: str | None,
+    section: str | None,
+    command: str | None,
+) -> None:
+    codex = with_rows(tmp_path)
+    path = write(home, 1).resolve()
+    codex.change("DELETE FROM threads WHERE id <> ?", thread_id(1))
+    codex.change("UPDATE threads SET rollout_path = ?, thread_section_id = ?", str(path), section)
+    index_path.parent.mkdir()
+    append_settings(index_path, [UserValue(thread_id(1), "pinned", ours, 1)])
+    _, found = check(home, index_path, codex.path)
+    assert [(one.kind.code, one.mend) for one in found if one.thread_id] == (
+        [("codex_pin_differs", f"threadkeep {command} {thread_id(1)}")] if command else []
+    )
+
+
+def test_a_pin_that_users_never_set_here_is_no_difference(
+    home: Path, index_path: Path, tmp_path: Path
+) -> None:
+    codex = with_rows(tmp_path)
+    path = write(home, 1).resolve()
+    codex.change("DELETE FROM threads WHERE id <> ?", thread_id(1))
+    codex.change(
+        "UPDATE threads SET rollout_path = ?, thread_section_id = ?", str(path), PINNED_SECTION
+    )
+    _, found = check(home, index_path, codex.path)  # which has its own way to the database
+    assert [one for one in found if one.thread_id] == []
