@@ -21,10 +21,12 @@ from cli.installed import adding, installed_with
 from cli.terminal.text import amount, one_line, plural
 from rollout.errors import RolloutError
 from rollout.files.scan import FoundFile, check_codex_home, scan_home
+from state.codex_db.database import NotComparable, codex_database
+from state.codex_db.values import database_stamp, read_values
 from state.db import location
 from state.db.connect import connect, revision_of
 from state.db.translate import translated
-from state.errors import IndexUnavailable, StateError
+from state.errors import SQLITE_ERRORS, IndexUnavailable, StateError
 from state.sync.ledger import LEDGER_SQL, compare_with_ledger, ledger_of
 
 _VARIABLES: Final = ("CODEX_HOME", "CODEX_SQLITE_HOME", "THREADKEEP_DB", "XDG_STATE_HOME")
@@ -59,6 +61,7 @@ def examine(here: Locations) -> Iterator[Check]:
     files: list[FoundFile] = []
     yield from _home(here.home, files)
     yield _codex()
+    yield from _codex_database(codex_database(here.home, here.sqlite_home))
     yield from _index(here, files)
     yield from _limits(files)
     yield _redact()
@@ -122,6 +125,15 @@ def _codex() -> Check:
         return Check("Codex", text, "install Codex again", "problem")
     words = ran.stdout.decode(errors="replace").split()
     return Check("Codex", f"{_shown(words[-1] if words else 'unknown')} ({_shown(program)})")
+
+
+def _codex_database(database: Path) -> Iterator[Check]:
+    try:
+        if database_stamp(database) is not None:
+            read_values(database, ())
+    except (NotComparable, OSError, StateError, *SQLITE_ERRORS) as error:
+        text = f"pins and names in {_shown(database)} cannot be read: {one_line(str(error))}"
+        yield Check("Codex", text, "threadkeep codex-check shows what is wrong", "problem")
 
 
 def _index(here: Locations, files: list[FoundFile]) -> Iterator[Check]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from cli.installed import adding
+from tests.state.codex.databases import Codex
 from tests.support.checks import synced
 from tests.support.command import Cli, Inside, write_rollout
 
@@ -63,6 +64,18 @@ def test_codex_is_asked_for_its_version(cli: Cli, tmp_path: Path) -> None:
     program.write_text("#!/bin/sh\nexit 3\n")
     (codex,) = checks(cli, status=1)["Codex"]
     assert (codex["state"], codex["next"]) == ("problem", "install Codex again")
+
+
+def test_a_database_of_codexs_that_cannot_be_read_is_a_problem(cli: Cli) -> None:
+    codex = Codex.empty(cli.home)
+    (found,) = checks(cli)["Codex"]
+    assert found["state"] == "note"
+    codex.path.write_bytes(b"no database" * 999)
+    (_, found) = checks(cli, status=1)["Codex"]
+    assert "state_5.sqlite cannot be read: " in found["text"]
+    assert found["next"] == "threadkeep codex-check shows what is wrong"
+    codex.path.unlink()
+    assert len(checks(cli)["Codex"]) == 1
 
 
 def test_a_damaged_index_is_a_problem_and_stays(cli: Cli) -> None:
