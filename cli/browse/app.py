@@ -2,8 +2,10 @@
 
 import asyncio
 import signal
+import sys
 import time
-from collections.abc import Sequence
+from array import array
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,20 +14,23 @@ from typing import ClassVar, Final
 
 from textual import on
 from textual.binding import BindingType
+from textual.driver import Driver
 from textual.screen import Screen
 from textual.widgets import Input
 
 from cli.arguments.locations import Locations
 from cli.browse.actions.acting import ActingApp
-from cli.browse.finder import Finder, Finding
-from cli.browse.lines import one_title
-from cli.browse.list_view import ThreadListView
+from cli.browse.first_frame import NARROW, FirstPage
 from cli.browse.picked import Picked
 from cli.browse.picker_screen import PickerScreen, SearchBox
 from cli.browse.preview import read_preview
 from cli.browse.preview_view import PreviewView
-from cli.browse.rule import filling, summary
-from cli.browse.typed import Wanted, wanted
+from cli.browse.threads.counts import Finding, filling, project_name, scope_text, summary
+from cli.browse.threads.finder import Finder
+from cli.browse.threads.lines import one_title
+from cli.browse.threads.list_view import ThreadListView
+from cli.browse.threads.source import ThreadSource
+from cli.browse.threads.typed import Wanted, wanted
 from cli.browse.upkeep import Upkeep
 from cli.browse.words.filter import parse
 from cli.browse.words.keys import OwnKeys, bindings_of, line_of
@@ -38,8 +43,6 @@ from state.query.rows import Row
 from state.rollout_locator import rollout_locator
 from state.thread_index import ThreadIndex, open_index
 
-_NARROW: Final = 100
-"""With fewer columns, the preview is below the list."""
 _PREVIEW_S: Final = 0.05
 """A thread is read for the preview when the cursor has rested on it for so long."""
 _ACTIONS: Final = frozenset(each.action for each in bindings_of("picker")) - {"interrupt"}
@@ -50,7 +53,7 @@ class BrowseApp(ActingApp):
 
     CSS_PATH = "browse.tcss"
     ENABLE_COMMAND_PALETTE = False
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (_NARROW, "-wide")]  # noqa: RUF012 - as in App
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (NARROW, "-wide")]  # noqa: RUF012 - as in App
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("picker")]
 
     def __init__(
@@ -62,9 +65,12 @@ class BrowseApp(ActingApp):
         text: str = "",
         folder: str = "",
         own_keys: OwnKeys = MappingProxyType({}),
+        page: FirstPage | None = None,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         """With an open ``index``, or one that is opened when the app runs. ``pick``: Enter picks a
-        thread. ``text`` stands in the search box. ``folder`` is that of this project."""
+        thread. ``text`` stands in the search box. ``folder`` is that of this project. ``page`` is
+        what the list begins with."""
         super().__init__()
         self.theme = "ansi-dark"
         self.own_keys = own_keys
@@ -78,14 +84,29 @@ class BrowseApp(ActingApp):
         self.failure: Exception | None = None
         """Why the app ended, if it had to."""
         self._given, self._text = index, text
-        self._folder = folder or str(Path.cwd())
+        self._folder = folder
         self._only_here = False
-        self._finder: Finder
+        self._page = page
         self._shown = asyncio.Event()
         self._ending = asyncio.Event()
         self._picked: Picked | None = None
         self._status = 0
         self._screen = PickerScreen(id="_default")
+        self.threads.now_ms = now_ms
+        self._source = ThreadSource(page.entries if page else None)
+        self._finder = Finder(self._source, self.threads, self._found)
+        if page is not None:
+            keys = array("q", page.entries)
+            self.threads.begin(self._source, keys, page.counted.listed)
+            self._screen.rule.show(summary(page.finding), self._scope())
+
+    def get_driver_class(self) -> type[Driver]:
+        usual = super().get_driver_class()
+        if sys.platform == "win32":
+            return usual
+        from cli.browse.driver import PickerDriver
+
+        return PickerDriver
 
     def get_default_screen(self) -> Screen[None]:
         return self._screen
@@ -114,8 +135,8 @@ class BrowseApp(ActingApp):
 
     async def _work_with(self, index: ThreadIndex) -> None:
         self.index = index
-        self._finder = Finder(index, self.threads, self._found)
-        await self.reload(keep=False)
+        self._source.index = index
+        await self.reload(keep=self._page is not None)
         self.ready.set()
         upkeep = asyncio.create_task(Upkeep(index, self.reload, self._behind).run())
         ending = asyncio.create_task(self._ending.wait())
@@ -195,7 +216,7 @@ class BrowseApp(ActingApp):
         """What the list is to show."""
         base = Query(sort_key="recency_at")
         if self._only_here:
-            base = replace(base, folders=(self._folder,))
+            base = replace(base, folders=(self._folder or str(Path.cwd()),))
         return wanted(self.box.value, base, time.time())
 
     # What is found
@@ -217,8 +238,10 @@ class BrowseApp(ActingApp):
             rule.show(right=filling(counts))
 
     def _scope(self) -> str:
-        name = Path(self._folder).name or self._folder
-        return f"{settled(name)} · Tab: all" if self._only_here else f"all · Tab: {settled(name)}"
+        return scope_text(self._project(), only=self._only_here)
+
+    def _project(self) -> str:
+        return settled(Path(self._folder).name) if self._folder else project_name()
 
     def _show_keys(self) -> None:
         keys = self._screen.keys

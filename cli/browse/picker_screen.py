@@ -7,9 +7,9 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
-from cli.browse.list_view import ThreadListView
 from cli.browse.preview_view import PreviewView
 from cli.browse.rule import Rule
+from cli.browse.threads.list_view import ThreadListView
 
 
 class SearchBox(Input):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from rich.segment import Segment
 from rich.text import Text
 
-from cli.browse.lines import MATCH
+from cli.browse.threads.lines import MATCH
 from cli.render.blocks.block import Block, Form, Role, collapsed
 from cli.render.blocks.items import blocks
 from cli.render.reading import with_calls

@@ -38,7 +38,7 @@ class PreviewView(ScrollView, can_focus=False):
         self.show(Drawn([[*line.render(self.app.console, "")] for line in lines]))
 
     def render_line(self, y: int) -> Strip:
-        at, width = y + self.scroll_offset.y, self.size.width
+        at, width = y + self.scroll_offset.y, self.scrollable_content_region.width
         line = self._lines[at] if at < len(self._lines) else []
         strip = Strip([Segment(" "), *(Segment(*piece[:2]) for piece in line)])
         return strip.adjust_cell_length(width).apply_style(self.rich_style)

@@ -8,7 +8,7 @@ from cli.arguments.options import locations
 
 def command(context: typer.Context) -> int:
     """Find a thread in a list with a preview, read it, and go on with it in Codex."""
-    from cli.browse.app import BrowseApp
+    from cli.browse.run import browse
 
-    BrowseApp(locations(context)).run()
+    browse(locations(context))
     return errors.OK

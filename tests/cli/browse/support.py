@@ -40,6 +40,12 @@ class Picker:
         await self.pilot.pause()
 
     @property
+    def screen(self) -> list[str]:
+        """The lines of the screen."""
+        strips = self.app.screen._compositor.render_strips(self.app.size)
+        return ["".join(piece.text for piece in strip) for strip in strips]
+
+    @property
     def titles(self) -> list[str]:
         """The lines of the list that are on the screen, without the ages in front."""
         view = self.app.threads

@@ -5,19 +5,18 @@ import time
 from array import array
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
-from cli.browse.lines import Snippet
-from cli.browse.list_view import ThreadListView
-from cli.browse.source import FIRST_KEYS, ThreadSource, without_words
-from cli.browse.typed import Wanted
+from cli.browse.threads.counts import Finding
+from cli.browse.threads.lines import Snippet
+from cli.browse.threads.list_view import ThreadListView
+from cli.browse.threads.source import FIRST_KEYS, ThreadSource, without_words
+from cli.browse.threads.typed import Wanted
 from cli.terminal.cells import settled_pieces
 from state.errors import StateError
 from state.fulltext.hits import Hit, passages
 from state.fulltext.search import Search, search
-from state.query.model import Counted
-from state.thread_index import ThreadIndex
 
 _MOST_HITS: Final = 200
 """Threads that are found by what was said in them."""
@@ -25,29 +24,16 @@ _PAUSE_S: Final = 0.03
 """Messages are searched when nothing was typed for so long."""
 
 
-@dataclass(slots=True)
-class Finding:
-    """What was found so far, for the line above the list."""
-
-    counted: Counted | None = None
-    titles_s: float | None = None
-    messages_s: float | None = None
-    threads: int = 0
-    """In the list."""
-    any: bool = True
-    """Whether the index has any thread."""
-    done: bool = False
-    problem: str = ""
-
-
 class Finder:
     """Fills the list of an index with what is wanted."""
 
     def __init__(
-        self, index: ThreadIndex, view: ThreadListView, report: Callable[[Finding], None]
+        self,
+        source: ThreadSource,
+        view: ThreadListView,
+        report: Callable[[Finding], None],
     ) -> None:
-        self._index, self._view, self._report = index, view, report
-        self.source = ThreadSource(index)
+        self.source, self._view, self._report = source, view, report
         self.finding = Finding()
         self.hits: dict[str, Hit] = {}
         """What was said, by thread id."""
@@ -113,7 +99,7 @@ class Finder:
         began = time.perf_counter()
         among = replace(without_words(wanted.query), limit=100)
         found = await search(
-            self._index, Search(wanted.terms, among, ranked=True, most_hits=3), _MOST_HITS
+            self.source.index, Search(wanted.terms, among, ranked=True, most_hits=3), _MOST_HITS
         )
         self.hits = {hit.row["id"]: hit for hit in found.hits}
         self._row_ids = await self.source.row_ids([*self.hits])

@@ -1,17 +1,15 @@
 """The threads of the index for the picker: keys of a whole list in chunks, rows of what is seen."""
 
 from array import array
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from cli.browse.lines import Entry
-from state.db.steps import Steps
+from cli.browse.threads.entries import Entry, entry_steps
 from state.query.cursor import Cursor
 from state.query.listing import Key, any_steps, count_steps, key_steps
-from state.query.marks import NO_MARKS, marks_steps
 from state.query.model import Counted, Query
-from state.query.rows import row_ids_steps, rows_steps
+from state.query.rows import row_ids_steps
 from state.thread_index import ThreadIndex
 
 FIRST_KEYS: Final = 500
@@ -20,24 +18,14 @@ _KEPT: Final = 1_000
 """Rows that are kept in memory; a screen shows a few dozen."""
 
 
-def entry_steps(row_ids: Sequence[int]) -> Steps[dict[int, Entry]]:
-    """Threads by their row ids."""
-    rows = yield from rows_steps(row_ids, "row_id")
-    places = yield from row_ids_steps([*rows])
-    marks = yield from marks_steps([*rows])
-    return {
-        places[id_]: Entry(row, marks.get(id_, NO_MARKS))
-        for id_, row in rows.items()
-        if id_ in places
-    }
-
-
 class ThreadSource:
     """Threads of an index, with a small cache of their rows."""
 
-    def __init__(self, index: ThreadIndex) -> None:
-        self._index = index
-        self._entries: dict[int, Entry] = {}
+    index: ThreadIndex
+    """Set once it is open; until then there is what was known at the start."""
+
+    def __init__(self, entries: Mapping[int, Entry] | None = None) -> None:
+        self._entries: dict[int, Entry] = dict(entries or {})
         self._stale: set[int] = set()
         """Row ids whose rows may have changed since they were read."""
 
@@ -55,7 +43,7 @@ class ThreadSource:
 
     async def load(self, row_ids: Sequence[int]) -> None:
         """Read threads."""
-        found = await self._index.database.query(entry_steps(row_ids))
+        found = await self.index.database.query(entry_steps(row_ids))
         for row_id in row_ids:
             self._entries.pop(row_id, None)  # to the end, as one that was used last
         self._entries.update(found)
@@ -70,7 +58,7 @@ class ThreadSource:
         after: Cursor | None = None
         count = first
         while True:
-            keys = await self._index.database.query(key_steps(query, after, count))
+            keys = await self.index.database.query(key_steps(query, after, count))
             yield array("q", (row_id for _, _, row_id in keys))
             if len(keys) < count:
                 return
@@ -78,15 +66,15 @@ class ThreadSource:
 
     async def counted(self, query: Query) -> Counted:
         """How many threads a list has, and what it leaves out."""
-        return await self._index.database.query(count_steps(query))
+        return await self.index.database.query(count_steps(query))
 
     async def any(self) -> bool:
         """Whether there is any thread at all."""
-        return await self._index.database.query(any_steps())
+        return await self.index.database.query(any_steps())
 
     async def row_ids(self, ids: Sequence[str]) -> dict[str, int]:
         """The row ids of threads, by id."""
-        return await self._index.database.query(row_ids_steps(ids))
+        return await self.index.database.query(row_ids_steps(ids))
 
 
 def _behind(query: Query, key: Key) -> Cursor:

@@ -3,7 +3,7 @@
 import os
 import time
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -15,16 +15,15 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from cli.browse.lines import (
-    CURSOR,
-    Entry,
+from cli.browse.threads.entries import Entry
+from cli.browse.threads.lines import (
     Look,
-    Pieces,
     Snippet,
+    on_cursor,
     placeholder_lines,
     thread_lines,
 )
-from cli.browse.source import ThreadSource
+from cli.browse.threads.source import ThreadSource
 from state.query.rows import Row
 
 _AROUND: Final = 2
@@ -55,11 +54,14 @@ class ThreadListView(ScrollView, can_focus=True):
         self.keys = array("q")
         """The row ids of the list, as far as they are known."""
         self.detailed = False
+        self.now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
         self.words: tuple[str, ...] = ()
         """What is highlighted in titles."""
         self._total = 0
         self._snippets: Mapping[int, Snippet] = {}
         self._source: ThreadSource | None = None
+        self._live = False
+        """Whether rows can be read."""
         self._loading = False
         self._told: tuple[int, str] | None = None
 
@@ -100,6 +102,11 @@ class ThreadListView(ScrollView, can_focus=True):
         top = self.scroll_offset.y // self.lines_each
         return range(top, min(top + self._page() + 1, self.total))
 
+    def begin(self, source: ThreadSource, keys: "array[int]", total: int) -> None:
+        """Show what is known before the index is open."""
+        self._source, self.keys, self._total = source, keys, total
+        self._resize()
+
     async def show(
         self,
         source: ThreadSource,
@@ -111,7 +118,7 @@ class ThreadListView(ScrollView, can_focus=True):
     ) -> None:
         """Show a list of ``total`` threads, of which ``keys`` are known so far. With ``keep``, the
         thread under the cursor stays where it is on the screen, if the list has it."""
-        self._source = source
+        self._source, self._live = source, True
         place = self._place_in(keys) if keep else 0
         top = max(place - (self.cursor - self.scroll_offset.y // self.lines_each), 0)
         wanted = keys[top : top + self._page() + 1]
@@ -225,7 +232,7 @@ class ThreadListView(ScrollView, can_focus=True):
 
     def _load_seen(self) -> None:
         """Read the rows that are seen and not known, and some around them."""
-        if self._source is None or self._loading:
+        if self._source is None or self._loading or not self._live:
             return
         seen = self.seen
         if self._source.lacks(self.keys[seen.start : seen.stop]):
@@ -275,11 +282,11 @@ class ThreadListView(ScrollView, can_focus=True):
     # Drawing
 
     def render_line(self, y: int) -> Strip:
-        width = self.size.width
+        width = self.scrollable_content_region.width
         at, part = divmod(y + self.scroll_offset.y, self.lines_each)
         if at >= self.total or not width:
             return Strip.blank(width, self.rich_style)
-        look = Look(width, self.detailed, time.time_ns() // 1_000_000, _user_home(), self.words)
+        look = Look(width, self.detailed, self.now_ms(), _user_home(), self.words)
         entry = self._entry(at)
         if entry is None:
             pieces = placeholder_lines(look)[part]
@@ -287,29 +294,10 @@ class ThreadListView(ScrollView, can_focus=True):
             selected = entry.row["id"] in self.selected
             snippet = self._snippets.get(self.keys[at])
             pieces = thread_lines(entry, look, selected=selected, snippet=snippet)[part]
-        plain = self.app.no_color
-        segments = segments_of(pieces, cursor=at == self.cursor, first=not part, plain=plain)
+        if at == self.cursor:
+            pieces = on_cursor(pieces, plain=self.app.no_color, first=not part)
+        segments = [Segment(text, style_of(words)) for text, words in pieces]
         return Strip(segments, width).apply_style(self.rich_style)
-
-
-def segments_of(
-    pieces: Pieces, *, cursor: bool = False, first: bool = False, plain: bool = False
-) -> Iterable[Segment]:
-    """What Textual draws for a line."""
-    if not cursor:
-        return [Segment(text, style_of(words)) for text, words in pieces]
-    under = "reverse" if plain else CURSOR
-    found = [Segment(text, style_of(_weight(words, under))) for text, words in pieces]
-    if first and pieces and pieces[0][0] == " ":
-        found[0] = Segment("▌", style_of(f"bold {under}"))
-    return found
-
-
-def _weight(words: str, under: str) -> str:
-    """The style of a piece in the line under the cursor."""
-    if " on " in words:
-        return words
-    return " ".join([*(word for word in words.split() if word in ("bold", "italic")), under])
 
 
 @lru_cache(maxsize=256)

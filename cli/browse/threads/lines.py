@@ -7,11 +7,11 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from cli.browse.threads.entries import Entry
 from cli.render.labels import folder, label
 from cli.render.threads import title
 from cli.terminal.cells import around, cells, cut, cut_folder, settled
 from cli.terminal.text import age, amount
-from state.query.marks import NO_MARKS, Marks
 from state.query.rows import Row
 
 Piece = tuple[str, str]
@@ -37,16 +37,9 @@ _BEFORE_TITLE: Final = 8
 """The cells of the cursor, the mark of a selected thread, the age, and blanks."""
 _TOKENS: Final = 5
 _GAP: Final = 2
-_LEAST_FOR_FOLDER: Final = 52
-_LEAST_FOR_TOKENS: Final = 40
+_LEAST_FOR_FOLDER: Final = 48
+_LEAST_FOR_TOKENS: Final = 56
 _LEAST_TITLE: Final = 12
-
-
-class Entry(NamedTuple):
-    """A thread of the list."""
-
-    row: Row
-    marks: Marks = NO_MARKS
 
 
 class Look(NamedTuple):
@@ -75,6 +68,22 @@ def placeholder_lines(look: Look) -> list[Pieces]:
     first = [(" " * _BEFORE_TITLE, ""), (PLACEHOLDER, "dim")]
     lines = [first, [(" ", "")]] if look.detailed else [first]
     return [_filled(line, look.width) for line in lines]
+
+
+def on_cursor(pieces: Pieces, *, plain: bool, first: bool = True) -> Pieces:
+    """A line as it is under the cursor; ``plain`` without colours."""
+    under = "reverse" if plain else CURSOR
+    found = [(text, _weight(words, under)) for text, words in pieces]
+    if first and pieces and pieces[0][0] == " ":
+        found[0] = ("▌", f"bold {under}")
+    return found
+
+
+def _weight(words: str, under: str) -> str:
+    """The style of a piece in the line under the cursor."""
+    if " on " in words:
+        return words
+    return " ".join([*(word for word in words.split() if word in ("bold", "italic")), under])
 
 
 def _first_line(entry: Entry, look: Look, selected: bool, snippet: Snippet | None) -> Pieces:
@@ -150,7 +159,7 @@ def _tail(row: Row, look: Look) -> Pieces:
     width = look.width
     tail: Pieces = []
     if width >= _LEAST_FOR_FOLDER and not look.detailed:
-        room = min(max(width // 4, 12), 28)
+        room = min(max(width // 5, 11), 28)
         text = cut_folder(folder(row["cwd"], look.user_home), room)
         tail += [(" " * _GAP, ""), (text, "dim"), (" " * (room - cells(text)), "")]
     if width >= _LEAST_FOR_TOKENS and not look.detailed:
