@@ -1,7 +1,7 @@
 """Dialogs: a line of text, a question, a choice."""
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Final, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -12,16 +12,6 @@ from textual.screen import ModalScreen
 from textual.suggester import Suggester
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
-
-_BOX: Final = """
-    align: center middle;
-    & > Vertical {
-        width: 64; max-width: 100%; height: auto; max-height: 100%;
-        border: round $primary; padding: 0 1; background: $background;
-    }
-    & Static { height: auto; }
-    & .problem { color: $text-error; }
-"""
 
 
 class Entered(NamedTuple):
@@ -35,7 +25,6 @@ class Entered(NamedTuple):
 class TextDialog(ModalScreen[Entered | None]):
     """Asks for one line of text. Gives None if it was closed."""
 
-    DEFAULT_CSS = f"TextDialog {{{_BOX}}}"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss", "close", show=False),
         Binding("tab", "complete", "complete", show=False, priority=True),
@@ -117,7 +106,6 @@ class Words(Suggester):
 class Question(ModalScreen[bool]):
     """Asks for a yes."""
 
-    DEFAULT_CSS = f"Question {{{_BOX}}}"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,y", "dismiss(True)", "yes", show=False),
         Binding("escape,n,q", "dismiss(False)", "no", show=False),
@@ -136,7 +124,6 @@ class Question(ModalScreen[bool]):
 class Choice(ModalScreen[str | None]):
     """Asks for one of a few words; a letter goes to the next one that begins with it."""
 
-    DEFAULT_CSS = f"Choice {{{_BOX} & OptionList {{ height: auto; border: none; }}}}"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "close", show=False),
     ]

@@ -39,7 +39,7 @@ async def tag(app: ActingApp, ids: Sequence[str]) -> None:
             f"Tags of {called(rows, ids)}",
             lines=[line for line in lines if line],
             known=common,
-            everywhere="Ctrl+D deletes the tag everywhere" if known else "",
+            everywhere="Ctrl+D deletes from all" if known else "",
             problem=_tag_problem(known),
         )
     )
