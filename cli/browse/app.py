@@ -331,6 +331,13 @@ class BrowseApp(ActingApp):
     def action_select(self) -> None:
         self.threads.select()
 
+    async def action_select_all(self) -> None:
+        await self.threads.select_all()
+
+    @on(ThreadListView.Selected)
+    def _selected(self) -> None:
+        self._screen.rule.show_selected(len(self.threads.selected))
+
     async def action_scope(self) -> None:
         self._only_here = not self._only_here
         await self.reload()

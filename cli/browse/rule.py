@@ -12,6 +12,8 @@ class Rule(Widget):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self.left = self.right = ""
+        self.selected = 0
+        """How many threads are selected."""
         self.share: float | None = None
         """How much of the line is a bar."""
 
@@ -21,14 +23,22 @@ class Rule(Widget):
         self.right = self.right if right is None else right
         self.refresh()
 
+    def show_selected(self, count: int) -> None:
+        """Show how many threads are selected."""
+        self.selected = count
+        self.refresh()
+
     def set_share(self, share: float | None) -> None:
         """Show how much of a job is done; None for no job."""
         self.share = share
         self.refresh()
 
     def render(self) -> Text:
-        line = rule_text(self.left, self.right, self.size.width)
+        selected = f"{self.selected:,} selected" if self.selected else ""
+        left = " · ".join(filter(None, (selected, self.left)))
+        line = rule_text(left, self.right, self.size.width)
         text = Text(line, style="dim", no_wrap=True)
+        text.stylize("not dim bold magenta", 2, 2 + len(selected))
         if self.share is not None:
             text = Text(line.replace("─", "━"), style="dim", no_wrap=True)
             text.stylize("not dim green", 0, round(len(line) * min(self.share, 1)))

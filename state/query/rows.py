@@ -72,6 +72,12 @@ def row_ids_steps(ids: Sequence[str]) -> "Steps[dict[str, int]]":
     return dict((yield asked, [json.dumps(ids)]))
 
 
+def ids_steps(row_ids: Sequence[int]) -> "Steps[dict[int, str]]":
+    """The ids of the threads that the index has of some row ids, by row id."""
+    asked = "SELECT row_id, id FROM threads WHERE row_id IN (SELECT value FROM json_each(?))"
+    return dict((yield asked, [json.dumps([*row_ids])]))
+
+
 def flags_steps(ids: Sequence[str]) -> "Steps[dict[str, int]]":
     """The flags of the threads that the index has, by id."""
     asked = "SELECT id, flags FROM threads WHERE id IN (SELECT value FROM json_each(?))"

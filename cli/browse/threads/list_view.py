@@ -39,6 +39,9 @@ class ThreadListView(ScrollView, can_focus=True):
     class Opened(Message):
         """The thread under the cursor was double-clicked."""
 
+    class Selected(Message):
+        """Other threads are selected."""
+
     class Typed(Message):
         """A letter was typed here, which is for the search box."""
 
@@ -206,17 +209,33 @@ class ThreadListView(ScrollView, can_focus=True):
                 del self.selected[current["id"]]
             else:
                 self.selected[current["id"]] = None
+            self._tell_selected()
         self.move(1)
+
+    async def select_all(self) -> None:
+        """Select all threads of the list, or none if all are selected."""
+        if self._source is None:
+            return
+        ids = await self._source.ids(self.keys)
+        if all(id_ in self.selected for id_ in ids):
+            self.unselect()
+        else:
+            self.selected.update(dict.fromkeys(ids))
+            self._tell_selected()
 
     def deselect(self, ids: Iterable[str]) -> None:
         """Take threads out of the selection."""
         for id_ in ids:
             self.selected.pop(id_, None)
-        self.refresh()
+        self._tell_selected()
 
     def unselect(self) -> None:
         """Select nothing."""
         self.selected.clear()
+        self._tell_selected()
+
+    def _tell_selected(self) -> None:
+        self.post_message(self.Selected())
         self.refresh()
 
     def set_detailed(self, detailed: bool) -> None:

@@ -9,7 +9,7 @@ from cli.browse.threads.entries import Entry, entry_steps
 from state.query.cursor import Cursor
 from state.query.listing import Key, any_steps, count_steps, key_steps
 from state.query.model import Counted, Query
-from state.query.rows import row_ids_steps
+from state.query.rows import ids_steps, row_ids_steps
 from state.thread_index import ThreadIndex
 
 FIRST_KEYS: Final = 500
@@ -71,6 +71,11 @@ class ThreadSource:
     async def any(self) -> bool:
         """Whether there is any thread at all."""
         return await self.index.database.query(any_steps())
+
+    async def ids(self, row_ids: Sequence[int]) -> list[str]:
+        """The ids of threads by their row ids, in that order."""
+        found = await self.index.database.query(ids_steps(row_ids))
+        return [found[row_id] for row_id in row_ids if row_id in found]
 
     async def row_ids(self, ids: Sequence[str]) -> dict[str, int]:
         """The row ids of threads, by id."""
