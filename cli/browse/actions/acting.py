@@ -14,7 +14,7 @@ from cli.browse.picked import Picked
 from cli.browse.words.keys import OwnKeys, actions_of, keys_of, shown
 from rollout.errors import RolloutError
 from state.db.translate import translated
-from state.errors import StateError, file_errors
+from state.errors import IndexNotWritable, StateError, file_errors
 from state.query.rows import Row
 from state.thread_index import ThreadIndex
 
@@ -128,17 +128,17 @@ class ActingApp(App[Picked | None]):
     def action_resume(self) -> None:
         from cli.browse.actions.go_on import resume
 
-        self._act(resume)
+        self._act(resume, changes=False)
 
     def action_fork(self) -> None:
         from cli.browse.actions.go_on import fork
 
-        self._act(fork)
+        self._act(fork, changes=False)
 
     def action_copy(self) -> None:
         from cli.browse.actions.go_on import copy
 
-        self._act(copy)
+        self._act(copy, changes=False)
 
     def action_undo(self) -> None:
         async def undo(_app: ActingApp, _ids: Sequence[str]) -> None:
@@ -161,25 +161,29 @@ class ActingApp(App[Picked | None]):
             with suppress(WorkerCancelled, WorkerFailed):
                 await self._action.wait()
 
-    def _act(self, work: Work) -> None:
+    def _act(self, work: Work, *, changes: bool = True) -> None:
         """Begin an action on the chosen threads."""
         if ids := self.chosen:
-            self.begin(work, ids)
+            self.begin(work, ids, changes=changes)
         else:
             self.say("There is no thread here.")
 
-    def begin(self, work: Work, ids: Sequence[str]) -> None:
+    def begin(self, work: Work, ids: Sequence[str], *, changes: bool = True) -> None:
         """Begin an action on some threads, unless another one is running."""
         if self.action_done:
-            self._action = self.run_worker(self._carry_out(work, ids), group="action")
+            self._action = self.run_worker(self._carry_out(work, ids, changes), group="action")
         else:
             self.say("One moment: the last change is not done yet.")
 
-    async def _carry_out(self, work: Work, ids: Sequence[str]) -> None:
+    async def _carry_out(self, work: Work, ids: Sequence[str], changes: bool) -> None:
         from cli.browse.actions.told import sentence
 
         await self.ready.wait()
         try:
+            if changes and self.index.database.path != self.here.index:
+                # It goes when the picker ends, with the journals of marks and moves beside it.
+                copy = "only a temporary copy of it is open, which keeps no change"
+                raise IndexNotWritable(self.here.index, copy)
             with file_errors(self.here.home), translated(self.here.index):
                 await work(self, ids)
         except (StateError, RolloutError) as error:

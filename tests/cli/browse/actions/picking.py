@@ -13,6 +13,7 @@ from textual.widgets import Static
 from cli.arguments.locations import Locations
 from cli.browse.app import BrowseApp
 from cli.browse.picked import Picked
+from state.thread_index import ThreadIndex
 from tests.support.checks import synced
 from tests.support.command import thread_id, write_rollout
 
@@ -86,9 +87,11 @@ def home_of(folder: Path, *texts: str, archived: int = 0) -> Locations:
 
 
 @asynccontextmanager
-async def picking(here: Locations, *, size: tuple[int, int] = (80, 24)) -> AsyncIterator[Picker]:
+async def picking(
+    here: Locations, *, size: tuple[int, int] = (80, 24), index: ThreadIndex | None = None
+) -> AsyncIterator[Picker]:
     """The picker, with its list as it is at the start."""
-    app = BrowseApp(here)
+    app = BrowseApp(here, index)
     async with app.run_test(size=size) as pilot:
         picker = Picker(app, pilot)
         await picker.until(lambda: app.ready.is_set() and app.current)

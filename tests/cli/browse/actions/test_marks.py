@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from textual.widgets import Input, OptionList, Static
 from cli.arguments.locations import Locations
 from cli.browse.dialogs import Choice, Question, TextDialog
 from state.db.location import journal_path
+from state.thread_index import open_index
 from tests.cli.browse.actions.picking import held, home_of, picking
 from tests.support.checks import codes, synced, verified
 from tests.support.command import Inside, thread_id
@@ -254,6 +256,25 @@ def test_errors_are_told_and_the_next_key_works(tmp_path: Path) -> None:
             assert f"{thread_id(1)}" in refused
 
     asyncio.run(work())
+
+
+def test_nothing_is_changed_in_a_temporary_copy_of_the_index(tmp_path: Path) -> None:
+    here = home_of(tmp_path, "first thing")
+    copy = Path(shutil.copy(here.index, tmp_path / "copy.sqlite3"))
+
+    async def work() -> None:
+        async with open_index(here.home, copy) as index, picking(here, index=index) as picker:
+            for key in ("ctrl+t", "ctrl+p", "f2", "f4", "f5", "ctrl+a"):
+                said = await picker.act(key)
+                assert said == (
+                    f"The index {here.index} cannot be used: only a temporary copy of it is open,"
+                    " which keeps no change: make its folder writable, or name another file with"
+                    " --db."
+                )
+            assert (await picker.act("ctrl+y")).startswith("Copied: ")
+
+    asyncio.run(work())
+    assert (marks(here), [*here.home.rglob("archived_sessions")]) == ({}, [])
 
 
 def marks(here: Locations) -> dict[int, dict[str, str]]:
