@@ -1,0 +1,59 @@
+"""The picker as a person has it: in a terminal, from the command line to its end."""
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.browse.in_tmux import Tmux, terminal
+from tests.support.command import Cli, Inside, write_rollout
+
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux")
+
+CRASHING = """
+import cli.browse.app
+from cli.main import main
+def fail(self): raise ValueError("a fault")
+cli.browse.app.BrowseApp.action_density = fail
+main()
+"""
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """The command for a home of four threads."""
+    made = Inside(tmp_path / "home", tmp_path)
+    for number, text in enumerate(("Fix the parser", "Paint it blue", "Deploy", "Write docs")):
+        write_rollout(made.home, number, text, cwd=str(tmp_path))
+    made.run("sync")
+    return made
+
+
+@pytest.fixture
+def tmux(cli: Cli, tmp_path: Path) -> Iterator[Tmux]:
+    """A terminal for it."""
+    ours = {"TERM": "tmux-256color", "PS1": "$ ", "PYTHONPATH": str(Path.cwd())}
+    with terminal(tmp_path, cli.environment(ours)) as tmux:
+        yield tmux
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_killed_picker_leaves_the_terminal_whole(number: int, cli: Cli, tmux: Tmux) -> None:
+    pid = cli.base / "pid"
+    tmux.command(["sh", "-c", f"echo $$ > {pid}; exec {sys.executable} -m cli browse"])
+    tmux.until("Fix the parser", "Write docs", gone="ended")
+    os.kill(int(pid.read_text()), number)
+    tmux.until(f"ended {128 + number}")
+    tmux.check_whole()
+
+
+def test_a_crash_leaves_the_terminal_whole_and_says_why(tmux: Tmux) -> None:
+    tmux.command([sys.executable, "-c", CRASHING, "browse"])
+    tmux.until("Fix the parser", "Write docs", gone="ended")
+    tmux.press("F7")
+    tmux.until("ValueError: a fault", "ended 1")
+    tmux.check_whole()
