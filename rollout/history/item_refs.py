@@ -83,12 +83,16 @@ class ItemRefs:
     def __iter__(self) -> Iterator[ItemRef]:
         return self.of_kinds(*KINDS)
 
-    def of_kinds(self, *kinds: str) -> Iterator[ItemRef]:
-        """Those whose kind is one of these, in order."""
+    def records(self, *kinds: str) -> Iterator[tuple[int, ItemRef]]:
+        """As :meth:`of_kinds`, each with its record."""
         words, wanted = self._words, {_KIND_NUMBERS[kind] for kind in kinds}
         for at in range(0, len(words), _WORDS):
             if words[at + 2] & _KIND in wanted:
-                yield self._ref(at)
+                yield at // _WORDS, self._ref(at)
+
+    def of_kinds(self, *kinds: str) -> Iterator[ItemRef]:
+        """Those whose kind is one of these, in order."""
+        return (ref for _, ref in self.records(*kinds))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ItemRefs) and self._words == other._words

@@ -100,14 +100,15 @@ class CallRecords:
         self._outputs: defaultdict[int, list[int]] = defaultdict(list)
         """The outputs of records that have several, behind the first."""
 
-    def alone(self) -> Iterator[CallRecord]:
-        """Messages, and calls without an item, in the order of their first lines."""
-        return (self._at(at) for at, known in enumerate(self._known) if not known)
+    def alone(self) -> Iterator[int]:
+        """The numbers of messages, and of calls without an item, for :meth:`at`; in the order of
+        their first lines."""
+        return (at for at, known in enumerate(self._known) if not known)
 
     def named(self, call_id: str) -> CallRecord | None:
         """The last record of a call."""
         found = self._of(key_of(call_id))
-        return self._at(found[-1]) if found else None
+        return self.at(found[-1]) if found else None
 
     def message(self, offset: int) -> None:
         self._record(offset, "", _CALL)
@@ -148,7 +149,8 @@ class CallRecords:
         first = self._ids.find(key)
         return [] if first < 0 else [first, *self._again.get(first, ())]
 
-    def _at(self, at: int) -> CallRecord:
+    def at(self, at: int) -> CallRecord:
+        """The record with this number."""
         offset, call, begun, ended, output = self._lines[at * 5 : at * 5 + 5]
         outputs = () if output < 0 else (output, *self._outputs.get(at, ()))
         return CallRecord(offset, call, begun, ended, outputs)

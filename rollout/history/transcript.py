@@ -5,9 +5,11 @@ which stands before it, lacks something (:mod:`rollout.history.tool_calls`); or 
 0.171 does not read.
 """
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Final, NamedTuple
 
 from rollout.history.bare import BARE
 from rollout.history.item_reader import ItemReader, LineFile, turn_answer
@@ -29,6 +31,22 @@ from rollout.items.thread_item import KINDS, UNKNOWN
 from rollout.jsonl.parse import Item
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
+
+
+class TurnPlan(NamedTuple):
+    """Where the entries of a turn are: a number each, as a turn may have a hundred thousand."""
+
+    turn: Turn
+    records: CallRecords
+    places: "array[int]"
+    """The record of an item, which may have its call behind it; below 0 that of a call alone."""
+
+    def offset(self, at: int) -> int:
+        """Where the first line of the entry at a place begins."""
+        place = self.places[at]
+        if place < 0:
+            return self.records.at(~place).offset
+        return self.turn.items.at(place).offsets[0]
 
 
 class Transcript(AbstractContextManager["Transcript"]):
@@ -76,31 +94,57 @@ class Transcript(AbstractContextManager["Transcript"]):
         """What is in the turn with this number, in order, and whether it is extra. ``lines``: those
         of the turn that may be about calls, with the bytes where they begin, if they were read
         already; ``kinds``: only items of these. Raises OSError if a file cannot be read."""
+        return self.read(self.plan(number, lines, kinds))
+
+    def plan(
+        self,
+        number: int,
+        lines: Iterable[tuple[int, Item]] | None = None,
+        kinds: Sequence[str] = KINDS,
+    ) -> "TurnPlan":
+        """Where each entry of the turn with this number is, for :meth:`read`; the rest is as in
+        :meth:`entries`. Raises OSError if a file cannot be read."""
         turn = self.turn(number)
         if self.mode == BARE:
             file, end = self._reader.file(0), self.end_of(number)
             known = None if lines is None else records_among(lines)
             found = known or records_between(file, turn.start.offset, end)
-            for each in found.alone():
-                if (made := entry(file, each)) is not None:
-                    yield made, made["type"] not in ("userMessage", "agentMessage", "reasoning")
-            return
+            return TurnPlan(turn, found, array("q", (~at for at in found.alone())))
         records, part = self._records(number, lines), turn.start.file
         alone = records.alone()
         record = next(alone, None)
-        for ref in turn.items.of_kinds(*kinds):
-            while record and ref.file == part and record.offset < ref.offsets[0]:
-                yield from self._call(part, record)
+        places = array("q")
+        for at, ref in turn.items.records(*kinds):
+            while (
+                record is not None
+                and ref.file == part
+                and records.at(record).offset < ref.offsets[0]
+            ):
+                places.append(~record)
                 record = next(alone, None)
+            places.append(at)
+        if record is not None:
+            places.extend((~record, *(~each for each in alone)))
+        return TurnPlan(turn, records, places)
+
+    def read(
+        self, plan: "TurnPlan", start: int = 0, stop: int | None = None
+    ) -> Iterator[tuple[Fields, bool]]:
+        """The entries at some places of a turn, as :meth:`entries` gives them."""
+        part = plan.turn.start.file
+        for place in plan.places[start:stop]:
+            if place < 0:
+                for found, extra in self._call(part, plan.records.at(~place)):
+                    message = self.mode == BARE and found["type"] in _MESSAGES
+                    yield found, extra and not message
+                continue
+            ref = plan.turn.items.at(place)
             if (item := self._reader.item(ref)) is None:
                 continue
             yield item, ref.kind == UNKNOWN
-            same = records.named(item["id"])
+            same = plan.records.named(item["id"])
             if same is not None and _says_less(item, same):
                 yield from self._call(part, same)
-        while record:
-            yield from self._call(part, record)
-            record = next(alone, None)
 
     def end_of(self, number: int) -> int | None:
         """Where the next turn begins in the same file."""
@@ -149,6 +193,9 @@ class Transcript(AbstractContextManager["Transcript"]):
         """The turn with this number as the app-server's responses have it."""
         items = [item for item, extra in self.entries(number) if not extra]
         return turn_answer(self.turns[number], items, "full")
+
+
+_MESSAGES: Final = ("userMessage", "agentMessage", "reasoning")
 
 
 def _says_less(item: Fields, record: CallRecord) -> bool:
