@@ -79,14 +79,14 @@ class Block:
 
 def collapsed(shown: Block, *, full: bool) -> tuple[list[str], int, list[str]]:
     """The first and last lines of a block that are shown, and the number left out between them."""
-    lines = shown.text.split("\n") if shown.text else []
-    fold = shown.collapse
+    text, fold = shown.text, shown.collapse
     if full or fold is None:
-        return lines, 0, []
-    hidden = len(lines) - fold.head - fold.tail
+        return text.split("\n") if text else [], 0, []
+    hidden = text.count("\n") + 1 - fold.head - fold.tail
     if hidden <= 1:  # a line that says so would take as much room
-        return [_cut(line) for line in lines], 0, []
-    head, tail = lines[: fold.head], lines[len(lines) - fold.tail :]
+        return [_cut(line) for line in text.split("\n")] if text else [], 0, []
+    head = text.split("\n", fold.head)[: fold.head]
+    tail = text.rsplit("\n", fold.tail)[1:] if fold.tail else []
     return [_cut(line) for line in head], hidden, [_cut(line) for line in tail]
 
 
