@@ -27,7 +27,7 @@ HEAD_BYTES: Final = 512
 """So many bytes of a line, or all of it, are read before it is skipped or given."""
 LONGEST_LINE: Final = 128 * 2**20
 """A longer line is not kept, only reported, so that memory stays bounded."""
-_BUFFER_BYTES: Final = 256 * 1024  # about a core's second-level cache
+BUFFER_BYTES: Final = 256 * 1024  # about a core's second-level cache
 
 
 class LineFilter(Protocol):
@@ -102,7 +102,7 @@ class LineReader:
     the caller may reset."""
     repeated_at: str | None
 
-    def __init__(self, buffer_bytes: int = _BUFFER_BYTES) -> None:
+    def __init__(self, buffer_bytes: int = BUFFER_BYTES) -> None:
         self._buffer = bytearray(max(buffer_bytes, HEAD_BYTES))
 
     def lines(

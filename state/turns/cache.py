@@ -24,6 +24,7 @@ from rollout.files.cancellation import check_cancelled
 from rollout.files.stamp import FileStamp
 from rollout.history.segments import Find
 from rollout.history.thread import outline
+from rollout.jsonl.reader import BUFFER_BYTES
 from state.aio import wait_until_done
 from state.db.steps import Steps
 from state.errors import StateError, file_errors
@@ -74,6 +75,8 @@ class _Build:
     """How many requests wait for them."""
     anyway: bool = False
     """Whether it continues when none waits."""
+    reads: int = 0
+    """How many times it has read some bytes of a file."""
     task: "asyncio.Task[TurnState]" = field(init=False)
 
 
@@ -133,6 +136,11 @@ class TurnIndex:
         state = await self._built(self._build(thread_id, path))
         async with self._lock(thread_id):
             return await self._in_thread(lambda _: work(state.with_torn_line()))
+
+    def read_bytes(self, thread_id: str) -> int:
+        """About how many bytes of a thread have been read, while all of it is read."""
+        build = self._builds.get(thread_id)
+        return build.reads * BUFFER_BYTES if build else 0
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
@@ -239,6 +247,7 @@ class TurnIndex:
         stored = await self._stored(thread_id, path)
 
         def pause() -> None:
+            build.reads += 1
             while not (build.waiting or self._closed.is_set() or self._idle.wait(_PAUSE_S)):
                 check_cancelled()
             self._check()
