@@ -10,7 +10,7 @@ from textual.app import App, ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Input
 
-from cli.browse.help import HelpScreen, help_text
+from cli.browse.words.help import HelpScreen, help_text
 from cli.browse.words.keys import (
     ACTIONS,
     OwnKeys,
