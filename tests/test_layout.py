@@ -74,7 +74,8 @@ cli.browse.picked
 cli.browse.dialogs
 cli.browse.threads    -> cli.browse.words cli.render cli.runtime
 cli.browse.actions    -> cli.browse.words cli.browse.dialogs cli.browse.picked cli.runtime
-cli.browse            -> cli.browse.actions cli.browse.threads
+cli.browse.reader     -> cli.browse.actions
+cli.browse            -> cli.browse.reader cli.browse.threads
 cli.commands          -> cli.browse cli.runtime cli.redact cli.render cli.server.transport
 cli.app               -> cli.commands
 cli.completion        -> cli.app

@@ -14,14 +14,13 @@ from rich.text import Text
 from cli.browse.threads.lines import MATCH
 from cli.render.blocks.block import Block, Form, Role, collapsed
 from cli.render.blocks.items import blocks
-from cli.render.reading import with_calls
 from cli.terminal.cells import steady
 from cli.terminal.drawing import console, markdown
 from cli.terminal.text import local, plural, printable
 from rollout.files.cancellation import check_cancelled
 from rollout.history.segments import Find
 from rollout.history.thread import bare_if_empty, outline
-from rollout.history.transcript import Transcript
+from rollout.history.transcript import Transcript, with_calls
 from rollout.search.terms import Matcher, Term
 from state.turns.checkpoint import reduce_anew, reduce_if_short, tail_states
 

@@ -188,13 +188,8 @@ class Reading(AbstractContextManager["Reading"]):
     def _blocks(self, at: int, turn: Turn | None) -> Iterator[Block]:
         for item, call in with_calls(self.dialogue.entries(at)):
             yield from blocks(self.cleaned(item), call and self.cleaned(call))
-        if turn is None:
-            return
-        if turn.error:
-            yield Block(Role.ERROR, "error", self.cleaned(turn.error["message"]), failed=True)
-        if turn.status in (INTERRUPTED, IN_PROGRESS):
-            ended = turn.status == INTERRUPTED
-            yield Block(Role.NOTE, "interrupted" if ended else "not finished")
+        if turn is not None:
+            yield from end_blocks(turn, self.cleaned)
 
     def answers(self) -> Iterator[Fields]:
         """The selected turns as the app-server returns them."""
@@ -219,6 +214,15 @@ class Reading(AbstractContextManager["Reading"]):
 def _read_on(file: Mapping[str, Any]) -> bool:
     """Whether a file was read to its end that breaks off in the index."""
     return READ_ALL.get() and EXPANDS in (file["reason"] or "")
+
+
+def end_blocks(turn: Turn, cleaned: Callable[[Any], Any] = _same) -> Iterator[Block]:
+    """What is behind the entries of a turn that did not complete."""
+    if turn.error:
+        yield Block(Role.ERROR, "error", cleaned(turn.error["message"]), failed=True)
+    if turn.status in (INTERRUPTED, IN_PROGRESS):
+        ended = turn.status == INTERRUPTED
+        yield Block(Role.NOTE, "interrupted" if ended else "not finished")
 
 
 def _started_ms(turn: Turn) -> int | None:

@@ -1,0 +1,1 @@
+"""A thread in the terminal: its turns as lines, with an outline beside them."""

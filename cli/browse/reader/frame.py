@@ -1,0 +1,196 @@
+"""What is around the turns of a thread: title and facts, the line of messages, the keys."""
+
+from typing import Final
+
+from rich.text import Text
+from textual import events, on
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.screen import Screen
+from textual.widgets import Input, Static
+
+from cli.browse.actions.acting import ActingApp
+from cli.browse.actions.told import sentence
+from cli.browse.picked import Picked
+from cli.browse.reader.outline_view import OutlineView
+from cli.browse.reader.pieces import TOOLS
+from cli.browse.reader.search import Found
+from cli.browse.reader.source import Known, ThreadSource
+from cli.browse.reader.view import TurnsView
+from cli.browse.words.keys import OwnKeys, line_of
+from cli.render.labels import label
+from cli.terminal.cells import cut, cut_folder, settled
+from cli.terminal.text import amount, local, plural
+from rollout.errors import RolloutError
+from state.errors import StateError
+from state.query.rows import Row
+
+_WIDE: Final = 110
+"""From so many columns on the outline is shown at first."""
+SAID: Final = {"off": "hidden", "short": "short", "full": "in full"}
+"""What is said of the ways in which tool calls are shown."""
+
+
+class ReaderFrame(Screen[Picked | None]):
+    """Shows the turns of a thread, and tells about it."""
+
+    DEFAULT_CSS = """
+    ReaderFrame {
+        & #reader-title { height: 1; padding: 0 1; text-style: bold; }
+        & #reader-facts { height: 1; padding: 0 1; color: $text-muted; }
+        & #reader-warnings { height: auto; max-height: 3; padding: 0 1; color: $text-warning; }
+        & #reader-main { height: 1fr; }
+        & #reader-empty { width: 1fr; height: 1fr; padding: 1 3; color: $text-muted; }
+        & #reader-search { height: 1; border: none; padding: 0 1; }
+        & #reader-status { height: 1; padding: 0 1; }
+        & #reader-keys { height: 1; padding: 0 1; color: $text-muted; }
+    }
+    """
+
+    def __init__(self, source: ThreadSource) -> None:
+        super().__init__()
+        self._source = source
+        self._known: Known | None = None
+        self._sought = ""
+        """What was searched for ..."""
+        self._found = Found()
+        """... and where it was found."""
+        self._said = ""
+        self._waiting = ""
+        """What is being waited for, until Esc ends that."""
+        self._trouble = ""
+
+    @property
+    def row(self) -> Row:
+        """The row of the thread."""
+        return self._source.row
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="reader-title", markup=False)
+        yield Static(id="reader-facts", markup=False)
+        yield Static(id="reader-warnings", markup=False)
+        with Horizontal(id="reader-main"):
+            yield TurnsView(self._source, id="reader-turns")
+            yield Static(id="reader-empty", markup=False)
+            yield OutlineView(self._source, id="reader-outline")
+        yield Static(id="reader-status", markup=False)
+        yield Input(placeholder="Find in this thread", id="reader-search", compact=True)
+        yield Static(id="reader-keys", markup=False)
+
+    def on_mount(self) -> None:
+        self._searched.display = False
+        self.query_one("#reader-warnings").display = False
+        self.query_one("#reader-empty").display = False
+        self.outline.display = self.app.size.width >= _WIDE
+        self._show_header()
+        self.turns.focus()
+
+    @property
+    def turns(self) -> TurnsView:
+        """The turns."""
+        return self.query_one(TurnsView)
+
+    @property
+    def outline(self) -> OutlineView:
+        """The outline."""
+        return self.query_one(OutlineView)
+
+    @property
+    def _searched(self) -> Input:
+        return self.query_one("#reader-search", Input)
+
+    def say(self, text: str) -> None:
+        """Show a line of text until something is done."""
+        self._said = text
+        self._show_status()
+
+    @property
+    def _own_keys(self) -> OwnKeys:
+        return self.app.own_keys if isinstance(self.app, ActingApp) else {}
+
+    def _fail(self, error: RolloutError | StateError | OSError) -> None:
+        """Say what cannot be read, as long as that is so."""
+        self._trouble = settled(str(error) if isinstance(error, OSError) else sentence(error))
+        self._show_status()
+
+    def _wait(self, what: str, part: float = 0.0) -> None:
+        self._waiting = f"{what} … {part:.0%} (Esc stops)" if what else ""
+        self._show_status()
+
+    def _show_header(self) -> None:
+        width = self.app.size.width - 2
+        row = self.row
+        self.query_one("#reader-title", Static).update(
+            Text(cut(settled(label(row)) or row["id"], width), no_wrap=True)
+        )
+        turns = self._known and not self._known.partial and len(self._known.heads)
+        facts = [
+            f"on {settled(row['git_branch'])}" if row["git_branch"] else "",
+            settled(" ".join(filter(None, (row["model"], row["reasoning_effort"])))),
+            f"{amount(row['tokens_used'])} tokens" if row["tokens_used"] else "",
+            plural(turns, "turn") if turns else "",
+            local(row["created_at_ms"]),
+            "archived" if row["archived"] else "",
+        ]
+        others = " · ".join(filter(None, facts))
+        folder = cut_folder(settled(row["cwd"]), max(width - len(others) - 3, width // 4))
+        line = cut(" · ".join(filter(None, (folder, others))), width)
+        self.query_one("#reader-facts", Static).update(Text(line, no_wrap=True))
+
+    def _show_status(self) -> None:
+        left = self._waiting or self._said or self._trouble
+        parts = []
+        if self._sought:
+            parts.append(self._matches())
+        if self.turns.tools != TOOLS[0]:
+            parts.append(f"tools {SAID[self.turns.tools]}")
+        head = self.turns.current
+        if head is not None and self._known is not None:
+            count = len(self._known.heads)
+            if self._known.partial:
+                parts.append("the beginning is being read")
+            elif head.number:
+                parts.append(f"turn {head.number:,} of {count:,}")
+            parts.append("end" if self.turns.at_end else self._percent())
+        right = " · ".join(parts)
+        width = self.app.size.width - 2
+        style = "bold" if left else ""
+        room = max(width - len(right) - 2, 0)
+        left = cut(left, room)
+        text = Text(left, style, no_wrap=True)
+        text.append(" " * max(width - text.cell_len - len(right), 0))
+        text.append(right, "not bold")
+        self.query_one("#reader-status", Static).update(text)
+        self.query_one("#reader-keys", Static).update(line_of("reader", self._own_keys, width))
+
+    def _percent(self) -> str:
+        most = self.turns.max_scroll_y
+        return f"{self.turns.scroll_offset.y / most:.0%}" if most else "end"
+
+    def _matches(self) -> str:
+        found = self._found
+        count = f"{len(found.hits):,}{'' if found.done and not found.full else '+'}"
+        hit = self.turns.current_hit
+        if not found.hits:
+            return f"“{self._sought}”: " + ("no match" if found.done else "searching")
+        at = found.hits.index(hit) + 1 if hit in found.hits else 0
+        return f"“{self._sought}”: {at:,}/{count}"
+
+    @on(TurnsView.Moved)
+    def _moved_there(self) -> None:
+        self.outline.follow(self.turns.place)
+        self._show_status()
+
+    @on(TurnsView.Failed)
+    def _view_failed(self, event: TurnsView.Failed) -> None:
+        self._fail(event.error)
+
+    @on(OutlineView.Chosen)
+    def _chosen(self, event: OutlineView.Chosen) -> None:
+        self._said = ""
+        self.turns.to_turn(event.place)
+
+    def on_resize(self, event: events.Resize) -> None:
+        if self.is_mounted:
+            self._show_header()
+            self._show_status()

@@ -1,0 +1,222 @@
+"""The outline of a thread: one line a turn, read when it is seen."""
+
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from cli.browse.reader.drawing import component_style
+from cli.browse.reader.source import OutlineRow, ThreadSource, TurnHead
+from cli.browse.reader.view import TROUBLE
+from cli.terminal.cells import cells, cut, settled
+from cli.terminal.text import amount
+
+_AT_ONCE = 100
+"""Rows that are read together."""
+
+
+class OutlineView(ScrollView, can_focus=True, inherit_bindings=False):
+    """Number, time, prompt and what came of it, for each turn."""
+
+    ALLOW_SELECT = False
+    FOCUS_ON_CLICK = False
+    STYLES: ClassVar = ("number", "dim", "failed", "current", "facts")
+    COMPONENT_CLASSES: ClassVar = {f"outline--{name}" for name in STYLES}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "move(-1)", show=False),
+        Binding("down", "move(1)", show=False),
+        Binding("pageup", "move_page(-1)", show=False),
+        Binding("pagedown", "move_page(1)", show=False),
+        Binding("home", "move(-1000000000)", show=False),
+        Binding("end", "move(1000000000)", show=False),
+        Binding("enter", "choose", show=False),
+    ]
+    DEFAULT_CSS = """
+    OutlineView {
+        width: 38;
+        height: 1fr;
+        border-left: solid $surface-lighten-1;
+        overflow-x: hidden;
+        overflow-y: auto;
+        scrollbar-size-vertical: 1;
+        scrollbar-background: $background;
+        &:focus { border-left: solid $text-accent; }
+        & .outline--number { color: $text-primary; }
+        & .outline--dim { color: $text-muted; }
+        & .outline--failed { color: $text-error; }
+        & .outline--facts { color: $text-secondary; }
+        & .outline--current { background: $boost; text-style: bold; }
+    }
+    """
+
+    @dataclass
+    class Chosen(Message):
+        """A turn is to be shown."""
+
+        place: int
+
+    def __init__(self, source: ThreadSource, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._source = source
+        self._heads: list[TurnHead] = []
+        self._rows: dict[tuple[object, ...], OutlineRow] = {}
+        self._at = 0
+        self._filling = False
+        self._stuck = False
+        self._drawn: dict[str, Style] = {}
+
+    @property
+    def settled(self) -> bool:
+        """Whether all rows that are seen are here."""
+        return not self._filling and (self._stuck or not self._wanted())
+
+    def show(self, heads: list[TurnHead]) -> None:
+        """Show these turns."""
+        self._heads = heads
+        self.virtual_size = Size(self._width(), len(heads))
+        self._after()
+
+    def follow(self, place: int) -> None:
+        """Mark the turn that is read."""
+        if place == self._at:
+            return
+        self._at = place
+        top, height = self.scroll_offset.y, max(self.size.height, 1)
+        if not top <= place < top + height:
+            self.scroll_to(y=max(place - height // 2, 0), animate=False)
+        self._after()
+
+    def action_move(self, by: int) -> None:
+        if self._heads:
+            place = min(max(self._at + by, 0), len(self._heads) - 1)
+            self.follow(place)
+            self.post_message(self.Chosen(place))
+
+    def action_move_page(self, pages: int) -> None:
+        self.action_move(pages * max(self.size.height - 1, 1))
+
+    def action_choose(self) -> None:
+        self.post_message(self.Chosen(self._at))
+        self.screen.focus_next()
+
+    def on_click(self, event: events.Click) -> None:
+        event.stop()
+        place = event.y + self.scroll_offset.y
+        if place < len(self._heads):
+            self.follow(place)
+            self.post_message(self.Chosen(place))
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self._fill()
+
+    def on_resize(self) -> None:
+        self._after()
+
+    def on_show(self) -> None:
+        self._after()
+
+    def _after(self) -> None:
+        self.refresh()
+        self._fill()
+
+    # Reading
+
+    def _width(self) -> int:
+        return self.scrollable_content_region.width
+
+    def _wanted(self) -> list[TurnHead]:
+        if not self.display:
+            return []
+        top, height = self.scroll_offset.y, max(self.size.height, 1)
+        near = self._heads[max(top - height, 0) : top + 2 * height]
+        return [head for head in near if (*head.key, head.version) not in self._rows]
+
+    def _fill(self) -> None:
+        if not self._filling and self.is_mounted and self._wanted():
+            self._filling = True
+            self.run_worker(self._fill_all(), group="outline")
+
+    async def _fill_all(self) -> None:
+        self._stuck = False
+        try:
+            while wanted := self._wanted()[:_AT_ONCE]:
+                rows = await self._source.outline(wanted)
+                for head, row in zip(wanted, rows, strict=True):
+                    self._rows[(*head.key, head.version)] = row
+                self.refresh()
+        except TROUBLE:  # the view of the turns says so
+            self._stuck = True
+        finally:
+            self._filling = False
+
+    # Drawing
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._drawn.clear()
+
+    def _style(self, name: str) -> Style:
+        found = self._drawn.get(name)
+        if found is None:
+            found = self._drawn[name] = component_style(self, f"outline--{name}")
+        return found
+
+    def render_line(self, y: int) -> Strip:
+        width, base = self._width(), self.rich_style
+        place = y + self.scroll_offset.y
+        if place >= len(self._heads):
+            return Strip.blank(width, base)
+        if place == self._at:
+            base += self._style("current")
+        head = self._heads[place]
+        row = self._rows.get((*head.key, head.version))
+        last = self._heads[-1].place + 1
+        digits = max(len(str(last)), 2)
+        number = str(head.number) if head.number else "·"
+        front = [
+            Segment(f" {number:>{digits}} ", base + self._style("number")),
+            Segment(f"{_when(head.started_ms)} ", base + self._style("dim")),
+        ]
+        facts = [*_facts(row)] if row else []
+        used = sum(cells(segment.text) for segment in front)
+        used += sum(len(text) + 1 for text, _ in facts)
+        prompt = settled(row.prompt) if row else "…"
+        room = max(width - used - 1, 0)
+        if room < 12 and facts:  # the prompt tells more
+            facts, room = [], max(width - sum(cells(part.text) for part in front) - 1, 0)
+        prompt = cut(prompt, room)
+        fill = " " * (room - cells(prompt))
+        style = base if row and row.prompt else base + self._style("dim")
+        ends = [Segment(f" {text}", base + self._style(name)) for text, name in facts]
+        segments = [*front, Segment(prompt + fill, style), *ends]
+        return Strip(segments).adjust_cell_length(width, base)
+
+
+def _facts(row: OutlineRow) -> list[tuple[str, str]]:
+    found = []
+    if row.failures:
+        found.append((f"✗{row.failures}", "failed"))
+    if row.files:
+        found.append((f"±{row.files}", "facts"))
+    if row.tokens:
+        found.append((amount(row.tokens), "dim"))
+    return found
+
+
+def _when(time_ms: int | None) -> str:
+    """Five characters: the time of a turn."""
+    if time_ms is None:
+        return "     "
+    try:
+        return time.strftime("%H:%M", time.localtime(time_ms // 1000))
+    except (OverflowError, ValueError, OSError):
+        return "     "

@@ -1,0 +1,390 @@
+"""The turns of one thread as the reader asks for them: all of them by name, a few with what is in
+them, and whether there are new ones."""
+
+import re
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple, TypeVar
+
+from cli.browse.reader.pieces import Key, Laid, Look, lay_out
+from cli.render.blocks.block import Block
+from cli.render.blocks.items import blocks
+from cli.render.blocks.tools import duration_text
+from cli.render.reading import Reading, end_blocks
+from rollout.errors import RolloutError
+from rollout.files.stamp import FileStamp
+from rollout.history.thread import bare_if_empty
+from rollout.history.transcript import Transcript, TurnPlan, with_calls
+from rollout.history.turn import COMPLETED, IN_PROGRESS, Turn
+from rollout.jsonl.parse import Line
+from rollout.jsonl.reader import LineReader, open_rollout
+from state.errors import StateError
+from state.query.rows import Row
+from state.thread_index import ThreadIndex
+from state.turns.cache import TurnIndex
+from state.turns.checkpoint import TurnState
+from state.turns.pages import TooShort
+
+_CHUNK_PLACES: Final = 40
+_CHUNK_BYTES: Final = 256 * 1024
+"""A chunk of a turn has at most so many entries, and few of them if they are long."""
+_KEPT_PLANS: Final = 8
+_TOLD_BYTES: Final = 16 * 2**20
+"""After so many bytes a search says how far it is."""
+Result = TypeVar("Result")
+
+
+class TurnHead(NamedTuple):
+    """A turn without what is in it."""
+
+    id: str
+    at: tuple[int, int]
+    """Where it begins: a file of the history, and a byte in it."""
+    place: int
+    """Its place among all that are known; orphans follow the others."""
+    number: int | None
+    """From 1; 0 for items outside of any turn; None as long as only the last turns are known."""
+    started_ms: int | None
+    duration: str
+    status: str
+    """How it ended, unless it completed."""
+    size: int
+    """How many items it has, to guess its height."""
+    version: tuple[int, ...]
+    """Changes when the turn does."""
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """The same as long as it is the same turn."""
+        return (self.id, *self.at)
+
+
+class Known(NamedTuple):
+    """The turns of a thread that are known at some moment."""
+
+    heads: list[TurnHead]
+    partial: bool
+    """Whether only the last ones are."""
+    warnings: list[str]
+    """What is missing or damaged, for people."""
+
+
+class OutlineRow(NamedTuple):
+    """A turn in the outline."""
+
+    prompt: str
+    files: int = 0
+    """How many it changed."""
+    failures: int = 0
+    """How many of its commands failed."""
+    tokens: int | None = None
+
+
+class Chunk(NamedTuple):
+    """A part of a turn as lines."""
+
+    of: int
+    """How many chunks the turn has."""
+    laid: Laid
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    version: tuple[int, ...]
+    turn: TurnPlan
+    starts: list[int]
+    """The place where each chunk begins, and the end."""
+    orphan: bool
+
+
+class ThreadSource:
+    """The turns of the thread of a row. Close it."""
+
+    def __init__(self, index: ThreadIndex, row: Row) -> None:
+        self._index = index
+        self.row = row
+        self._turns = TurnIndex(index)
+        self._plans: OrderedDict[tuple[str, int, int], _Plan] = OrderedDict()
+        self._details: dict[str, object] = {"files": []}
+        self._stamp: FileStamp | None = None
+
+    @property
+    def path(self) -> Path:
+        """The thread's own file."""
+        return self._index.home / str(self.row["rollout_path"])
+
+    async def close(self) -> None:
+        """End all work within a moment."""
+        await self._turns.close()
+
+    async def known(self, *, whole: bool = False) -> Known:
+        """The turns as the files are now: only the last ones of a long thread that was never read,
+        unless ``whole``.
+
+        Raises:
+            FileUnusable, OSError: a file of the history cannot be read.
+            HistoryUnknown: it is written in an unknown way.
+        """
+        with suppress(StateError):
+            self._details = await self._index.details(self.row["id"])
+        self._stamp = _stamp(self.path)
+        return await self._ask(self._known, whole=whole)
+
+    async def _ask(self, work: Callable[[TurnState], Result], *, whole: bool = False) -> Result:
+        return await self._turns.ask(self.row["id"], self.path, work, whole=whole)
+
+    def _known(self, state: TurnState) -> Known:
+        with self._reading(state) as reading:
+            dialogue = reading.dialogue
+            if state.partial and not dialogue.turns:
+                raise TooShort
+            ends = (state.own.resume.end, state.own.resume.stamp.size)
+            heads = [
+                _head(turn, at, None if state.partial else at + 1, ends)
+                for at, turn in enumerate(dialogue.turns)
+            ]
+            count = len(heads)
+            heads += [_head(turn, count + at, 0, ends) for at, turn in enumerate(dialogue.orphans)]
+            last = [head.place for head in heads[max(count - 2, 0) : count]]
+            for at in range(count):
+                if at not in last:
+                    heads[at] = heads[at]._replace(version=heads[at].version[:2])
+            return Known(heads, state.partial, reading.warnings())
+
+    def _reading(self, state: TurnState) -> Reading:
+        dialogue = Transcript(bare_if_empty(state.history))
+        return Reading(self.row, self._details, self._index.home, dialogue, ())
+
+    def progress(self) -> float:
+        """How much of the thread has been read since it is being read as a whole, from 0 to 1."""
+        size = max(int(self.row["size_bytes"]), 1)
+        return min(self._turns.read_bytes(self.row["id"]) / size, 1.0)
+
+    async def changed(self) -> bool:
+        """Whether the thread's file is not as it was when its turns were asked for last; also if it
+        is gone."""
+        return await self.run(lambda: _stamp(self.path)) != self._stamp
+
+    @property
+    def seen_size(self) -> int | None:
+        """How long the thread's file was when its turns were last asked for."""
+        return self._stamp.size if self._stamp else None
+
+    async def is_there(self) -> bool:
+        """Whether the thread's file is where the row says."""
+        return await self.run(lambda: _stamp(self.path)) is not None
+
+    async def find_again(self) -> bool:
+        """Look for the file of the thread, which is not where it was: whether it is elsewhere."""
+        try:
+            self.row = await self._index.thread(self.row["id"])
+        except (StateError, RolloutError, OSError):
+            return False
+        return await self.is_there()
+
+    async def chunks(
+        self,
+        wanted: Sequence[tuple[TurnHead, int, frozenset[Key]]],
+        look: Look,
+    ) -> list[Chunk | None]:
+        """Some chunks, each of a turn, from 0, or from -1 for the last one; None for one that the
+        thread does not have any more. Raises as :meth:`known` does."""
+
+        def work(state: TurnState) -> list[Chunk | None]:
+            with self._reading(state) as reading:
+                found: list[Chunk | None] = []
+                for head, number, unfolded in wanted:
+                    turn_at = _place(reading.dialogue, head, partial=state.partial)
+                    if turn_at is None:
+                        found.append(None)
+                        continue
+                    plan = self._plan(reading.dialogue, turn_at, head)
+                    found.append(_chunk(reading.dialogue, plan, number, look, unfolded))
+                return found
+
+        return await self._ask(work)
+
+    async def blocks(self, head: TurnHead) -> list[tuple[Key, int, Block]]:
+        """All blocks of a turn, each with its chunk. Raises as :meth:`known` does."""
+
+        def work(state: TurnState) -> list[tuple[Key, int, Block]]:
+            with self._reading(state) as reading:
+                at = _place(reading.dialogue, head, partial=state.partial)
+                if at is None:
+                    return []
+                plan = self._plan(reading.dialogue, at, head)
+                return [
+                    (key, chunk, block)
+                    for chunk in range(len(plan.starts) - 1)
+                    for key, block in _blocks(reading.dialogue, plan, chunk)
+                ]
+
+        return await self._ask(work)
+
+    async def block(self, head: TurnHead, key: Key) -> Block | None:
+        """One block, as it is now. Raises as :meth:`known` does."""
+
+        def work(state: TurnState) -> Block | None:
+            with self._reading(state) as reading:
+                at = _place(reading.dialogue, head, partial=state.partial)
+                if at is None:
+                    return None
+                plan = self._plan(reading.dialogue, at, head)
+                chunk = next(n for n, end in enumerate(plan.starts[1:]) if key[0] < end or not end)
+                found = dict(_blocks(reading.dialogue, plan, chunk))
+                return found.get(key)
+
+        return await self._ask(work)
+
+    async def outline(self, heads: Sequence[TurnHead]) -> list[OutlineRow]:
+        """What turns are about, and what came of them. Raises as :meth:`known` does."""
+
+        def work(state: TurnState) -> list[OutlineRow]:
+            with self._reading(state) as reading:
+                found = []
+                for head in heads:
+                    at = _place(reading.dialogue, head, partial=state.partial)
+                    inside = at is not None and at < len(reading.dialogue.turns)
+                    prompt = reading.prompt(at + 1) if inside and at is not None else ""
+                    found.append(OutlineRow(prompt))
+                return found
+
+        return await self._ask(work)
+
+    def _plan(self, dialogue: Transcript, at: int, head: TurnHead) -> _Plan:
+        known = self._plans.get(head.key)
+        if known is None or known.version != head.version:
+            plan, orphan = dialogue.plan(at), at >= len(dialogue.turns)
+            known = self._plans[head.key] = _Plan(head.version, plan, _starts(plan), orphan)
+        self._plans.move_to_end(head.key)
+        while len(self._plans) > _KEPT_PLANS:
+            self._plans.popitem(last=False)
+        return known
+
+    async def turns_with(
+        self, may_hold: Callable[[bytes], bool], heads: Sequence[TurnHead]
+    ) -> AsyncIterator[tuple[int, float]]:
+        """The places of turns that have a line for which ``may_hold``, some more than once, each
+        with how much was looked at, from 0 to 1. Raises as :meth:`known` does."""
+        paths = await self._ask(lambda state: [part.path for part in state.outline.parts])
+        lines = _lines_of(paths, may_hold)
+        starts = sorted((head.at, head.place) for head in heads if head.number != 0)
+        by_id = {head.id: head.place for head in heads}
+        for head in heads:
+            if head.number == 0:  # its items are anywhere
+                yield head.place, 0.0
+        try:
+            while (found := await self.run(partial(next, lines, None))) is not None:
+                part, at, turn_id = found
+                place = bisect_right(starts, (at, len(heads))) - 1
+                if at != _NOWHERE and place >= 0:
+                    yield starts[place][1], part
+                if turn_id in by_id:
+                    yield by_id[turn_id], part
+        finally:
+            lines.close()
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """What ``work`` gives, done in a thread."""
+        return await self._index.database.workers.run(work)
+
+
+_NOWHERE: Final = (-1, -1)
+_TURN_ID: Final = re.compile(rb'"turn_id": ?"([^"]{1,200})"')
+
+
+def _lines_of(
+    paths: Sequence[Path], may_hold: Callable[[bytes], bool]
+) -> Generator[tuple[float, tuple[int, int], str]]:
+    """The lines that may hold something: how much was read, file and byte, and the turn that they
+    name. Now and then one that is nowhere, to say how much was read."""
+    sizes = [max(stamp.size, 1) if (stamp := _stamp(path)) else 1 for path in paths]
+    told = done = 0
+    for number, path in enumerate(paths):
+        with open_rollout(path, []) as stream:
+            for line in LineReader().lines(stream):
+                part = min((done + line.offset) / sum(sizes), 1.0)
+                if isinstance(line, Line) and may_hold(bytes(line.data)):
+                    named = _TURN_ID.search(line.data)
+                    turn_id = named[1].decode("utf-8", "replace") if named else ""
+                    yield part, (number, line.offset), turn_id
+                elif done + line.offset - told > _TOLD_BYTES:
+                    yield part, _NOWHERE, ""
+                else:
+                    continue
+                told = done + line.offset
+        done += sizes[number]
+
+
+def _stamp(path: Path) -> FileStamp | None:
+    try:
+        return FileStamp.of(path.stat())
+    except OSError:
+        return None
+
+
+def _head(turn: Turn, place: int, number: int | None, ends: tuple[int, int]) -> TurnHead:
+    return TurnHead(
+        turn.id,
+        turn.start[:2],
+        place,
+        number,
+        None if turn.started_at is None else turn.started_at * 1000,
+        "" if turn.duration_ms is None else duration_text(turn.duration_ms),
+        "" if turn.status in (COMPLETED, IN_PROGRESS) else turn.status,
+        len(turn.items),
+        (len(turn.items), turn.end.offset if turn.end else -1, *ends),
+    )
+
+
+def _place(dialogue: Transcript, head: TurnHead, *, partial: bool) -> int | None:
+    """Where a turn is among those that are known now."""
+    count = len(dialogue.turns) + len(dialogue.orphans)
+    if head.place < count and _is_same(dialogue.turn(head.place), head):
+        return head.place
+    found = next((at for at in range(count) if _is_same(dialogue.turn(at), head)), None)
+    if found is None and partial:
+        raise TooShort
+    return found
+
+
+def _is_same(turn: Turn, head: TurnHead) -> bool:
+    return turn.id == head.id and turn.start[:2] == head.at
+
+
+def _starts(plan: TurnPlan) -> list[int]:
+    """Where the chunks of a turn begin, and the end."""
+    starts, count = [0], len(plan.places)
+    begin = plan.offset(0) if count else 0
+    for at in range(1, count):
+        offset = plan.offset(at)
+        if at - starts[-1] >= _CHUNK_PLACES or offset - begin > _CHUNK_BYTES:
+            starts.append(at)
+            begin = offset
+    return [*starts, count]
+
+
+def _blocks(dialogue: Transcript, plan: _Plan, chunk: int) -> Iterator[tuple[Key, Block]]:
+    begin, end = plan.starts[chunk : chunk + 2]
+    for place in range(begin, end):
+        number = 0
+        for item, call in with_calls(dialogue.read(plan.turn, place, place + 1)):
+            for block in blocks(item, call):
+                yield (place, number), block
+                number += 1
+    if end == plan.starts[-1]:
+        for number, block in enumerate(() if plan.orphan else end_blocks(plan.turn.turn)):
+            yield (end, number), block
+
+
+def _chunk(
+    dialogue: Transcript, plan: _Plan, number: int, look: Look, unfolded: frozenset[Key]
+) -> Chunk:
+    count = len(plan.starts) - 1
+    laid = lay_out(_blocks(dialogue, plan, min(number, count - 1) % count), look, unfolded)
+    return Chunk(count, laid)
