@@ -57,6 +57,12 @@ class _Table(Group):
     def list_commands(self, ctx: Any) -> list[str]:
         return [*HELP]
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        streams = (sys.stdin, sys.stdout, sys.stderr)
+        if not args and not ctx.resilient_parsing and all(each.isatty() for each in streams):
+            args = ["browse"]
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)

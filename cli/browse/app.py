@@ -33,7 +33,8 @@ from cli.browse.threads.source import ThreadSource
 from cli.browse.threads.typed import Wanted, wanted
 from cli.browse.upkeep import Upkeep
 from cli.browse.words.filter import parse
-from cli.browse.words.keys import OwnKeys, bindings_of, line_of
+from cli.browse.words.keys import OwnKeys, bindings_of, keymap_of, line_of
+from cli.errors import INTERRUPTED
 from cli.terminal.cells import settled
 from rollout.errors import RolloutError
 from state.errors import StateError
@@ -74,6 +75,7 @@ class BrowseApp(ActingApp):
         super().__init__()
         self.theme = "ansi-dark"
         self.own_keys = own_keys
+        self.set_keymap(keymap_of(own_keys))
         self.here = here
         self.pick = pick
         self.index: ThreadIndex
@@ -202,6 +204,7 @@ class BrowseApp(ActingApp):
     async def reload(self, keep: bool = True) -> None:
         """Show the list again. With ``keep``, the cursor stays on its thread."""
         await self._find(keep=keep).wait()
+        self.run_worker(partial(self.box.learn, self.index), group="known", exclusive=True)
 
     def _find(self, *, keep: bool) -> asyncio.Event:
         """Begin to fill the list. What was begun before is never shown."""
@@ -217,7 +220,7 @@ class BrowseApp(ActingApp):
         base = Query(sort_key="recency_at")
         if self._only_here:
             base = replace(base, folders=(self._folder or str(Path.cwd()),))
-        return wanted(self.box.value, base, time.time())
+        return wanted(self.box.value, base, time.time(), self.box.known)
 
     # What is found
 
@@ -254,6 +257,7 @@ class BrowseApp(ActingApp):
 
     @on(Input.Changed, "#search")
     def _text_changed(self) -> None:
+        self._screen.rule.offer(self.box.offered_values)
         if self.ready.is_set():
             self._find(keep=False)
 
@@ -349,17 +353,23 @@ class BrowseApp(ActingApp):
         self.refresh(repaint=True, layout=True)
 
     @on(ThreadListView.Opened)
-    def action_open(self) -> None:
+    async def action_open(self) -> None:
         if self.pick and (row := self.current) is not None:
-            self.leave_with(Picked(row))
+            found = await self.index.rows_of(self.chosen) if self.threads.selected else {}
+            rows = tuple(found[id_] for id_ in self.chosen if id_ in found)
+            self.leave_with(Picked(row, rows=rows))
         else:
             self.action_read()
 
     def action_read(self) -> None:
         if (row := self.current) is not None:
-            from cli.browse.reader.screen import ReaderScreen
+            self.read(row)
 
-            self.push_screen(ReaderScreen(self.index, row, self._at()))
+    def read(self, row: Row) -> None:
+        """Open the reader on a thread."""
+        from cli.browse.reader.screen import ReaderScreen
+
+        self.push_screen(ReaderScreen(self.index, row, self._at()))
 
     def _at(self) -> str:
         """What the reader is to show first."""
@@ -374,7 +384,7 @@ class BrowseApp(ActingApp):
             self.leave_with(None)
 
     def action_interrupt(self) -> None:
-        self.leave_with(None)
+        self.leave_with(None, INTERRUPTED)
 
     def leave_with(self, picked: Picked | None, status: int = 0) -> None:
         """End the picker, once a change that is being made is done or put off. Asked again, it does

@@ -10,3 +10,5 @@ class Picked(NamedTuple):
 
     row: Row
     action: Literal["pick", "resume", "fork"] = "pick"
+    rows: tuple[Row, ...] = ()
+    """All threads that are picked, if several are selected."""

@@ -5,14 +5,15 @@ from textual.app import ComposeResult
 from textual.containers import Container, Horizontal, Vertical
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from cli.browse.preview_view import PreviewView
 from cli.browse.rule import Rule
 from cli.browse.threads.list_view import ThreadListView
+from cli.browse.words.filter_box import FilterBox
 
 
-class SearchBox(Input):
+class SearchBox(FilterBox):
     """The search box. While it is empty, Space and ? are what they are in the list."""
 
     async def _on_key(self, event: events.Key) -> None:

@@ -1,9 +1,12 @@
 """A line between the parts of the picker, with texts in it; a bar while the index is filled."""
 
+from collections.abc import Sequence
+
 from rich.text import Text
 from textual.widget import Widget
 
 from cli.browse.threads.counts import rule_text
+from cli.terminal.cells import settled
 
 
 class Rule(Widget):
@@ -14,6 +17,8 @@ class Rule(Widget):
         self.left = self.right = ""
         self.selected = 0
         """How many threads are selected."""
+        self.offered = ""
+        """What may be typed, which is shown in place of the left text."""
         self.share: float | None = None
         """How much of the line is a bar."""
 
@@ -28,6 +33,11 @@ class Rule(Widget):
         self.selected = count
         self.refresh()
 
+    def offer(self, tokens: Sequence[str]) -> None:
+        """Show what may be typed, or the left text if that is nothing."""
+        self.offered = " · ".join(map(settled, tokens))
+        self.refresh()
+
     def set_share(self, share: float | None) -> None:
         """Show how much of a job is done; None for no job."""
         self.share = share
@@ -35,7 +45,7 @@ class Rule(Widget):
 
     def render(self) -> Text:
         selected = f"{self.selected:,} selected" if self.selected else ""
-        left = " · ".join(filter(None, (selected, self.left)))
+        left = " · ".join(filter(None, (selected, self.offered or self.left)))
         line = rule_text(left, self.right, self.size.width)
         text = Text(line, style="dim", no_wrap=True)
         text.stylize("not dim bold magenta", 2, 2 + len(selected))

@@ -15,7 +15,7 @@ from cli.arguments.options import ArchivedOption, JsonOption, RowsLimitOption, l
 from cli.arguments.span import calendar_of, span_before, span_of
 from cli.terminal import output
 from cli.terminal.hidden import footer, no_threads
-from cli.terminal.text import amount, one_line, plural
+from cli.terminal.text import amount, filled, one_line, plural
 from state.reports import DIMENSIONS
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def now(
 ) -> int:
     """Show in one line what was used today, in this 5-hour block and this week, and the rate limits
     that Codex last received. It looks only at files that are likely to be in use."""
-    from cli.render.stats.now import document, filled, line, places
+    from cli.render.stats.now import document, line, places
     from cli.runtime.usage_now import usage_now
 
     now_s = time.time()
@@ -169,11 +169,11 @@ def now(
         head = {"version": 1, "complete": not notes}
         output.data({**head, **document(found, zone_name, now_s)})
         return errors.OK
+    values = places(found, calendar, now_s)
     try:
-        shown = line(found, calendar, now_s)
-        output.line(shown if text is None else filled(text, found, calendar, now_s))
+        output.line(line(found, calendar, now_s) if text is None else filled(text, values))
     except KeyError as error:
-        known = ", ".join(f"{{{name}}}" for name in places(found, calendar, now_s))
+        known = ", ".join(f"{{{name}}}" for name in values)
         raise typer.BadParameter(
             f"--format: unknown field {error.args[0]}\nthe fields are {known}"
         ) from None

@@ -105,6 +105,10 @@ def _dimensions(line: "Line", current: str) -> Iterator[Candidate]:
 
 
 def _formats(line: "Line", current: str) -> Iterator[Candidate]:
+    if line.name == "browse":
+        from cli.commands.browse import FIELDS
+
+        return _words((f"{{{name}}}" for name in FIELDS), current)
     if line.name != "export":
         return iter(())
     from cli.commands.export import KINDS

@@ -11,7 +11,8 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "browse": (
             "Find, read and continue threads in a picker.",
             "threadkeep browse",
-            "threadkeep browse --pick",
+            "threadkeep browse webhook project:api since:7d",
+            "threadkeep browse --pick --format '{id} {title}'",
         ),
         "list": (
             "List threads, the most recently used first.",

@@ -149,13 +149,15 @@ class TreeLine(NamedTuple):
     level: int = 0
 
 
-_BRANCHES: Final = ("├─ ", "│  ", "└─ ", "   ")
+BRANCHES: Final = ("├─ ", "│  ", "└─ ", "   ")
 _PLAIN_BRANCHES: Final = ("|- ", "|  ", "`- ", "   ")
 
 
-def tree_lines(tree: "Tree") -> Iterator[TreeLine]:
-    """The lines of a tree, each thread before those below it."""
-    fork, pass_by, end, blank = _BRANCHES if output.has_blocks() else _PLAIN_BRANCHES
+def tree_lines(tree: "Tree", branches: Sequence[str] = ()) -> Iterator[TreeLine]:
+    """The lines of a tree, each thread before those below it; drawn by the characters that the
+    terminal has, unless others are named."""
+    usual = branches or (BRANCHES if output.has_blocks() else _PLAIN_BRANCHES)
+    fork, pass_by, end, blank = usual
     waiting = [(TreeLine("", tree), "")]
     while waiting:
         line, stem = waiting.pop()

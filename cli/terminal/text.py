@@ -4,7 +4,7 @@ import math
 import re
 import time
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from rollout.files.text import ESCAPE_SEQUENCE, printed
@@ -124,3 +124,13 @@ def money(cost: float | None, unpriced: int = 0, *, exact: bool = False) -> str:
 def plural(count: int, noun: str) -> str:
     """``1 thread``, ``2 threads``."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def filled(template: str, values: Mapping[str, str]) -> str:
+    """``template`` with the values of its ``{places}``. Raises KeyError with one that does not
+    exist or has no end."""
+    known = {f"{{{name}}}": value for name, value in values.items()}
+    return re.sub(_PLACE, lambda found: known[found[0]], template)
+
+
+_PLACE: Final = r"\{[^{}]*\}|[{}].*"

@@ -127,7 +127,7 @@ def test_wrong_words_get_a_suggestion(small: Cli) -> None:
         ("db chek", "db has no command 'chek'", "did you mean check? threadkeep db -h lists"),
         ("frobnicate", "there is no command 'frobnicate'", "threadkeep -h lists the commands"),
         ("recovery", "there is no command 'recovery'", "threadkeep help recovery shows a page"),
-        ("list --format x", "list has no option --format", "export has it; threadkeep list -h"),
+        ("list --format x", "list has no option --format", "browse, export have it; threadkeep"),
         ("list --columsn id", "list has no option --columsn", "did you mean --columns? threadkeep"),
         ("show --limit 3", "show has no option --limit", "list, search, stats, verify, … have it"),
         ("list --db x", "list has no option --db", "it goes before the command: threadkeep --db"),

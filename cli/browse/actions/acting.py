@@ -75,6 +75,10 @@ class ActingApp(App[Picked | None]):
         """Show the list as it is now. With ``keep``, the cursor stays on its thread."""
         raise NotImplementedError
 
+    def read(self, row: Row) -> None:
+        """Open the reader on a thread."""
+        raise NotImplementedError
+
     def key_of(self, action: str) -> str:
         """The first key of an action, as people write it; empty if it has none."""
         keys = next(keys_of(each, self.own_keys) for each in _PICKER if each.name == action)
@@ -139,6 +143,17 @@ class ActingApp(App[Picked | None]):
         from cli.browse.actions.go_on import copy
 
         self._act(copy, changes=False)
+
+    def action_tree(self) -> None:
+        if (row := self.current) is not None:
+            from cli.browse.actions.tree import show_tree
+
+            self.run_worker(show_tree(self, row), group="tree", exclusive=True)
+
+    def action_keys(self) -> None:
+        from cli.browse.words.help import HelpScreen
+
+        self.push_screen(HelpScreen("picker", self.own_keys))
 
     def action_undo(self) -> None:
         async def undo(_app: ActingApp, _ids: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ from cli.browse.words.tokens import Token, quoted, tokens
 from rollout.schema.session_source import SOURCE_KINDS
 from state.errors import StateError
 from state.query.model import Query
+from state.userdata.marks import STATUSES
 
 
 class Filter(NamedTuple):
@@ -33,7 +34,7 @@ class Filter(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What the index has, that which was used last first."""
+    """What the index has, the likeliest first."""
 
     projects: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
@@ -62,8 +63,7 @@ WORDS: Final = (
     Word("project", "project", "project:api", "Of this project; project:. is that of this folder",
          known="projects"),
     Word("tag", "tag", "tag:later", "With this tag; repeated: with all of them", known="tags"),
-    Word("status", "status", "status:todo", "Todo, doing, waiting or done",
-         ("todo", "doing", "waiting", "done")),
+    Word("status", "status", "status:todo", "Todo, doing, waiting or done", STATUSES),
     Word("is", "", "is:archived", "Archived, pinned, subagent or hidden",
          ("archived", "pinned", "subagent", "hidden")),
     Word("since", "since", "since:7d", "Used since then: yesterday, monday, 2026-11", _TIMES),
@@ -196,7 +196,7 @@ _SEVERAL: Final = {
 
 
 def _added(filters: Filters, name: str, value: Any) -> Any:
-    return [*(getattr(filters, name, None) or ()), *value] if isinstance(value, list) else value
+    return [*(getattr(filters, name) or ()), *value] if isinstance(value, list) else value
 
 
 def _meant(token: Token) -> Iterator[str]:

@@ -2,10 +2,11 @@
 made from it."""
 
 from collections.abc import Mapping
-from typing import Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from rich.text import Text
-from textual.binding import Binding
+if TYPE_CHECKING:
+    from rich.text import Text
+    from textual.binding import Binding
 
 Place = Literal["picker", "reader"]
 OwnKeys = Mapping[str, tuple[str, ...]]
@@ -95,13 +96,15 @@ def actions_of(place: Place) -> list[Action]:
     return [action for action in ACTIONS if action.place == place]
 
 
-def bindings_of(place: Place) -> list[Binding]:
+def bindings_of(place: Place) -> "list[Binding]":
     """The bindings of a place: ``next-prompt`` calls ``action_next_prompt``.
 
     Those of the picker go before the keys of the widget that has the focus, if it does not type
     them. Textual asks the app for them even while a dialog or the reader is open: ``check_action``
     has to refuse them then.
     """
+    from textual.binding import Binding
+
     return [
         Binding(
             ",".join(textual_key(key) for key in action.keys),
@@ -148,9 +151,11 @@ _SHOWN: Final = {"pageup": "PgUp", "pagedown": "PgDn", "escape": "Esc", "delete"
 
 def line_of(
     place: Place, own: OwnKeys, width: int, others: Mapping[str, str] | None = None
-) -> Text:
+) -> "Text":
     """The line of keys of a place, as many as fit into ``width`` cells: ``Enter read  ^T tag``.
     ``others`` says what actions are called there just now."""
+    from rich.text import Text
+
     line = Text(no_wrap=True, overflow="ellipsis")
     every = [action for action in actions_of(place) if action.brief and keys_of(action, own)]
     for action in sorted(every, key=lambda each: each.name not in _ALWAYS):

@@ -4,6 +4,7 @@ from typing import Final
 
 from cli.browse.words.filter import Known
 from state.db.steps import Steps
+from state.query.marks import tag_counts_steps
 from state.query.projects import project_steps
 
 _MOST: Final = 1000
@@ -13,14 +14,20 @@ _VALUES: Final = (
 
 
 def known_steps() -> Steps[Known]:
-    """The values of filters that threads have, those that were used last first."""
+    """The values of filters that threads have: those that were used last first, and of tags those
+    that most threads have."""
     found = {}
     for field, column in _COLUMNS.items():
         rows = yield (_VALUES.format(column), [_MOST])
         found[field] = tuple(value for (value,) in rows if value.isprintable())
+    tags = yield from tag_counts_steps()
     names = yield from project_steps(found["folders"])
     projects = dict.fromkeys(names[folder] for folder in found["folders"])
-    return Known(projects=tuple(filter(str.isprintable, projects)), **found)
+    return Known(
+        projects=tuple(filter(str.isprintable, projects)),
+        tags=tuple(sorted(tags, key=lambda tag: (-tags[tag], tag))),
+        **found,
+    )
 
 
 _COLUMNS: Final = {

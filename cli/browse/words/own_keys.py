@@ -1,9 +1,7 @@
 """The user's own keys: ``keys.toml``."""
 
-import difflib
 import os
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -48,15 +46,18 @@ def own_keys(path: Path) -> OwnKeys:
     """
     try:
         text = path.read_text("utf-8")
-        given = tomllib.loads(text)
     except FileNotFoundError:
         return {}
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidKeys(path, _reason(str(error), text)) from error
     except (OSError, UnicodeDecodeError) as error:
         folder = isinstance(error, IsADirectoryError)
         reason = "it is a folder" if folder else getattr(error, "strerror", "") or str(error)
         raise InvalidKeys(path, reason) from error
+    import tomllib
+
+    try:
+        given = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidKeys(path, _reason(str(error), text)) from error
     own: dict[str, tuple[str, ...]] = {}
     for other, table in given.items():
         if other not in get_args(Place) or not isinstance(table, dict):
@@ -85,6 +86,8 @@ def _keys(place: Place, name: str, value: Any) -> Iterator[str]:
     """The keys that a line of the file gives to an action. Raises ValueError if it does not."""
     names = {action.name: action for action in actions_of(place)}
     if name not in names:
+        import difflib
+
         close = difflib.get_close_matches(name, names, 1)
         meant = f"; did you mean {close[0]}?" if close else ""
         raise ValueError(f"[{place}] has no action {name}{meant}")

@@ -1,6 +1,5 @@
 """What is used now, in one line and as JSON."""
 
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 from cli.render.stats.document import tally_json
@@ -10,7 +9,6 @@ from state.reports.calendar import HOUR_S, Calendar
 if TYPE_CHECKING:
     from state.reports.now import Now, Window
 
-_PLACE: Final = re.compile(r"\{[^{}]*\}|[{}].*")
 _DAY_S: Final = 86_400
 _UNKNOWN: Final = "—"
 
@@ -24,13 +22,6 @@ def line(now: "Now", calendar: Calendar, now_s: float) -> str:
             used, resets = f"{window.used_percent:.0f}% used", _resets(window, calendar, now_s)
             parts[place] += f", {used}, resets {resets}"
     return " · ".join(parts)
-
-
-def filled(text: str, now: "Now", calendar: Calendar, now_s: float) -> str:
-    """``text`` with the values of its places. Raises KeyError with one that does not exist or has
-    no end."""
-    known = {f"{{{name}}}": value for name, value in places(now, calendar, now_s).items()}
-    return _PLACE.sub(lambda found: known[found[0]], text)
 
 
 def places(now: "Now", calendar: Calendar, now_s: float) -> dict[str, str]:

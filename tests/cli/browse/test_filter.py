@@ -1,6 +1,5 @@
 """What is typed into the search box means what the options of ``list`` mean."""
 
-import asyncio
 import dataclasses
 import os
 from pathlib import Path
@@ -14,15 +13,16 @@ from hypothesis import strategies as st
 from cli.app import app
 from cli.arguments.filters import Filters
 from cli.browse.words.filter import NAMES, WORDS, Known, completed, completions, parse
+from cli.browse.words.filter_box import suggestion
 from cli.browse.words.known import known_steps
-from cli.browse.words.suggest import FilterSuggester
 from cli.browse.words.tokens import quoted, tokens
 from rollout.search.terms import terms_of
+from state.edit.marks import set_marks
 from state.errors import StateError
 from state.query.model import Query
 from state.thread_index import ThreadIndex
 from tests import ROOT
-from tests.samples.homes import encoded, lines, write
+from tests.samples.homes import encoded, lines, thread_id, write
 from tests.support.indexes import in_index
 
 NOW_S = 1_780_000_000.0
@@ -95,6 +95,8 @@ REPEATED = {
     "branch": "branch",
     "provider": "provider",
     "source": "source",
+    "tag": "tag",
+    "status": "status",
     "folder": "cwd",
 }
 SINGLE = {
@@ -105,7 +107,10 @@ SINGLE = {
     "size": "min-size",
 }
 GIVEN = st.lists(
-    st.tuples(st.sampled_from([*REPEATED]), VALUES | st.sampled_from(["gpt-5*", ".", "exec"]))
+    st.tuples(
+        st.sampled_from([*REPEATED]),
+        VALUES | st.sampled_from(["gpt-5*", ".", "exec", "done", "Later"]),
+    )
     | st.tuples(
         st.sampled_from([*SINGLE]),
         st.sampled_from(["7d", "yesterday", "2026-11", "100k", "1.5M", "1y", "monday", "x", "12h"]),
@@ -131,14 +136,13 @@ def test_a_filter_means_what_the_option_of_list_means(given: list[tuple[str, str
 
 
 @pytest.mark.parametrize("minus", ["", "-"])
-@given(prefix=st.sampled_from(["", "webhook ", "is:hidden "]), begun=st.text(max_size=2))
+@given(prefix=st.sampled_from(["", "webhook ", "is:pinned "]), begun=st.text(max_size=2))
 def test_what_completion_offers_has_a_meaning(minus: str, prefix: str, begun: str) -> None:
     for word in WORDS:
         text = f"{prefix}{minus}{word.name}:{begun}"
         for token in completions(text, len(text), KNOWN):
-            if word.option not in ("tag", "status") and token[-6:] != "pinned":
-                found = parse(completed(text, len(text), token) + " ", NOW_S, KNOWN)
-                assert not found.problem
+            found = parse(completed(text, len(text), token) + " ", NOW_S, KNOWN)
+            assert not found.problem
 
 
 @pytest.mark.parametrize(
@@ -160,6 +164,9 @@ def test_what_completion_offers_has_a_meaning(minus: str, prefix: str, begun: st
         ("is:hidden", "", (), {"all_sources": True}),
         ("is:subagent", "", (), {"source_kinds": ("subAgent",)}),
         ("source:EXEC source:vscode", "", (), {"source_kinds": ("exec", "vscode")}),
+        ("-is:pinned", "", (), {"pinned": False}),
+        ("tag:Later tag:x is:pinned", "", (), {"tags": ("later", "x"), "pinned": True}),
+        ("status:TODO status:doing", "", (), {"statuses": ("todo", "doing")}),
         ("cwd:/srv", "", (), {"folders": ("/srv",)}),
     ],
 )
@@ -183,6 +190,7 @@ def test_a_folder_may_begin_with_a_tilde() -> None:
     [
         ("since:", "since: add a value, as in since:7d"),
         ("x since:soon", "since: 'soon' is no time"),
+        ("tag:a,b", "tag: the tag 'a,b' holds a comma"),
         ("older:7", "older: '7' is not an age"),
         ("tokens:many", "tokens: 'many' is not a number"),
         ("is:arch", "is: use archived, pinned, subagent, hidden"),
@@ -250,7 +258,7 @@ def test_completion(text: str, offered: list[str]) -> None:
     ],
 )
 def test_a_suggestion_goes_on_from_what_is_typed(text: str, suggested: str | None) -> None:
-    assert asyncio.run(FilterSuggester(lambda: KNOWN).get_suggestion(text)) == suggested
+    assert suggestion(text, KNOWN) == suggested
 
 
 def test_the_values_of_an_index_are_known(tmp_path: Path) -> None:
@@ -258,6 +266,7 @@ def test_the_values_of_an_index_are_known(tmp_path: Path) -> None:
     for number, folder in enumerate(["/a/api", "/b/web", "/c"]):
         write(home, number, encoded(lines(number, cwd=folder, git={"branch": f"b{number}"})))
     found: Known = in_index(home, tmp_path / "index", _known)
+    assert found.tags == ("often", "rare")
     assert found.folders == ("/c", "/b/web", "/a/api")
     assert found.projects == ("c", "web", "api")
     assert found.branches == ("b2", "b1", "b0")
@@ -267,6 +276,8 @@ def test_the_values_of_an_index_are_known(tmp_path: Path) -> None:
 
 async def _known(index: ThreadIndex) -> Known:
     await index.sync()
+    for name, tagged in ((0, ["rare", "often"]), (1, ["often"])):
+        await set_marks(index, [thread_id(name)], {f"tag:{tag}": "1" for tag in tagged})
     return await index.database.query(known_steps())
 
 
@@ -282,4 +293,4 @@ def test_the_page_of_docs_has_all_filters() -> None:
     page = (ROOT / "docs" / "browsing.md").read_text("utf-8")
     for word in WORDS:
         assert f"\n| `{word.example}` | {word.help} |\n" in page
-        assert not parse(f"{word.example} ", NOW_S).problem or word.option in ("tag", "status")
+        assert not parse(f"{word.example} ", NOW_S).problem
