@@ -27,6 +27,8 @@ class Finding:
     """In the list."""
     any: bool = True
     """Whether the index has any thread."""
+    reading: JobProgress | None = None
+    """How many rollouts were read for a file that was changed."""
     done: bool = False
     problem: str = ""
 
@@ -41,6 +43,8 @@ def rule_text(left: str, right: str, width: int) -> str:
 def summary(finding: Finding) -> str:
     """What was found: ``2,311 threads · titles 3 ms · messages 31 ms``."""
     parts = [plural(finding.threads, "thread")]
+    if finding.reading is not None:
+        parts.append(f"read {finding.reading.done:,} of {finding.reading.total:,}")
     if finding.titles_s is not None and (finding.messages_s is not None or not finding.done):
         parts.append(f"titles {_milliseconds(finding.titles_s)}")
     if finding.messages_s is not None:

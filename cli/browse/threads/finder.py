@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 
+from cli.browse.threads.changed import ChangedThreads
 from cli.browse.threads.counts import Finding
 from cli.browse.threads.lines import Snippet
 from cli.browse.threads.list_view import ThreadListView
@@ -17,11 +18,14 @@ from cli.terminal.cells import settled_pieces
 from state.errors import StateError
 from state.fulltext.hits import Hit, passages
 from state.fulltext.search import Search, search
+from state.jobs.progress import JobProgress
 
 _MOST_HITS: Final = 200
 """Threads that are found by what was said in them."""
 _PAUSE_S: Final = 0.03
 """Messages are searched when nothing was typed for so long."""
+_PAUSE_READING_S: Final = 0.3
+"""All rollouts are read when nothing was typed for so long."""
 
 
 class Finder:
@@ -41,14 +45,18 @@ class Finder:
         """Of the threads that were found by their titles."""
         self._row_ids: dict[str, int] = {}
         """Of those that were found by what was said."""
+        self._changed = ChangedThreads(source)
 
     async def find(self, wanted: Wanted, shown: asyncio.Event, *, keep: bool) -> None:
         """Show what is ``wanted``; ``shown`` is set when its first threads are. With ``keep``, the
         list is the same but for what has changed."""
         finding = Finding(problem=wanted.problem)
         try:
-            await self._titles(wanted, finding, shown, keep=keep)
-            if wanted.terms:
+            if wanted.file:
+                await self._changed_files(wanted, finding, shown, keep=keep)
+            else:
+                await self._titles(wanted, finding, shown, keep=keep)
+            if wanted.terms and not wanted.file:
                 await asyncio.sleep(0 if keep else _PAUSE_S)
                 await self._messages(wanted, finding)
             finding.done = True
@@ -94,6 +102,37 @@ class Finder:
             view.set_total(len(keys))
         self._keys = keys
         self._tell(finding)
+
+    async def _changed_files(
+        self, wanted: Wanted, finding: Finding, shown: asyncio.Event, *, keep: bool
+    ) -> None:
+        view, changed = self._view, self._changed
+        self.source.outdate()
+        if not (keep and changed.is_of(wanted)):
+            self.hits = {}
+            await view.show(self.source, array("q"), 0, keep=False)
+            shown.set()
+            await asyncio.sleep(_PAUSE_READING_S)
+
+            def report(counts: JobProgress) -> None:
+                finding.reading = counts
+                self._tell(finding)
+
+            async with aclosing(changed.read(wanted, report)) as reading:
+                async for _ in reading:
+                    if not wanted.terms:
+                        finding.threads = len(changed.keys)
+                        await self._show_changed(changed.keys[:])
+        finding.reading = None
+        keys = await changed.holding(wanted)
+        finding.threads = len(keys)
+        if not keys:
+            finding.counted = await self.source.counted(wanted.query)
+        await self._show_changed(keys[:])
+
+    async def _show_changed(self, keys: "array[int]") -> None:
+        snippets = self._changed.snippets
+        await self._view.show(self.source, keys, len(keys), keep=True, snippets=snippets)
 
     async def _messages(self, wanted: Wanted, finding: Finding) -> None:
         began = time.perf_counter()

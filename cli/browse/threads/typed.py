@@ -18,6 +18,8 @@ class Wanted:
     """What messages are to have."""
     problem: str = ""
     without: tuple[str, ...] = field(default=())
+    file: str = ""
+    """A part of the path of a file that threads are to have changed."""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -35,7 +37,7 @@ def wanted(text: str, base: Query, now_s: float, known: Known | None = None) -> 
     except StateError as problem:
         return Wanted(base, problem=str(problem))
     terms = [_open(term) for term in terms_of(found.words)]
-    return Wanted(query, tuple(terms), found.problem, found.without)
+    return Wanted(query, tuple(terms), found.problem, found.without, found.file)
 
 
 def _open(term: Term) -> Term:

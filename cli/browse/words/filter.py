@@ -31,6 +31,8 @@ class Filter(NamedTuple):
     """Fields for :class:`state.query.model.Query`."""
     problem: str = ""
     """What cannot be understood, at least not yet, and is left out."""
+    file: str = ""
+    """A part of the path of a file that threads have changed, as ``search --file`` takes it."""
 
 
 class Known(NamedTuple):
@@ -66,6 +68,7 @@ WORDS: Final = (
     Word("status", "status", "status:todo", "Todo, doing, waiting or done", STATUSES),
     Word("is", "", "is:archived", "Archived, pinned, subagent or hidden",
          ("archived", "pinned", "subagent", "hidden")),
+    Word("file", "", "file:app.py", "That changed a file with this in its path"),
     Word("since", "since", "since:7d", "Used since then: yesterday, monday, 2026-11", _TIMES),
     Word("until", "until", "until:last-week", "Used before then", _TIMES),
     Word("older", "older_than", "older:1y", "Not used for so long", ("7d", "30d", "6mo", "1y")),
@@ -116,7 +119,7 @@ def parse(text: str, now_s: float, known: Known | None = None) -> Filter:
     words: list[str] = []
     without: list[str] = []
     problems: list[str] = []
-    filters, archived = Filters(), False
+    filters, archived, file = Filters(), False, ""
     for token in tokens(text, NAMES):
         if not token.name:
             if token.word.strip('"'):
@@ -126,6 +129,9 @@ def parse(text: str, now_s: float, known: Known | None = None) -> Filter:
         word = NAMES[token.name]
         try:
             values = _values(word, token, known, typed=token.end == len(text))
+            if word.name == "file" and not token.minus:
+                file = values[0]
+                continue
             given = dict(_given(word, token, values))
             archived_now = bool(given.pop("archived", archived))
             more = filters._replace(**{name: _added(filters, name, given[name]) for name in given})
@@ -137,7 +143,7 @@ def parse(text: str, now_s: float, known: Known | None = None) -> Filter:
     found = filters.query(now_s, archived=archived)
     fields = {field.name: getattr(found, field.name) for field in dataclasses.fields(Query)}
     query = {name: value for name, value in fields.items() if value != _USUAL[name]}
-    return Filter(" ".join(words), tuple(without), query, "; ".join(problems))
+    return Filter(" ".join(words), tuple(without), query, "; ".join(problems), file)
 
 
 def _reason(error: Exception) -> str:

@@ -173,7 +173,7 @@ def test_what_completion_offers_has_a_meaning(minus: str, prefix: str, begun: st
 def test_texts_and_what_they_mean(
     text: str, words: str, without: tuple[str, ...], query: dict[str, Any]
 ) -> None:
-    assert parse(text, NOW_S) == (words, without, query, "")
+    assert parse(text, NOW_S) == (words, without, query, "", "")
 
 
 def test_a_minus_turns_times_around() -> None:
@@ -222,7 +222,7 @@ def test_a_value_that_is_being_typed_means_all_that_it_may_become() -> None:
     assert query("model:GPT-5.2") == {"models": ("gpt-5.2",)}
     assert query("project:api") == {"projects": ("api",)}
     assert query("project:xyz") == {"projects": ("xyz",)}
-    assert parse("tag:lat", NOW_S, KNOWN)[2:] == ({}, "tag: later, latest?")
+    assert parse("tag:lat", NOW_S, KNOWN)[2:4] == ({}, "tag: later, latest?")
 
 
 @pytest.mark.parametrize(
@@ -287,6 +287,12 @@ def test_the_token_at_the_cursor_is_completed() -> None:
     assert completed(text, 11, "project:api") == "a project:api b"
     assert completions(text, 12, KNOWN) == []
     assert completed(text, 12, "x") == text
+
+
+def test_a_file_is_taken_as_it_is_and_cannot_be_turned_around() -> None:
+    assert parse('retry file:"New page.md"', NOW_S) == ("retry", (), {}, "", "New page.md")
+    assert parse("-file:x", NOW_S).problem == "-file: this filter cannot be turned around"
+    assert parse("file:", NOW_S).problem == "file: add a value, as in file:app.py"
 
 
 def test_the_page_of_docs_has_all_filters() -> None:

@@ -1,0 +1,75 @@
+"""The threads that have changed a file, for the list: found by reading rollouts, and kept."""
+
+from array import array
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import Final
+
+from cli.browse.threads.lines import Snippet
+from cli.browse.threads.source import ThreadSource, without_words
+from cli.browse.threads.typed import Wanted
+from cli.terminal.cells import settled
+from rollout.search.changed_files import ChangedFile
+from state.fulltext.changed_files import threads_changing
+from state.fulltext.search import Search, search
+from state.jobs.progress import Report
+from state.query.model import MOST_INCLUDED
+
+_SIGNS: Final = {"add": "+", "update": "±", "delete": "−"}
+
+
+class ChangedThreads:
+    """What was found the last time: to read all rollouts again whenever one of them grows would
+    take too long."""
+
+    def __init__(self, source: ThreadSource) -> None:
+        self._source = source
+        self._of: tuple[str, str] | None = None
+        self.keys = array("q")
+        self.snippets: dict[int, Snippet] = {}
+        """The file that each thread has changed."""
+
+    def is_of(self, wanted: Wanted) -> bool:
+        """Whether what was found is what is wanted."""
+        return self._of == _subject(wanted)
+
+    async def read(self, wanted: Wanted, report: Report) -> AsyncGenerator[None]:
+        """Read all rollouts of the list, a pause for each thread that is found."""
+        self._of = None
+        self.keys, self.snippets = array("q"), {}
+        among = without_words(wanted.query)
+        changing = threads_changing(self._source.index, wanted.file, among, report=report)
+        async with aclosing(changing):
+            async for row, change in changing:
+                for row_id in (await self._source.row_ids([row["id"]])).values():
+                    self.keys.append(row_id)
+                    self.snippets[row_id] = _snippet(change, wanted.file)
+                yield
+        self._of = _subject(wanted)
+
+    async def holding(self, wanted: Wanted) -> "array[int]":
+        """Those that hold the words that are wanted too, best first; all if there are none."""
+        if not wanted.terms:
+            return self.keys
+        ids = (await self._source.ids(self.keys))[:MOST_INCLUDED]
+        among = replace(without_words(wanted.query), included_ids=tuple(ids), limit=MOST_INCLUDED)
+        found = await search(self._source.index, Search(wanted.terms, among, ranked=True))
+        row_ids = await self._source.row_ids([hit.row["id"] for hit in found.hits])
+        return array("q", row_ids.values())
+
+
+def _subject(wanted: Wanted) -> tuple[str, str]:
+    return wanted.file, without_words(wanted.query).filters
+
+
+def _snippet(change: ChangedFile, name: str) -> Snippet:
+    path = settled(change.path)
+    shown = path if len(path) < 40 else PurePosixPath(path).name
+    at = shown.casefold().find(name.casefold())
+    sign = _SIGNS.get(change.kind, "")
+    if at < 0:
+        return [(f"{sign} {shown}", False)]
+    end = at + len(name)
+    return [(f"{sign} {shown[:at]}", False), (shown[at:end], True), (shown[end:], False)]
