@@ -108,11 +108,13 @@ def _show(
     return errors.OK
 
 
-def _opened(here: Locations, reference: str, selection: "TurnSelection") -> "Reading":
+def _opened(
+    here: Locations, reference: str, selection: "TurnSelection", *, outlined: bool = False
+) -> "Reading":
     from cli.render.reading import open_reading, read_at_once
     from cli.runtime.in_step import in_step
 
-    quick = partial(read_at_once, here.home, reference, selection)
+    quick = partial(read_at_once, here.home, reference, selection, outlined=outlined)
     if not READ_ALL.get() and (reading := in_step(here, quick)):
         return reading
     from cli.runtime.open_index import find_thread, read_index
@@ -124,7 +126,7 @@ def _opened(here: Locations, reference: str, selection: "TurnSelection") -> "Rea
         turns = TurnIndex(index)
         try:
             kept = None if READ_ALL.get() else turns  # kept turns end where the limit is
-            return await open_reading(index, row, selection, turns=kept)
+            return await open_reading(index, row, selection, turns=kept, outlined=outlined)
         finally:
             await turns.close()
 
@@ -137,7 +139,7 @@ def _outline(
     from cli.render.outline import document, lines
     from cli.terminal.pager import sink
 
-    with _opened(here, reference, selection) as reading:
+    with _opened(here, reference, selection, outlined=True) as reading:
         if as_json:
             output.data(document(reading))
         else:

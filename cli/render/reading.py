@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,7 +25,8 @@ from state.query.rows import Row, details_steps
 from state.query.thread_json import display_name, thread_json
 from state.rollout_locator import locator, rollout_locator
 from state.turns.checkpoint import TurnState, reduce_if_short
-from state.turns.store import current_steps
+from state.turns.listing import outline_steps
+from state.turns.store import SMALLEST_BYTES, current_steps
 
 if TYPE_CHECKING:
     from state.query.oneshot import IndexReader
@@ -168,7 +169,8 @@ class Reading(AbstractContextManager["Reading"]):
 
     def outline(self) -> Iterator[ListedTurn]:
         """The selected turns in order, each in a line: what was asked, files, failures, tokens. If
-        it is not ``listed``, the files are read for it. Raises OSError if one cannot be read."""
+        it was not opened for that, the files are read for it, and all turns have to be known.
+        Raises OSError if a file cannot be read."""
         if self.listed is not None:
             yield from self.listed
             return
@@ -230,7 +232,12 @@ def _started_ms(turn: Turn) -> int | None:
 
 
 def read_at_once(
-    home: Path, reference: str, wanted: TurnSelection, reader: "IndexReader"
+    home: Path,
+    reference: str,
+    wanted: TurnSelection,
+    reader: "IndexReader",
+    *,
+    outlined: bool = False,
 ) -> Reading | None:
     """As :func:`open_reading`, from an index that is up to date, for the thread that ``reference``
     means. None if that takes more: its turns have to be read first, or something is wrong. Raises
@@ -240,6 +247,12 @@ def read_at_once(
         return None
     details, path = reader.read(details_steps(row["id"])), home / row["rollout_path"]
     try:
+        if outlined and path.stat().st_size >= SMALLEST_BYTES:
+            told = reader.read(outline_steps(row["id"], path, home, wanted.among))
+            if told is None:
+                return None
+            history, places, turns = told
+            return Reading(row, details, home, Transcript(history), places, listed=turns)
         stored = reader.read(current_steps(row["id"], path, home, wanted.among))
         if stored is not None:
             return Reading(row, details, home, Transcript(stored[0]), stored[1])
@@ -260,9 +273,11 @@ async def open_reading(
     *,
     turns: "TurnIndex | None" = None,
     images: bool = False,
+    outlined: bool = False,
 ) -> Reading:
     """Open a thread for reading, as far as it can be read; close the result. With ``turns``, only
-    what was added to a long thread since the last time is read first.
+    what was added to a long thread since the last time is read first; ``outlined``: also for its
+    outline.
 
     Raises:
         AmbiguousTurn: several turns may be the one that is asked for.
@@ -271,7 +286,7 @@ async def open_reading(
         TurnNotFound: a turn is asked for that it does not have.
     """
     try:
-        return await _opened(index, row, wanted, turns, images)
+        reading = await _opened(index, row, wanted, turns, images, whole=outlined)
     except TurnNotFound as error:
         ids = error.turn_ids
         last_turns = TurnSelection(last=_LAST_TURNS)
@@ -279,6 +294,12 @@ async def open_reading(
             numbers = [at + 1 for at in reading.numbers]
             last = [(each, shortened(reading.prompt(each), _SHORT_TITLE)) for each in numbers]
         raise TurnNotFound(error.turn_id, ids, last) from None
+    if not outlined or turns is None:
+        return reading
+    every = await turns.outline(row["id"], index.home / row["rollout_path"])
+    if len(every) != len(reading.dialogue.turns):
+        return reading  # its file has changed meanwhile
+    return replace(reading, listed=[every[at] for at in reading.numbers])
 
 
 async def _opened(
@@ -287,11 +308,13 @@ async def _opened(
     wanted: TurnSelection,
     turns: "TurnIndex | None",
     images: bool,
+    *,
+    whole: bool = False,
 ) -> Reading:
     path = index.home / row["rollout_path"]
     details = await index.details(row["id"])
     stored = None
-    if turns is not None:
+    if turns is not None and not whole:
         with suppress(StateError):  # an index that cannot be read hides no turn
             stored = await index.database.query(
                 current_steps(row["id"], path, index.home, wanted.among)

@@ -7,7 +7,7 @@ that failed or was declined; of what has no end nothing is known. Tokens are tho
 """
 
 import json
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from rollout.files.layout import parse_uuid
@@ -248,14 +248,14 @@ class OutlinePass:
         transcript: Transcript,
         *,
         mark: UsageMark | None = None,
-        ends: Sequence[int] | None = None,
+        end: int | None = None,
         pause: Callable[[], None] | None = None,
     ) -> None:
-        """``mark``: that of an earlier pass; what it counted is not read again. ``ends``: the
-        bytes of each file that the turns were found in, by default all. ``pause`` is called before
-        each turn; what it raises ends the work."""
+        """``mark``: that of an earlier pass; what it counted is not read again. ``end``:
+        how far the thread's own file was read for the turns, by default all of it. ``pause`` is
+        called before each turn; what it raises ends the work."""
         self._transcript = transcript
-        self._ends = ends
+        self._end = end
         self._pause = pause
         self._reader = LineReader(_BUFFER_BYTES)
         self._part = mark.file if mark else 0
@@ -303,8 +303,8 @@ class OutlinePass:
         self._offset = offset
 
     def _lines(self, start: int, end: int | None) -> Iterator[Line]:
-        if end is None and self._ends:
-            end = self._ends[self._part]
+        if end is None and self._part == len(self._transcript.parts) - 1:
+            end = self._end
         if end is not None and end <= start:
             return
         stream = self._transcript.file(self._part).stream(start, end)

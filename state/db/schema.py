@@ -334,6 +334,7 @@ turn_checkpoints: Final = sa.Table(
     _number("version"),
     *map(_text, ("files", "mode", "state")),
     _number("turns"),
+    _optional("outlines"),
 )
 
 turns: Final = sa.Table(
@@ -351,6 +352,18 @@ turns: Final = sa.Table(
     *map(_optional_number, ("end_file", "end_offset", "end_ordinal")),
     *map(_number, ("first_user", "final_agent", "last_agent")),
     sa.Column("item_refs", sa.LargeBinary, nullable=False),
+)
+
+turn_outlines: Final = sa.Table(
+    "turn_outlines",
+    metadata,
+    _key("thread_id", sa.Text, "turn_checkpoints.thread_id"),
+    _key("position", sa.Integer),
+    _number("digest"),
+    _text("prompt"),
+    *map(_optional, ("files", "failures")),
+    _optional_number("tokens"),
+    sqlite_with_rowid=False,
 )
 
 index_meta: Final = sa.Table("index_meta", metadata, _key("key", sa.Text), _text("value"))

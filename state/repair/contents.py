@@ -18,7 +18,8 @@ from state.checks.findings import ERROR, REPAIR_DEEP, Finding, kinds
 from state.fulltext.due import VERSION
 from state.fulltext.store import hex_of
 from state.jobs.pool import ReadPool
-from state.turns.checkpoint import reduce_again
+from state.turns.checkpoint import TurnState, reduce_again
+from state.turns.outlines import complete, stored_outlines
 from state.turns.store import has_rows_of, stored_outline
 from state.workers import Workers
 
@@ -102,7 +103,17 @@ class ContentCheck:
             again = await self._workers.run(partial(reduce_again, known, seen))
         except OSError:
             return True  # it is gone
-        return again.dump() == state and has_rows_of(self._connection, thread_id, again)
+        if again.dump() != state or not has_rows_of(self._connection, thread_id, again):
+            return False
+        outlines = stored_outlines(self._connection, thread_id)
+        if not outlines:
+            return True
+        anew = TurnState(known, seen, again)
+        try:
+            await self._workers.run(partial(complete, anew))
+        except OSError:
+            return True
+        return outlines.items() <= anew.outlines.rows.items()
 
 
 _FILES_SQL: Final = "SELECT path, size_bytes FROM rollout_files WHERE bucket <> 'ignored'"

@@ -24,6 +24,7 @@ from rollout.files.cancellation import check_cancelled
 from rollout.files.stamp import FileStamp
 from rollout.history.segments import Find
 from rollout.history.thread import outline
+from rollout.history.turn_outline import ListedTurn
 from rollout.jsonl.reader import BUFFER_BYTES
 from state.aio import wait_until_done
 from state.db.steps import Steps
@@ -31,6 +32,7 @@ from state.errors import StateError, file_errors
 from state.rollout_locator import rollout_locator
 from state.thread_index import ThreadIndex
 from state.turns.checkpoint import (
+    AT_ONCE_BYTES,
     Pause,
     TurnState,
     moved,
@@ -38,6 +40,7 @@ from state.turns.checkpoint import (
     reduce_if_short,
     tail_states,
 )
+from state.turns.outlines import Unlisted, outlined, quick_outline
 from state.turns.pages import TooShort
 from state.turns.store import (
     SMALLEST_BYTES,
@@ -160,6 +163,43 @@ class TurnIndex:
             lock = self._locks[thread_id] = asyncio.Lock()
         return lock
 
+    async def outline(self, thread_id: str, path: Path) -> list[ListedTurn]:
+        """The outline of the thread whose file is at ``path``: its turns in a line each, with what
+        was asked, files, failures and tokens, but without their items.
+
+        The first outline of a long thread takes a pass over its files, which holds up no other
+        request; then they are in the index, and later ones cost a query and what was added. To
+        show what is stored without waiting, see :func:`state.turns.listing.outline_steps`.
+
+        Raises:
+            Closed: this was closed meanwhile.
+            FileUnusable: a file of the history cannot be read.
+            HistoryUnknown: it is written in an unknown way.
+        """
+        async with self._lock(f"outline of {thread_id}"):
+            found = await self.ask(
+                thread_id, path, partial(quick_outline, AT_ONCE_BYTES), whole=True
+            )
+            if isinstance(found, Unlisted):
+                found = await self._find_outlines(thread_id, found, self._check)
+        async with self._lock(thread_id):
+            kept = self._kept.get(thread_id)
+            if kept is not None:
+                await self._keep(thread_id, kept)
+        return found
+
+    async def _find_outlines(
+        self, thread_id: str, unlisted: Unlisted, pause: Pause
+    ) -> list[ListedTurn]:
+        def work() -> list[ListedTurn]:
+            with file_errors(unlisted.state.own.part.path):
+                return outlined(unlisted.state, pause)
+
+        found = await self._building.run(work)
+        async with self._lock(thread_id):
+            unlisted.known.take(unlisted.state.outlines)
+        return found
+
     async def fill(self) -> None:
         """Read the long threads that are not in the index, or have grown by much, the newest first.
         Requests go before it. Cancel it at any time. Raises StateError if the index cannot be
@@ -168,10 +208,28 @@ class TurnIndex:
             try:
                 build = self._build(thread_id, self._index.home / path)
                 build.anyway = True
-                await asyncio.shield(build.task)
+                state = await asyncio.shield(build.task)
+                await self._fill_outlines(thread_id, state)
             except (RolloutError, OSError) as error:
                 _log.info("the turns of %s cannot be indexed: %s", thread_id, error)
             await asyncio.gather(*self._storing)
+
+    async def _fill_outlines(self, thread_id: str, state: TurnState) -> None:
+        """Find the outlines of a thread that are not known, and store them."""
+        async with self._lock(f"outline of {thread_id}"):
+            async with self._lock(thread_id):
+                copy = await self._in_thread(lambda _: state.copy())
+            await self._find_outlines(
+                thread_id, Unlisted(copy, state.outlines), self._pause_while_asked
+            )
+        async with self._lock(thread_id):
+            await self._keep(thread_id, state, wanted=False)
+
+    def _pause_while_asked(self) -> None:
+        """Have a thread wait while requests are answered."""
+        while not (self._closed.is_set() or self._idle.wait(_PAUSE_S)):
+            check_cancelled()
+        self._check()
 
     async def close(self) -> None:
         """Have all work end within a moment."""
@@ -197,6 +255,9 @@ class TurnIndex:
             self._kept.popitem(last=False)
         if worth_storing(state):
             state.stored_bytes = state.read_bytes
+            known = state.outlines
+            whole = known.covered_bytes == state.read_bytes
+            known.stored_bytes = known.covered_bytes if whole else 0
             rows = await self._index.database.workers.run(
                 partial(dumped, thread_id, state, self._index.home)
             )
@@ -207,7 +268,8 @@ class TurnIndex:
 
     async def _store(self, thread_id: str, rows: Rows) -> None:
         try:
-            await store(self._index.database, rows)
+            async with self._lock(f"rows of {thread_id}"):  # the latest come last
+                await store(self._index.database, rows)
         except (StateError, sqlite3.Error) as error:
             # Nothing is lost but time, and whatever keeps the index in step reports it.
             _log.info("the turns of %s are not indexed: %s", thread_id, error)

@@ -26,6 +26,7 @@ from rollout.jsonl.parse import BadLine, Line, parse_line
 from rollout.jsonl.resume import ResumePoint
 from rollout.schema.modes import LEGACY
 from rollout.schema.strict import Fields
+from state.turns.outlines import KnownOutlines
 
 Pause = Callable[[], None]
 
@@ -76,6 +77,7 @@ class TurnState:
     """How many bytes of all files had been read when it was stored."""
     damage: list[Damage] = field(default_factory=list)
     """Where files break off. Such a state is not stored, as rows have no room for it."""
+    outlines: KnownOutlines = field(default_factory=KnownOutlines)
     _spans: list[tuple[int, int, Turn]] | None = field(default=None, repr=False)
 
     @property
@@ -146,7 +148,13 @@ class TurnState:
             return self
         reducer = _copy(self.reducer, self.outline.mode)
         reduce_part(own.part, len(self.files) - 1, reducer, offset=own.resume.end)
-        return TurnState(self.outline, self.files, reducer, damage=self.damage)
+        return replace(self, reducer=reducer, _spans=None)
+
+    def copy(self) -> "TurnState":
+        """The same, of which nothing changes when this one follows its files."""
+        reducer = _copy(self.reducer, self.outline.mode)
+        outlines = self.outlines.copy()
+        return replace(self, files=[*self.files], reducer=reducer, outlines=outlines, _spans=None)
 
 
 def is_current(files: Sequence[ReadFile]) -> bool:

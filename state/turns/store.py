@@ -23,12 +23,13 @@ from rollout.schema.strict import Fields
 from state.db.steps import Steps, run_steps
 from state.sync import resume_points
 from state.turns.checkpoint import ReadFile, TurnState, is_current, resumed
+from state.turns.outlines import dumped_mark, insert_outlines, outline_rows, outlines_steps
 
 if TYPE_CHECKING:
     from state.db.database import Database
 
 VERSION: Final = 2
-"""Of checkpoints: raise it when a change finds other turns or items, or when
+"""Of checkpoints: raise it when a change finds other turns, items or outlines, or when
 :data:`rollout.items.thread_item.KINDS` changes anywhere but at its end. Checkpoints of another
 version are not used. The other two numbers of this kind are ``EXTRACTOR_VERSION`` in
 :mod:`rollout.metadata.version` (rows) and ``VERSION`` in :mod:`state.fulltext.due` (messages)."""
@@ -58,8 +59,8 @@ INSERT_TURNS: Final = (
 )
 _SELECT_TURNS: Final = f"SELECT {', '.join(_COLUMNS)} FROM turns WHERE thread_id = ?"
 _INSERT_HEAD: Final = (
-    "INSERT INTO turn_checkpoints (thread_id, version, files, mode, state, turns)"
-    " VALUES (:thread_id, :version, :files, :mode, :state, :turns)"
+    "INSERT INTO turn_checkpoints (thread_id, version, files, mode, state, turns, outlines)"
+    " VALUES (:thread_id, :version, :files, :mode, :state, :turns, :outlines)"
 )
 _ORPHAN: Final = _COLUMNS.index("orphan")
 _LOAD_TURNS: Final = f"{_SELECT_TURNS} ORDER BY position"
@@ -75,7 +76,7 @@ _LOAD_POINTS: Final = (
 _OWN_STAMPS: Final = (
     "SELECT c.thread_id, max(r.part), r.size_bytes, r.mtime_ns, r.inode FROM turn_checkpoints c"
     " JOIN threads t ON t.id = c.thread_id JOIN resume_points r ON r.pass = 'turns'"
-    f" AND r.row_id = t.row_id WHERE c.version = {VERSION}"
+    f" AND r.row_id = t.row_id WHERE c.version = {VERSION} AND c.outlines IS NOT NULL"
     " GROUP BY c.thread_id"
 )
 
@@ -88,16 +89,16 @@ class Rows(NamedTuple):
     points: list[ResumePoint]
     """Of each file of the history."""
     turns: list[tuple[Any, ...]]
+    outlines: list[tuple[Any, ...]]
 
 
 def worth_storing(state: TurnState) -> bool:
-    """Whether reading what was added since it was stored took long enough."""
+    """Whether reading what was added since it was stored took long enough, or finding outlines."""
     if state.partial or state.damage or state.outline.missing is not None:
         return False
-    whole = state.read_bytes
-    return whole >= SMALLEST_BYTES and whole - state.stored_bytes >= max(
-        whole // 16, SMALLEST_BYTES
-    )
+    whole, outlines = state.read_bytes, state.outlines
+    added = max(whole - state.stored_bytes, outlines.covered_bytes - outlines.stored_bytes)
+    return added >= max(whole // 16, SMALLEST_BYTES)
 
 
 def dumped(thread_id: str, state: TurnState, home: Path) -> Rows | None:
@@ -112,9 +113,11 @@ def dumped(thread_id: str, state: TurnState, home: Path) -> Rows | None:
         "mode": state.outline.mode,
         "state": json.dumps(state.reducer.dump()),
         "turns": len(every),
+        "outlines": dumped_mark(state),
     }
     points = [file.resume for file in state.files]
-    return Rows(head, points, [*_turn_rows(thread_id, state.reducer)])
+    turns = [*_turn_rows(thread_id, state.reducer)]
+    return Rows(head, points, turns, [*outline_rows(thread_id, state)])
 
 
 def _turn_rows(thread_id: str, reducer: AnyReducer) -> Iterator[tuple[Any, ...]]:
@@ -176,6 +179,7 @@ def _store(rows: Rows, connection: sqlite3.Connection) -> None:
     points = [(row_id, part, point) for part, point in enumerate(rows.points)]
     resume_points.put_resume_points(connection, resume_points.TURNS, points)
     connection.executemany(INSERT_TURNS, rows.turns)
+    insert_outlines(connection, rows.outlines)
 
 
 def load_steps(thread_id: str, home: Path) -> Steps[TurnState | None]:
@@ -189,8 +193,8 @@ def load_steps(thread_id: str, home: Path) -> Steps[TurnState | None]:
     if len(rows) != count:
         return None
     try:
-        read = _files(files, points, home)
-        return _loaded(mode, json.loads(state), read, rows) if read else None
+        read = files_of(files, points, home)
+        found = _loaded(mode, json.loads(state), read, rows) if read else None
     except _UNFIT as error:
         import logging
 
@@ -198,6 +202,10 @@ def load_steps(thread_id: str, home: Path) -> Steps[TurnState | None]:
             "the stored turns of %s are damaged and will be read anew: %s", thread_id, error
         )
         return None
+    if found is not None:
+        turns = len(found.turns)
+        found.outlines = yield from outlines_steps(thread_id, turns, found.read_bytes)
+    return found
 
 
 def stored_outline(
@@ -210,7 +218,7 @@ def stored_outline(
     _, files, mode, dump, _, *points = checkpoint
     try:
         state = json.loads(dump)
-        read = _files(files, points, home)
+        read = files_of(files, points, home)
         outline = _outline(mode, state, read)
     except _UNFIT:
         return None
@@ -259,7 +267,7 @@ def checkpoint_steps(thread_id: str) -> Steps[tuple[Any, ...] | None]:
 def is_checkpoint_of(checkpoint: tuple[Any, ...], path: Path, home: Path) -> bool:
     """Whether the files are as they were, and the thread's own one is at ``path``."""
     try:
-        read = _files(checkpoint[1], checkpoint[5:], home)
+        read = files_of(checkpoint[1], checkpoint[5:], home)
         return bool(read) and read[-1].part.path == path and is_current(read)
     except (*_UNFIT, OSError):
         return False  # a request for all turns logs or raises it
@@ -291,7 +299,7 @@ def current_steps(
         here = SomeTurns(len(ids), {row[0]: _turn(row) for row in found})
     except _UNFIT:
         return None
-    parts = [file.part for file in _files(files, checkpoint[5:], home)]
+    parts = [file.part for file in files_of(files, checkpoint[5:], home)]
     return ThreadTurns(mode, parts, here, [], None), places
 
 
@@ -312,7 +320,7 @@ def _outline(mode: str, dump: Fields, files: Sequence[ReadFile]) -> Outline:
     return Outline(mode, [file.part for file in files], None, shown_from)
 
 
-def _files(files: str, points: Sequence[Sequence[Any]], home: Path) -> list[ReadFile]:
+def files_of(files: str, points: Sequence[Sequence[Any]], home: Path) -> list[ReadFile]:
     return [
         ReadFile(
             Part(home / row["path"], row["rollout_id"], row["end_ordinal"], row["end_offset"]),
@@ -352,6 +360,7 @@ def _turn(values: Sequence[Any]) -> Turn:
 
 
 def own_stamp_steps() -> Steps[dict[str, FileStamp]]:
-    """The stamps of the own files of all stored threads, as they were."""
+    """The stamps of the own files of all threads that are stored with all outlines, as they
+    were."""
     rows = yield _OWN_STAMPS, []
     return {id_: FileStamp(*stamp) for id_, _, *stamp in rows}

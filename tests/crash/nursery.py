@@ -135,10 +135,12 @@ def _recover(home: Path, path: Path) -> None:
 
 
 async def _turns(index: ThreadIndex) -> None:
-    """Ask for the turns of all threads, and have the long ones stored."""
+    """Ask for turns and outlines of all threads, and have the long ones stored."""
     store = ThreadStore(index)
     for id_ in await store.index.database.query(_ids()):
         await store.with_turns(id_, TurnAnswers.all_turns)
+        row = (await index.rows_of([id_]))[id_]
+        await store.turns.outline(id_, index.home / row["rollout_path"])
     await store.close()
 
 

@@ -10,6 +10,8 @@ from rollout.schema.modes import LEGACY, PAGINATED
 from tests.crash.nursery import Ended, deaths, run
 from tests.samples.homes import thread_id
 from tests.samples.long_threads import add, all_turns, content, in_store, put, truth, turn_lines
+from tests.state.turns.test_outlines import synced_outlines
+from tests.state.turns.test_outlines import truth as outlines_of
 from tests.support.checks import codes, synced, verified
 from tests.support.indexes import meaning, rows
 
@@ -23,6 +25,7 @@ def test_turns_of_a_killed_index_are_those_of_the_files(mode: str, tmp_path: Pat
     begin.mkdir()
     synced(home, begin / index.name)
     in_store(home, begin / index.name, lambda store: all_turns(store, 1))
+    in_store(home, begin / index.name, synced_outlines)
     add(paths[1], turn_lines(1, mode, 90, first=90), mode)  # one is to be stored anew
     synced(home, begin / index.name)
     right = {number: truth(path, mode) for number, path in paths.items()}
@@ -40,6 +43,8 @@ def test_turns_of_a_killed_index_are_those_of_the_files(mode: str, tmp_path: Pat
         for number, turns in right.items():
             told = in_store(home, index, partial(all_turns, number=number))
             assert told == turns, moment
+            outlined = in_store(home, index, partial(synced_outlines, number=number))
+            assert outlined == outlines_of(paths[number]), moment
         assert meaning(index) == whole, moment
         assert not codes(verified(home, index)), moment
     stored = rows(index, "SELECT thread_id, turns FROM turn_checkpoints ORDER BY thread_id")

@@ -23,6 +23,7 @@ from state.db.schema import metadata, threads
 from state.db.steps import run_steps
 from state.thread_store import ThreadStore
 from state.turns.checkpoint import TurnState, reduce_anew
+from state.turns.outlines import complete, insert_outlines, listed
 from state.turns.store import INSERT_TURNS, dumped, load_steps
 from tests.rollout.history.test_turns import quickly, rollouts
 from tests.samples.histories import numbered, shown, spell, turns_in
@@ -71,6 +72,7 @@ def stored_and_loaded(found: TurnState, home: Path, blank: sa.Engine) -> TurnSta
             connection.exec_driver_sql(INSERT_TURNS, made.turns)
         plain = connection.connection.driver_connection
         assert isinstance(plain, sqlite3.Connection)
+        insert_outlines(plain, made.outlines)
         loaded = run_steps(load_steps("t", home), plain)
     assert loaded is not None
     return loaded
@@ -94,8 +96,13 @@ def test_an_index_made_in_steps_equals_one_made_at_once(
         assert found.follow()
         torn = found.with_torn_line()
         assert shown(path, torn.reducer, mode, unknown=True) == turns_in(path, mode, unknown=True)
+        if data.draw(st.booleans()):
+            complete(torn if data.draw(st.booleans()) else found)
         found = stored_and_loaded(found, tmp_path, blank)
     once = reduce_anew(outline(path, nobody))
+    complete(found)
+    complete(once)
+    assert listed(found) == listed(once)
     assert found.reducer.turns == once.reducer.turns
     assert found.reducer.orphans == once.reducer.orphans
     assert found.reducer.dump() == once.reducer.dump()

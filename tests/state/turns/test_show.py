@@ -2,10 +2,12 @@
 
 import asyncio
 import itertools
+import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ import zstandard
 import state.turns.cache
 import state.turns.checkpoint
 import state.turns.store
+from cli.render import reading as reading_module
 from cli.render.json_document import document
+from cli.render.outline import document as outline_document
 from cli.render.reading import Reading, open_reading, read_at_once
 from cli.render.text import written
 from cli.render.turn_selection import TurnSelection
@@ -41,24 +45,33 @@ Asked = tuple[str, TurnSelection]
 
 
 async def told(index: ThreadIndex, row: Row, wanted: TurnSelection, turns: TurnIndex | None) -> str:
-    """All that is shown of a thread, or why it cannot be."""
+    """All that is shown of a thread, and its outline, or why it cannot be."""
     try:
-        return shown(await open_reading(index, row, wanted, turns=turns))
+        return shown(await open_reading(index, row, wanted, turns=turns, outlined=True))
     except (RolloutError, StateError) as error:
         return str(error)
 
 
 def shown(reading: Reading) -> str:
     with reading:
-        return "".join([*written(reading, full=True), *document(reading)])
+        outline = json.dumps(outline_document(reading))
+        return "".join([*written(reading, full=True), *document(reading), outline])
 
 
 def told_at_once(home: Path, index: Path, asked: Iterable[Asked]) -> dict[Asked, str]:
     """What is shown without opening the index, where that suffices."""
     with IndexReader.opened(home, index) as reader:
         assert reader
-        made = {each: read_at_once(home, *each, reader) for each in asked}
-        return {each: shown(reading) for each, reading in made.items() if reading}
+        found = {}
+        for each in asked:
+            reading = read_at_once(home, *each, reader)
+            outlined = read_at_once(home, *each, reader, outlined=True)
+            assert (reading is None) == (outlined is None)
+            if reading and outlined:
+                with outlined:
+                    listed = [*outlined.outline()]
+                found[each] = shown(replace(reading, listed=listed))
+        return found
 
 
 def test_every_thread_of_the_corpus_reads_the_same_from_the_index_of_turns(
@@ -81,7 +94,7 @@ def test_every_thread_of_the_corpus_reads_the_same_from_the_index_of_turns(
             short = told_at_once(corpus_home, path, from_files)
             assert len(short) > len(from_files) * 0.9  # all but those that cannot be shown
             assert short.items() <= from_files.items()
-            for module in (state.turns.cache, state.turns.store):
+            for module in (state.turns.cache, state.turns.store, reading_module):
                 monkeypatch.setattr(module, "SMALLEST_BYTES", 1)  # as if all of them were long
             monkeypatch.setattr(state.turns.checkpoint, "AT_ONCE_BYTES", 0)
             monkeypatch.setattr(state.turns.checkpoint, "_TAILS", (1000,))
