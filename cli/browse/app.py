@@ -1,16 +1,15 @@
 """The picker: one search box, the list of threads, and a preview of the thread under the cursor."""
 
 import asyncio
+import os
 import signal
 import sys
 import time
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from textual import on
 from textual.binding import BindingType
@@ -23,12 +22,17 @@ from cli.browse.actions.acting import ActingApp
 from cli.browse.first_frame import NARROW, FirstPage
 from cli.browse.picked import Picked
 from cli.browse.picker_screen import PickerScreen, SearchBox
-from cli.browse.preview import read_preview
 from cli.browse.preview_view import PreviewView
-from cli.browse.threads.counts import Finding, filling, project_name, scope_text, summary
+from cli.browse.threads.counts import (
+    Finding,
+    filling,
+    nothing,
+    summary,
+)
 from cli.browse.threads.finder import Finder
-from cli.browse.threads.lines import one_title
+from cli.browse.threads.lines import facts, one_title
 from cli.browse.threads.list_view import ThreadListView
+from cli.browse.threads.scope import Scope
 from cli.browse.threads.source import ThreadSource
 from cli.browse.threads.typed import Wanted, wanted
 from cli.browse.upkeep import Upkeep
@@ -39,9 +43,7 @@ from cli.terminal.cells import settled
 from rollout.errors import RolloutError
 from state.errors import StateError
 from state.jobs.progress import JobProgress
-from state.query.model import Query
 from state.query.rows import Row
-from state.rollout_locator import rollout_locator
 from state.thread_index import ThreadIndex, open_index
 
 _PREVIEW_S: Final = 0.05
@@ -86,8 +88,7 @@ class BrowseApp(ActingApp):
         self.failure: Exception | None = None
         """Why the app ended, if it had to."""
         self._given, self._text = index, text
-        self._folder = folder
-        self._only_here = False
+        self._scope = Scope(folder)
         self._page = page
         self._shown = asyncio.Event()
         self._ending = asyncio.Event()
@@ -100,7 +101,7 @@ class BrowseApp(ActingApp):
         if page is not None:
             keys = array("q", page.entries)
             self.threads.begin(self._source, keys, page.counted.listed)
-            self._screen.rule.show(summary(page.finding), self._scope())
+            self._screen.rule.show(summary(page.finding), self._scope.text)
 
     def get_driver_class(self) -> type[Driver]:
         usual = super().get_driver_class()
@@ -119,7 +120,8 @@ class BrowseApp(ActingApp):
         self.box.value = self._text
         self.box.cursor_position = len(self._text)
         self.box.focus()
-        self.run_worker(self._work, name="index", exit_on_error=False)
+        work: Any = self._work
+        self.run_worker(work, name="index", exit_on_error=False)
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._end_by, number)
 
@@ -138,6 +140,7 @@ class BrowseApp(ActingApp):
     async def _work_with(self, index: ThreadIndex) -> None:
         self.index = index
         self._source.index = index
+        await self._scope.look_up(index)
         await self.reload(keep=self._page is not None)
         self.ready.set()
         upkeep = asyncio.create_task(Upkeep(index, self.reload, self._behind).run())
@@ -211,40 +214,35 @@ class BrowseApp(ActingApp):
         self._shown.set()  # nobody waits for what is not shown
         self._shown = shown = asyncio.Event()
         self._finder.finding = Finding()
-        finding = partial(self._finder.find, self.wanted(), shown, keep=keep)
+        finding: Any = partial(self._finder.find, self.wanted(), shown, keep=keep)
         self.run_worker(finding, group="find", exclusive=True)
         return shown
 
     def wanted(self) -> Wanted:
         """What the list is to show."""
-        base = Query(sort_key="recency_at")
-        if self._only_here:
-            base = replace(base, folders=(self._folder or str(Path.cwd()),))
-        return wanted(self.box.value, base, time.time(), self.box.known)
+        return wanted(self.box.value, self._scope.query, time.time(), self.box.known)
 
     # What is found
 
     def _found(self, finding: Finding) -> None:
         if finding.done:
-            self._moved()  # what is highlighted may be something else
-        rule = self._screen.rule
-        rule.show(finding.problem or summary(finding), self._scope())
+            self._moved()  # what is highlighted may be something else, or the thread has grown
+        self._screen.rule.show(summary(finding), self._scope.text)
+        scope = self._scope.name if self._scope.only else ""
+        text = settled(self.box.value)
+        self.threads.empty = nothing(finding, text, scope, self.here.home) if finding.done else []
+        if not finding.threads:
+            self.threads.refresh()
 
     def _behind(self, counts: JobProgress | None, why: str) -> None:
         rule = self._screen.rule
         self.caught_up = counts is None and not why
         if counts is None:
             rule.set_share(None)
-            rule.show(right=why or self._scope())
+            rule.show(right=why or self._scope.text)
         else:
             rule.set_share(counts.done / counts.total if counts.total else 0)
             rule.show(right=filling(counts))
-
-    def _scope(self) -> str:
-        return scope_text(self._project(), only=self._only_here)
-
-    def _project(self) -> str:
-        return settled(Path(self._folder).name) if self._folder else project_name()
 
     def _show_keys(self) -> None:
         keys = self._screen.keys
@@ -254,6 +252,7 @@ class BrowseApp(ActingApp):
     def on_resize(self) -> None:
         if self.ready.is_set():
             self._show_keys()
+            self._moved()
 
     @on(Input.Changed, "#search")
     def _text_changed(self) -> None:
@@ -273,33 +272,21 @@ class BrowseApp(ActingApp):
 
     @on(ThreadListView.Moved)
     def _moved(self) -> None:
-        self.run_worker(self._show_preview, group="preview", exclusive=True)
+        work: Any = self._show_preview
+        self.run_worker(work, group="preview", exclusive=True)
 
     async def _show_preview(self) -> None:
         await asyncio.sleep(_PREVIEW_S)
-        row = self.current
-        if row is None:
+        entry = self.threads.current_entry
+        if entry is None:
+            self._screen.heading.show("", "")
+            self.preview.clear()
             return
+        row = entry.row
+        self._screen.heading.show(one_title(row), facts(entry, os.path.expanduser("~")))
         hit = self._finder.hits.get(row["id"])
-        terms = self.wanted().terms
-        path = self.index.home / row["rollout_path"]
-        width = self.preview.size.width - 2
-        reading = partial(
-            read_preview,
-            path,
-            rollout_locator(self.index),
-            width,
-            terms,
-            hit.messages if hit else (),
-        )
-        heading = self._screen.heading
-        heading.show(one_title(row, heading.size.width - 8), "")
-        try:
-            drawn = await self.index.database.workers.run(reading)
-        except (RolloutError, StateError, OSError) as error:
-            self.preview.say(str(error))
-        else:
-            self.preview.show(drawn)
+        said = hit.messages if hit else ()
+        await self.preview.show_thread(self.index, row, self.wanted().terms, said)
 
     # Keys
 
@@ -342,9 +329,9 @@ class BrowseApp(ActingApp):
     def _selected(self) -> None:
         self._screen.rule.show_selected(len(self.threads.selected))
 
-    async def action_scope(self) -> None:
-        self._only_here = not self._only_here
-        await self.reload()
+    def action_scope(self) -> None:
+        self._scope.change()
+        self._find(keep=True)
 
     def action_density(self) -> None:
         self.threads.set_detailed(not self.threads.detailed)
@@ -375,7 +362,7 @@ class BrowseApp(ActingApp):
         """What the reader is to show first."""
         return parse(self.box.value, time.time()).words
 
-    def action_back(self) -> None:
+    async def action_back(self) -> None:
         if self.box.value:
             self.box.value = ""
         elif self.threads.selected:

@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 
 from cli.arguments.locations import Locations
 from cli.browse.threads.counts import Finding, rule_text, summary
-from cli.browse.threads.entries import Entry, entry_steps
-from cli.browse.threads.lines import Look, Pieces, on_cursor, thread_lines
+from cli.browse.threads.entries import Entry, entry_steps, pinned_steps
+from cli.browse.threads.lines import PROMPT, Look, Pieces, on_cursor, thread_lines
 from cli.runtime.in_step import in_step
 from cli.terminal.cells import cells, cut
 from state.query.listing import count_steps, key_steps
@@ -62,7 +62,8 @@ def first_page(here: Locations, count: int) -> FirstPage | None:
     query = Query(sort_key="recency_at")
 
     def read(reader: IndexReader) -> FirstPage:
-        keys = [row_id for _, _, row_id in reader.read(key_steps(query, None, count))]
+        listed = [row_id for _, _, row_id in reader.read(key_steps(query, None, count))]
+        keys = [*dict.fromkeys([*reader.read(pinned_steps(query)), *listed])][:count]
         found = reader.read(entry_steps(keys))
         entries = {row_id: found[row_id] for row_id in keys if row_id in found}
         return FirstPage(entries, reader.read(count_steps(query)))
@@ -94,7 +95,7 @@ def frame(page: FirstPage, layout: Layout, *, scope: str, colours: bool) -> list
     room = layout.list_width - (total > layout.list_height)
     look = Look(room, now_ms=time.time_ns() // 1_000_000, user_home=os.path.expanduser("~"))
     above: list[Pieces] = [
-        [(" ", ""), ("❯ ", "bold cyan"), ("Search threads", "dim")],
+        [(" ", ""), ("❯ ", "bold cyan"), (PROMPT[: width - 4], "dim")],
         [(rule_text(summary(page.finding), scope, width), "dim")],
     ]
     lines = [_drawn(line, width, colours) for line in above]

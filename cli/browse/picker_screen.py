@@ -8,7 +8,8 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from cli.browse.preview_view import PreviewView
-from cli.browse.rule import Rule
+from cli.browse.rule import Heading, Rule
+from cli.browse.threads.lines import PROMPT
 from cli.browse.threads.list_view import ThreadListView
 from cli.browse.words.filter_box import FilterBox
 
@@ -33,12 +34,10 @@ class PickerScreen(Screen[None]):
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
-        self.box = SearchBox(
-            placeholder="Search threads", id="search", compact=True, select_on_focus=False
-        )
+        self.box = SearchBox(placeholder=PROMPT, id="search", compact=True, select_on_focus=False)
         self.rule = Rule(id="rule")
         self.threads = ThreadListView(id="list")
-        self.heading = Rule(id="preview-rule")
+        self.heading = Heading(id="heading")
         self.preview = PreviewView(id="preview")
         self.message = Static(id="message", markup=False)
         self.keys = Static(id="keys", markup=False)

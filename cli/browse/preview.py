@@ -37,7 +37,6 @@ _OUTPUT_LINES: Final = 3
 _LONGEST: Final = 4_000
 """Characters of a message that are drawn."""
 _TITLES: Final = {
-    Role.REASONING: "italic dim",
     Role.TOOL: "dim",
     Role.NOTE: "yellow",
     Role.ERROR: "bold red",
@@ -129,6 +128,9 @@ class _Drawing:
                 self._hanging("❯ ", "bold cyan", Text(text, style="bold"))
             case Role.AGENT:
                 self._hanging("• ", "bold green", _drawn_markdown(text))
+            case Role.REASONING:
+                line = text.strip().split("\n")[0].replace("**", "")
+                self._hanging("  ", "", Text(line, style="italic dim"))
             case _:
                 self._tool(block)
 

@@ -1,12 +1,23 @@
 """The preview beside the list."""
 
+from collections.abc import Sequence
+from functools import partial
+
 from rich.segment import Segment
-from rich.text import Text
+from rich.style import Style
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from cli.browse.preview import Drawn, Line
+from cli.browse.preview import Drawn, Line, read_preview
+from cli.terminal.cells import settled, wrapped
+from rollout.errors import RolloutError
+from rollout.search.messages import Message
+from rollout.search.terms import Term
+from state.errors import StateError
+from state.query.rows import Row
+from state.rollout_locator import rollout_locator
+from state.thread_index import ThreadIndex
 
 
 class PreviewView(ScrollView, can_focus=False):
@@ -15,14 +26,38 @@ class PreviewView(ScrollView, can_focus=False):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._lines: list[Line] = []
+        self._of: tuple[object, ...] | None = None
+        """What it shows."""
 
     @property
     def text(self) -> str:
         """What it shows, for tests and for screen readers."""
         return "\n".join("".join(piece.text for piece in line) for line in self._lines)
 
-    def show(self, drawn: Drawn) -> None:
-        """Show a preview."""
+    def clear(self) -> None:
+        """Show nothing."""
+        self._of = None
+        self._show(Drawn([]))
+
+    async def show_thread(
+        self, index: ThreadIndex, row: Row, terms: Sequence[Term], said: Sequence[Message]
+    ) -> None:
+        """Show the end of a thread, or where something was ``said`` in it, unless it is there."""
+        width = self.size.width - 2
+        stamp = (row["id"], row["size_bytes"], row["mtime_ns"], tuple(terms), bool(said), width)
+        if stamp == self._of:
+            return
+        path, find = index.home / row["rollout_path"], rollout_locator(index)
+        try:
+            drawn = await index.database.workers.run(
+                partial(read_preview, path, find, width, terms, said)
+            )
+        except (RolloutError, StateError, OSError) as error:
+            drawn = Drawn(self._sentence(str(error)))
+        self._of = stamp
+        self._show(drawn)
+
+    def _show(self, drawn: Drawn) -> None:
         self._lines = drawn.lines
         self.virtual_size = Size(0, len(drawn.lines))
         height = self.size.height
@@ -31,11 +66,9 @@ class PreviewView(ScrollView, can_focus=False):
         self.scroll_to(y=min(at, end), animate=False)
         self.refresh()
 
-    def say(self, text: str) -> None:
-        """Show a sentence instead."""
+    def _sentence(self, text: str) -> list[Line]:
         room = max(self.size.width - 2, 10)
-        lines = Text(text, style="dim").wrap(self.app.console, room)
-        self.show(Drawn([[*line.render(self.app.console, "")] for line in lines]))
+        return [[Segment(line, Style(dim=True))] for line in wrapped(settled(text), room)]
 
     def render_line(self, y: int) -> Strip:
         at, width = y + self.scroll_offset.y, self.scrollable_content_region.width

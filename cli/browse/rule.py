@@ -6,7 +6,7 @@ from rich.text import Text
 from textual.widget import Widget
 
 from cli.browse.threads.counts import rule_text
-from cli.terminal.cells import settled
+from cli.terminal.cells import cut, settled
 
 
 class Rule(Widget):
@@ -53,3 +53,26 @@ class Rule(Widget):
             text = Text(line.replace("─", "━"), style="dim", no_wrap=True)
             text.stylize("not dim green", 0, round(len(line) * min(self.share, 1)))
         return text
+
+
+class Heading(Widget):
+    """What the preview is of: one line that divides it from the list above, or two beside it."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._title = self._facts = ""
+
+    def show(self, title: str, facts: str) -> None:
+        """Show a title and what else there is to say."""
+        self._title, self._facts = title, facts
+        self.refresh()
+
+    def render(self) -> Text:
+        width, height = self.size
+        if height == 1:
+            line = rule_text(self._title, self._facts, width)
+            text = Text(line, style="dim", no_wrap=True)
+            text.stylize("not dim bold", 2, 2 + len(self._title))
+            return text
+        text = Text(cut(self._title, width), style="bold", no_wrap=True)
+        return text.append("\n").append(cut(self._facts, width), style="not bold dim")

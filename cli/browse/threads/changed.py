@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from cli.browse.threads.lines import Snippet
-from cli.browse.threads.source import ThreadSource, without_words
+from cli.browse.threads.source import ThreadSource
 from cli.browse.threads.typed import Wanted
 from cli.terminal.cells import settled
 from rollout.search.changed_files import ChangedFile
@@ -39,8 +39,8 @@ class ChangedThreads:
         """Read all rollouts of the list, a pause for each thread that is found."""
         self._of = None
         self.keys, self.snippets = array("q"), {}
-        among = without_words(wanted.query)
-        changing = threads_changing(self._source.index, wanted.file, among, report=report)
+        index, among = self._source.index, wanted.among
+        changing = threads_changing(index, wanted.file, among, report=report)
         async with aclosing(changing):
             async for row, change in changing:
                 for row_id in (await self._source.row_ids([row["id"]])).values():
@@ -54,14 +54,14 @@ class ChangedThreads:
         if not wanted.terms:
             return self.keys
         ids = (await self._source.ids(self.keys))[:MOST_INCLUDED]
-        among = replace(without_words(wanted.query), included_ids=tuple(ids), limit=MOST_INCLUDED)
+        among = replace(wanted.among, included_ids=tuple(ids))
         found = await search(self._source.index, Search(wanted.terms, among, ranked=True))
         row_ids = await self._source.row_ids([hit.row["id"] for hit in found.hits])
         return array("q", row_ids.values())
 
 
 def _subject(wanted: Wanted) -> tuple[str, str]:
-    return wanted.file, without_words(wanted.query).filters
+    return wanted.file, wanted.among.filters
 
 
 def _snippet(change: ChangedFile, name: str) -> Snippet:

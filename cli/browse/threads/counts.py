@@ -29,6 +29,8 @@ class Finding:
     """Whether the index has any thread."""
     reading: JobProgress | None = None
     """How many rollouts were read for a file that was changed."""
+    searching: bool = False
+    """Whether messages are being searched."""
     done: bool = False
     problem: str = ""
 
@@ -41,26 +43,33 @@ def rule_text(left: str, right: str, width: int) -> str:
 
 
 def summary(finding: Finding) -> str:
-    """What was found: ``2,311 threads · titles 3 ms · messages 31 ms``."""
-    parts = [plural(finding.threads, "thread")]
+    """What was found: ``2,311 threads · titles 3 ms · messages 31 ms · 12 archived not shown``."""
+    parts = [finding.problem, plural(finding.threads, "thread")]
     if finding.reading is not None:
         parts.append(f"read {finding.reading.done:,} of {finding.reading.total:,}")
-    if finding.titles_s is not None and (finding.messages_s is not None or not finding.done):
+    if finding.titles_s is not None and (finding.searching or finding.messages_s is not None):
         parts.append(f"titles {_milliseconds(finding.titles_s)}")
-    if finding.messages_s is not None:
+    if finding.searching:
+        parts.append("messages …")
+    elif finding.messages_s is not None:
         parts.append(f"messages {_milliseconds(finding.messages_s)}")
-    if finding.counted:
-        parts += hidden(finding.counted.hidden)
-    return " · ".join(parts)
+    if finding.counted and (left_out := hidden(finding.counted.hidden)):
+        parts.append(f"not shown: {', '.join(left_out)}")
+    return " · ".join(filter(None, parts))
 
 
 def project_name() -> str:
     """What the folder is called that the picker is run in; empty if it has been removed."""
+    folder = current_folder()
+    return settled(Path(folder).name or folder)
+
+
+def current_folder() -> str:
+    """The folder that the picker is run in; empty if it has been removed."""
     try:
-        folder = Path.cwd()
+        return str(Path.cwd())
     except OSError:
         return ""
-    return settled(folder.name or str(folder))
 
 
 def scope_text(project: str, *, only: bool = False) -> str:

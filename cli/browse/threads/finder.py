@@ -5,14 +5,13 @@ import time
 from array import array
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Final
 
 from cli.browse.threads.changed import ChangedThreads
 from cli.browse.threads.counts import Finding
 from cli.browse.threads.lines import Snippet
 from cli.browse.threads.list_view import ThreadListView
-from cli.browse.threads.source import FIRST_KEYS, ThreadSource, without_words
+from cli.browse.threads.source import FIRST_KEYS, ThreadSource
 from cli.browse.threads.typed import Wanted
 from cli.terminal.cells import settled_pieces
 from state.errors import StateError
@@ -22,6 +21,8 @@ from state.jobs.progress import JobProgress
 
 _MOST_HITS: Final = 200
 """Threads that are found by what was said in them."""
+_MOST_LEFT_OUT: Final = 1_000
+"""Threads that are left out for what was said in them."""
 _PAUSE_S: Final = 0.03
 """Messages are searched when nothing was typed for so long."""
 _PAUSE_READING_S: Final = 0.3
@@ -41,75 +42,73 @@ class Finder:
         self.finding = Finding()
         self.hits: dict[str, Hit] = {}
         """What was said, by thread id."""
-        self._keys = array("q")
-        """Of the threads that were found by their titles."""
-        self._row_ids: dict[str, int] = {}
-        """Of those that were found by what was said."""
+        self._snippets: dict[int, Snippet] = {}
+        """The same on one line, by row id."""
         self._changed = ChangedThreads(source)
 
     async def find(self, wanted: Wanted, shown: asyncio.Event, *, keep: bool) -> None:
         """Show what is ``wanted``; ``shown`` is set when its first threads are. With ``keep``, the
-        list is the same but for what has changed."""
-        finding = Finding(problem=wanted.problem)
+        list is the same but for what has changed. A search that is cancelled shows nothing."""
+        finding = Finding(problem=wanted.problem, searching=wanted.searches_messages)
+        if keep:
+            self.source.outdate()
+        else:
+            self.hits, self._snippets = {}, {}
         try:
             if wanted.file:
                 await self._changed_files(wanted, finding, shown, keep=keep)
             else:
-                await self._titles(wanted, finding, shown, keep=keep)
-            if wanted.terms and not wanted.file:
+                keys = await self._titles(wanted, finding, shown, keep=keep)
+            if wanted.searches_messages:
                 await asyncio.sleep(0 if keep else _PAUSE_S)
-                await self._messages(wanted, finding)
-            finding.done = True
+                await self._messages(wanted, finding, keys)
         except StateError as error:
             finding.problem = str(error)
         finally:
             shown.set()
+        finding.done, finding.searching = True, False
         self._tell(finding)
 
     async def _titles(
         self, wanted: Wanted, finding: Finding, shown: asyncio.Event, *, keep: bool
-    ) -> None:
-        began, view, query = time.perf_counter(), self._view, wanted.query
-        if keep:
-            self.source.outdate()
-        else:
-            self.hits = {}
-        counted = None if query.words else await self.source.counted(query)
-        view.words = wanted.words
-        async with aclosing(self.source.keys(query)) as chunks:
-            keys = await anext(chunks)
-            known = keys + _behind(keys, view.keys) if keep else keys
-            total = counted.listed if counted else len(known)
-            snippets = self._snippets(wanted, known) if keep else {}
-            finding.titles_s = time.perf_counter() - began
-            await view.show(
-                self.source, known[:], max(total, len(keys)), keep=keep, snippets=snippets
-            )
-            finding.counted, finding.threads = counted, view.total
-            self._tell(finding)
-            shown.set()
-            async for more in chunks:
+    ) -> "array[int]":
+        """Show the threads whose titles hold all words. Gives all of their row ids."""
+        began, view, query, source = time.perf_counter(), self._view, wanted.query, self.source
+        top = await source.pinned(query) if not wanted.text else array("q")
+        pinned = set(top)
+        counted = None if query.words else await source.counted(query)
+        keys = top[:]
+        async with aclosing(source.keys(query)) as chunks:
+            async for chunk in chunks:
+                more = array("q", (each for each in chunk if each not in pinned))
                 keys.extend(more)
-                if not keep:
-                    view.extend(more)
-        if keep and not wanted.terms and keys != view.keys:
-            await view.show(self.source, keys, len(keys), keep=True)
-        finding.counted = counted or await self.source.counted(query)
-        finding.threads = len(keys)
-        if not keys:
-            finding.any = await self.source.any()
-        if not wanted.terms:
+                if shown.is_set():
+                    if not keep:
+                        view.extend(more)
+                    continue
+                known = keys + _behind(keys, view.keys) if keep else keys[:]
+                total = max(counted.listed if counted else 0, len(known))
+                finding.titles_s = time.perf_counter() - began
+                view.words = wanted.words
+                await view.show(source, known, total, keep=keep, snippets=self._snippets)
+                finding.counted, finding.threads = counted, total
+                self._tell(finding)
+                shown.set()
+        if keep and not wanted.searches_messages and keys != view.keys:
+            await view.show(source, keys, len(keys), keep=True)
+        elif not wanted.searches_messages:
             view.set_total(len(keys))
-        self._keys = keys
+        finding.counted = counted or await source.counted(query)
+        finding.threads = max(len(keys), view.total if wanted.searches_messages else 0)
+        finding.any = bool(keys) or await source.any()
         self._tell(finding)
+        return keys
 
     async def _changed_files(
         self, wanted: Wanted, finding: Finding, shown: asyncio.Event, *, keep: bool
     ) -> None:
         view, changed = self._view, self._changed
-        self.source.outdate()
         if not (keep and changed.is_of(wanted)):
-            self.hits = {}
             await view.show(self.source, array("q"), 0, keep=False)
             shown.set()
             await asyncio.sleep(_PAUSE_READING_S)
@@ -134,32 +133,39 @@ class Finder:
         snippets = self._changed.snippets
         await self._view.show(self.source, keys, len(keys), keep=True, snippets=snippets)
 
-    async def _messages(self, wanted: Wanted, finding: Finding) -> None:
-        began = time.perf_counter()
-        among = replace(without_words(wanted.query), limit=100)
-        found = await search(
-            self.source.index, Search(wanted.terms, among, ranked=True, most_hits=3), _MOST_HITS
-        )
-        self.hits = {hit.row["id"]: hit for hit in found.hits}
-        self._row_ids = await self.source.row_ids([*self.hits])
-        titles = set(self._keys)
-        others = (self._row_ids[id_] for id_ in self.hits if id_ in self._row_ids)
-        keys = self._keys + array("q", (each for each in others if each not in titles))
+    async def _messages(self, wanted: Wanted, finding: Finding, titles: "array[int]") -> None:
+        """Add the threads whose messages hold all terms, the best first, and take out those whose
+        messages hold what is not wanted."""
+        began, source = time.perf_counter(), self.source
+        hits: dict[str, Hit] = {}
+        if wanted.terms:
+            asked = Search(wanted.terms, wanted.among, ranked=True, most_hits=3)
+            found = await search(source.index, asked, _MOST_HITS)
+            hits = {hit.row["id"]: hit for hit in found.hits}
+        places = await source.row_ids([*hits])
+        without = await self._left_out(wanted)
+        known = set(titles)
+        others = (places[id_] for id_ in hits if id_ in places)
+        every = [*titles, *(each for each in others if each not in known)]
+        keys = array("q", (each for each in every if each not in without))
+        self.hits = hits
+        self._snippets = {
+            places[id_]: snippet
+            for id_, hit in hits.items()
+            if id_ in places and (snippet := _snippet(hit, wanted))
+        }
         finding.messages_s = time.perf_counter() - began
         finding.threads = len(keys)
-        snippets = self._snippets(wanted, keys)
-        await self._view.show(self.source, keys, len(keys), keep=True, snippets=snippets)
+        await self._view.show(source, keys, len(keys), keep=True, snippets=self._snippets)
 
-    def _snippets(self, wanted: Wanted, keys: "array[int]") -> dict[int, Snippet]:
-        """What was said in the threads that were found by it."""
-        found: dict[int, Snippet] = {}
-        for id_, hit in self.hits.items():
-            row_id = self._row_ids.get(id_)
-            if row_id is not None and hit.messages:
-                said = replace_header(hit)
-                snippet = passages(said, wanted.terms)[0].snippet
-                found[row_id] = settled_pieces(snippet.text, snippet.spans)
-        return found
+    async def _left_out(self, wanted: Wanted) -> set[int]:
+        """The row ids of threads whose messages hold what is not wanted."""
+        ids: list[str] = []
+        for term in wanted.unwanted:
+            asked = Search((term,), wanted.among)
+            found = await search(self.source.index, asked, _MOST_LEFT_OUT)
+            ids += [hit.row["id"] for hit in found.hits]
+        return set((await self.source.row_ids(ids)).values())
 
     def _tell(self, finding: Finding) -> None:
         self.finding = finding
@@ -174,6 +180,7 @@ def _behind(keys: "array[int]", before: "array[int]") -> "array[int]":
     return array("q", (each for each in before[before.index(keys[-1]) :] if each not in first))
 
 
-def replace_header(hit: Hit) -> Hit:
-    """A hit without what its title has, which the list shows anyway."""
-    return hit._replace(header=[], messages=hit.messages[:1])
+def _snippet(hit: Hit, wanted: Wanted) -> Snippet:
+    """The first message that matches, on one line. What its title has, the list shows anyway."""
+    said = passages(hit._replace(header=[], messages=hit.messages[:1]), wanted.terms)
+    return settled_pieces(said[0].snippet.text, said[0].snippet.spans) if said else []

@@ -20,10 +20,12 @@ Pieces = list[Piece]
 Snippet = Sequence[tuple[str, bool]]
 """What was said, on one line, in pieces, each with whether it is one of the terms."""
 
-MATCH: Final = "black on yellow"
+MATCH: Final = "black on bright_yellow"
 CURSOR: Final = "bright_white on blue"
 """The line under the cursor: readable on light and dark, in colours that every terminal has."""
 PLACEHOLDER: Final = "▒▒▒▒▒▒▒▒▒▒▒▒"
+PROMPT: Final = "Search, or filter: project:  tag:  since:7d  is:archived  -word"
+"""What stands in the empty search box."""
 _HOUR_MS: Final = 3_600_000
 _FRESH: Final = (
     (_HOUR_MS, "bold green"),
@@ -94,13 +96,14 @@ def _first_line(entry: Entry, look: Look, selected: bool, snippet: Snippet | Non
         ("✓", "bold magenta") if selected else (" ", ""),
         (f"{aged:>4}  ", _freshness(row, look.now_ms)),
     ]
-    tail = _tail(row, look)
+    if snippet and any(marked for _, marked in highlighted(title(row).text, look.words)):
+        snippet = None  # the title shows why the thread is here
+    tail = [(" ", "")] if snippet else _tail(row, look)
     room = max(width - _BEFORE_TITLE - _width(tail), 0)
     behind = _marks(entry, room - _LEAST_TITLE)
     pin: Pieces = [("★ ", "yellow")] if marks.pinned else []
     left = room - _width(behind) - _width(pin)
-    shown = _title(row, look.words, left)
-    line += [*pin, *shown, *behind]
+    line += [*pin, *_title(row, look.words, left * 3 // 5 if snippet else left), *behind]
     left = width - _width(line) - _width(tail)
     if snippet and left > _LEAST_TITLE:
         line += [("  ", ""), *_marked(around(snippet, left - 2), "dim")]
@@ -108,19 +111,11 @@ def _first_line(entry: Entry, look: Look, selected: bool, snippet: Snippet | Non
 
 
 def _second_line(entry: Entry, look: Look, snippet: Snippet | None) -> Pieces:
-    row = entry.row
     room = max(look.width - _BEFORE_TITLE, 0)
     indent: Pieces = [(" " * _BEFORE_TITLE, "")]
     if snippet:
         return _filled(indent + _marked(around(snippet, room), "dim"), look.width)
-    facts = (
-        folder(row["cwd"], look.user_home),
-        settled(row["git_branch"] or ""),
-        settled(" ".join(filter(None, (row["model"], row["reasoning_effort"])))),
-        f"{amount(row['tokens_used'])} tokens" if row["tokens_used"] else "",
-        settled(entry.marks.note),
-    )
-    text = cut(" · ".join(filter(None, facts)), room)
+    text = cut(facts(entry, look.user_home), room)
     return _filled([*indent, (text, "dim")], look.width)
 
 
@@ -196,6 +191,19 @@ def _filled(pieces: Pieces, width: int) -> Pieces:
     return [*found, (" " * left, "")] if left > 0 else found
 
 
-def one_title(row: Row, room: int) -> str:
+def one_title(row: Row) -> str:
     """What a heading calls a thread."""
-    return cut(settled(label(row)) or row["id"], room)
+    return settled(label(row)) or str(row["id"])
+
+
+def facts(entry: Entry, user_home: str) -> str:
+    """What else there is to say of a thread, on one line."""
+    row = entry.row
+    found = (
+        folder(row["cwd"], user_home),
+        settled(row["git_branch"] or ""),
+        settled(" ".join(filter(None, (row["model"], row["reasoning_effort"])))),
+        f"{amount(row['tokens_used'])} tokens" if row["tokens_used"] else "",
+        settled(entry.marks.note),
+    )
+    return " · ".join(filter(None, found))

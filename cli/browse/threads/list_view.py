@@ -5,7 +5,8 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Final
+from itertools import chain
+from typing import Any, Final
 
 from rich.segment import Segment
 from rich.style import Style
@@ -24,6 +25,7 @@ from cli.browse.threads.lines import (
     thread_lines,
 )
 from cli.browse.threads.source import ThreadSource
+from cli.terminal.cells import cut, settled, wrapped
 from state.query.rows import Row
 
 _AROUND: Final = 2
@@ -57,6 +59,8 @@ class ThreadListView(ScrollView, can_focus=True):
         self.keys = array("q")
         """The row ids of the list, as far as they are known."""
         self.detailed = False
+        self.empty: list[str] = []
+        """What stands here if there is no thread."""
         self.now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
         self.words: tuple[str, ...] = ()
         """What is highlighted in titles."""
@@ -256,7 +260,8 @@ class ThreadListView(ScrollView, can_focus=True):
         seen = self.seen
         if self._source.lacks(self.keys[seen.start : seen.stop]):
             self._loading = True
-            self.run_worker(self._load, group="rows")
+            work: Any = self._load
+            self.run_worker(work, group="rows")
 
     async def _load(self) -> None:
         try:
@@ -304,7 +309,7 @@ class ThreadListView(ScrollView, can_focus=True):
         width = self.scrollable_content_region.width
         at, part = divmod(y + self.scroll_offset.y, self.lines_each)
         if at >= self.total or not width:
-            return Strip.blank(width, self.rich_style)
+            return self._empty_line(y) if not self.total else Strip.blank(width, self.rich_style)
         look = Look(width, self.detailed, self.now_ms(), _user_home(), self.words)
         entry = self._entry(at)
         if entry is None:
@@ -317,6 +322,16 @@ class ThreadListView(ScrollView, can_focus=True):
             pieces = on_cursor(pieces, plain=self.app.no_color, first=not part)
         segments = [Segment(text, style_of(words)) for text, words in pieces]
         return Strip(segments, width).apply_style(self.rich_style)
+
+    def _empty_line(self, y: int) -> Strip:
+        """A line of why the list is empty."""
+        width = self.scrollable_content_region.width
+        lines = [*chain.from_iterable(wrapped(text, width - 4) for text in self.empty)]
+        top = min(max((self.size.height - len(lines)) // 3, 0), 3)
+        text = cut(settled(lines[y - top]), width - 4) if top <= y < top + len(lines) else ""
+        style = style_of("bold" if y == top else "dim")
+        strip = Strip([Segment("  "), Segment(text, style)])
+        return strip.adjust_cell_length(width, self.rich_style).apply_style(self.rich_style)
 
 
 @lru_cache(maxsize=256)

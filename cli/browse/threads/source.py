@@ -2,10 +2,9 @@
 
 from array import array
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
-from cli.browse.threads.entries import Entry, entry_steps
+from cli.browse.threads.entries import Entry, entry_steps, pinned_steps
 from state.query.cursor import Cursor
 from state.query.listing import Key, any_steps, count_steps, key_steps
 from state.query.model import Counted, Query
@@ -64,6 +63,10 @@ class ThreadSource:
                 return
             after, count = _behind(query, keys[-1]), _CHUNK
 
+    async def pinned(self, query: Query) -> "array[int]":
+        """The row ids of the pinned threads of a list, which come first in it."""
+        return array("q", await self.index.database.query(pinned_steps(query)))
+
     async def counted(self, query: Query) -> Counted:
         """How many threads a list has, and what it leaves out."""
         return await self.index.database.query(count_steps(query))
@@ -84,8 +87,3 @@ class ThreadSource:
 
 def _behind(query: Query, key: Key) -> Cursor:
     return Cursor(query.sort_key, query.descending, query.filters, key[0], key[1])
-
-
-def without_words(query: Query) -> Query:
-    """The same list, whatever its titles hold."""
-    return replace(query, words=())

@@ -1,11 +1,11 @@
-"""What is typed into the search box: words to find, and words that are not wanted."""
+"""What the list is to show, by what is typed into the search box."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from cli.browse.words.filter import Known, parse
 from rollout.search.terms import Term, terms_of
 from state.errors import StateError
-from state.query.model import Query
+from state.query.model import LARGEST_PAGE, Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,30 +14,45 @@ class Wanted:
 
     query: Query
     """With the words that titles are to have."""
+    text: str = ""
+    """What was typed."""
     terms: tuple[Term, ...] = ()
     """What messages are to have."""
+    unwanted: tuple[Term, ...] = ()
+    """What they are not to have."""
     problem: str = ""
-    without: tuple[str, ...] = field(default=())
+    """What cannot be understood of the text."""
     file: str = ""
     """A part of the path of a file that threads are to have changed."""
 
     @property
     def words(self) -> tuple[str, ...]:
+        """What is highlighted in titles."""
         return self.query.words
+
+    @property
+    def among(self) -> Query:
+        """The threads that are searched, whatever their titles hold."""
+        return replace(self.query, words=(), limit=LARGEST_PAGE)
+
+    @property
+    def searches_messages(self) -> bool:
+        """Whether messages decide what is shown."""
+        return bool(self.terms or self.unwanted) and not self.file
 
 
 def wanted(text: str, base: Query, now_s: float, known: Known | None = None) -> Wanted:
     """What a text asks for among the threads of ``base``."""
     found = parse(text, now_s, known)
-    words = tuple(word for word in found.words.replace('"', " ").split())
-    titles = tuple(word.rstrip("*") or word for word in words)
-    without = tuple(text for each in found.without if (text := each.strip('"').rstrip("*")))
+    terms = tuple(map(_open, terms_of(found.words)))
+    unwanted = tuple(term for each in found.without for term in terms_of(each)[:1])
+    titles = tuple(" ".join(term.pieces) for term in terms)
+    without = tuple(" ".join(term.pieces) for term in unwanted)
     try:
         query = replace(base, **found.query | {"words": titles, "without": without})
     except StateError as problem:
-        return Wanted(base, problem=str(problem))
-    terms = [_open(term) for term in terms_of(found.words)]
-    return Wanted(query, tuple(terms), found.problem, found.without, found.file)
+        return Wanted(base, text, problem=str(problem))
+    return Wanted(query, text.strip(), terms, unwanted, found.problem, found.file)
 
 
 def _open(term: Term) -> Term:

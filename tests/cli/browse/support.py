@@ -53,6 +53,11 @@ class Picker:
         return [line[8:].rstrip() for line in lines if line.strip()]
 
     @property
+    def focused(self) -> str:
+        """The id of the widget that has the focus."""
+        return (self.app.focused and self.app.focused.id) or ""
+
+    @property
     def current(self) -> str:
         """The id of the thread under the cursor; empty for none."""
         return self.app.current["id"] if self.app.current else ""

@@ -15,8 +15,14 @@ from tests.cli.browse.support import picking
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (111, 25), (61, 15)])
 @pytest.mark.parametrize("colours", [True, False])
 def test_the_first_frame_is_as_that_of_textual(
-    corpus_home: Path, corpus_index: Path, size: tuple[int, int], colours: bool
+    corpus_home: Path,
+    corpus_index: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    size: tuple[int, int],
+    colours: bool,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     layout = Layout.of(*size)
     page = first_page(Locations(corpus_home, corpus_index), layout.list_height)
     assert page is not None
