@@ -1,6 +1,7 @@
 """A box that filters are typed into, which completes them."""
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,8 +15,10 @@ from state.errors import StateError
 if TYPE_CHECKING:
     from state.thread_index import ThreadIndex
 
-_LEARN_S: Final = 0.2
-"""What filters can be completed to is read when nothing has changed for so long."""
+_PAUSE_S: Final = 0.2
+"""What filters can be completed to is read when nothing has changed for so long ..."""
+_FRESH_S: Final = 10.0
+"""... and not again for so long: of 20,000 threads it takes 30 ms."""
 
 
 class FilterBox(Input):
@@ -25,12 +28,16 @@ class FilterBox(Input):
         super().__init__(suggester=_FilterSuggester(self), **options)
         self.known = Known()
         """What the index has, as far as that is known by now."""
+        self._learned_s = 0.0
 
     async def learn(self, index: "ThreadIndex") -> None:
         """Learn what filters can be completed to."""
-        await asyncio.sleep(_LEARN_S)
+        await asyncio.sleep(_PAUSE_S)
+        if self._learned_s and time.monotonic() - self._learned_s < _FRESH_S:
+            return
         with suppress(StateError):  # of which the list tells, too
             self.known = await index.database.query(known_steps())
+            self._learned_s = time.monotonic()
 
     @property
     def offered(self) -> list[str]:

@@ -53,7 +53,7 @@ ACTIONS: Final = (
     _picker("Go on", "resume", "ctrl+r", "Resume it in Codex, in its folder", "resume"),
     _picker("Go on", "fork", "ctrl+f", "Fork it in Codex, in its folder", "fork"),
     _picker("Go on", "copy", "ctrl+y", "Copy the command that resumes it"),
-    _picker("Change", "select", "space", "In the list: select it; changes are for all of them"),
+    _picker("Change", "select", "space", "Select it, in the list; changes are for all"),
     _picker("Change", "select-all", "f9", "Select all threads of the list, or none"),
     _picker("Change", "tag", "ctrl+t", "Add or remove tags", "tag"),
     _picker("Change", "pin", "ctrl+p", "Pin or unpin", "pin"),

@@ -1,5 +1,6 @@
 """What the index has that a filter can choose."""
 
+import os
 from typing import Final
 
 from cli.browse.words.filter import Known
@@ -23,7 +24,12 @@ def known_steps() -> Steps[Known]:
     tags = yield from tag_counts_steps()
     names = yield from project_steps(found["folders"])
     projects = dict.fromkeys(names[folder] for folder in found["folders"])
+    home = f"{os.path.expanduser('~')}/"
+    cwds = found.pop("folders")
     return Known(
+        folders=tuple(
+            f"~/{cwd.removeprefix(home)}" if cwd.startswith(home) else cwd for cwd in cwds
+        ),
         projects=tuple(filter(str.isprintable, projects)),
         tags=tuple(sorted(tags, key=lambda tag: (-tags[tag], tag))),
         **found,

@@ -261,13 +261,14 @@ def test_a_suggestion_goes_on_from_what_is_typed(text: str, suggested: str | Non
     assert suggestion(text, KNOWN) == suggested
 
 
-def test_the_values_of_an_index_are_known(tmp_path: Path) -> None:
+def test_the_values_of_an_index_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/b")
     home = tmp_path / "home"
     for number, folder in enumerate(["/a/api", "/b/web", "/c"]):
         write(home, number, encoded(lines(number, cwd=folder, git={"branch": f"b{number}"})))
     found: Known = in_index(home, tmp_path / "index", _known)
     assert found.tags == ("often", "rare")
-    assert found.folders == ("/c", "/b/web", "/a/api")
+    assert found.folders == ("/c", "~/web", "/a/api")
     assert found.projects == ("c", "web", "api")
     assert found.branches == ("b2", "b1", "b0")
     assert found.providers == ("openai",)

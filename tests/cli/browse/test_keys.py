@@ -193,7 +193,7 @@ def test_the_screen_of_keys_has_all_of_them(place: Place) -> None:
     for action in actions_of(place):
         keys = ", ".join(map(shown, own.get(action.id, action.keys)))
         assert (f"  {keys}  " in text and action.help in text) == bool(keys), action
-    assert max(map(cell_len, text.splitlines())) <= 72
+    assert max(map(cell_len, text.splitlines())) <= 70
 
 
 def test_the_screen_of_keys_scrolls_and_closes() -> None:
