@@ -207,7 +207,7 @@ class BrowseApp(ActingApp):
     async def reload(self, keep: bool = True) -> None:
         """Show the list again. With ``keep``, the cursor stays on its thread."""
         await self._find(keep=keep).wait()
-        self.run_worker(partial(self.box.learn, self.index), group="known", exclusive=True)
+        self.box.learn(self.index)
 
     def _find(self, *, keep: bool) -> asyncio.Event:
         """Begin to fill the list. What was begun before is never shown."""

@@ -49,10 +49,19 @@ def command(
 ) -> int:
     """Find threads as you type, read them, and continue them in Codex.
 
-    Enter reads the thread, Ctrl+R resumes it in its folder, Ctrl+F forks it, Ctrl+T tags it, Tab
-    changes between this project and all threads, and Esc goes back. Of many words typed, threads
-    must have all; project:api, since:7d, tag:later, model:gpt-5*, is:archived and -word filter.
-    F1 or ? shows all keys and filters, and threadkeep help browsing explains them.
+    \b
+    Enter   reads the thread     Tab     this project or all
+    Ctrl+R  resumes it           Ctrl+T  tags it
+    Ctrl+F  forks it             Ctrl+A  archives it
+    F1, ?   all keys, filters    Esc     goes back
+
+    Of several words, threads have all in their title or messages. Filters:
+
+    \b
+    project:api  tag:later    since:7d     older:1y
+    file:app.py  is:archived  model:gpt-5* -word
+
+    More: threadkeep help browsing.
     """
     if template is not None:
         if not pick:

@@ -1,10 +1,13 @@
 """The man page, made of the table of commands and of their options."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from cli.help.layout import sections
 from cli.help.table import ENTRIES, GROUPS, examples
+
+_KEPT: Final = "\b"
+"""Begins a paragraph whose lines are shown as they are."""
 
 
 def man_page(root: Any, version: str) -> str:
@@ -44,7 +47,15 @@ def _command(context: Any, name: str, filters: dict[str, str]) -> Iterator[str]:
     """The part about one command. Its filters are put into ``filters``."""
     usage = " ".join(context.command.collect_usage_pieces(context))
     yield f'.SS "threadkeep {_plain(name)} {_plain(usage)}"'
-    yield _plain(context.command.help or ENTRIES[name][0])
+    about, *more = (context.command.help or ENTRIES[name][0]).split("\n\n")
+    yield _plain(about)
+    for paragraph in more:
+        if _KEPT in paragraph:
+            lines = paragraph.replace(_KEPT, "").strip("\n").splitlines()
+            yield from (".PP", ".nf", ".RS", *(_plain(line, kept=True) for line in lines))
+            yield from (".RE", ".fi")
+        else:
+            yield from (".PP", _plain(paragraph))
     shared = context.command.shared_options()
     for title, rows in sections(context, context.command, shared).items():
         if title == "Filters":
@@ -66,7 +77,8 @@ def _rows(rows: list[tuple[str, str]]) -> Iterator[str]:
         yield from (".TP", f".B {_plain(names)}", _plain(text))
 
 
-def _plain(text: str) -> str:
-    """A text as ``man`` takes it, whatever its first letter is."""
-    one_line = " ".join(text.split()).replace("\\", "\\e").replace("-", "\\-").replace('"', "\\(dq")
-    return f"\\&{one_line}" if one_line[:1] in (".", "'") else one_line
+def _plain(text: str, *, kept: bool = False) -> str:
+    """A text as ``man`` takes it, whatever its first letter is; with its blanks ``kept``."""
+    line = text if kept else " ".join(text.split())
+    line = line.replace("\\", "\\e").replace("-", "\\-").replace('"', "\\(dq")
+    return f"\\&{line}" if line[:1] in (".", "'") else line

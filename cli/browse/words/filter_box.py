@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from textual.suggester import Suggester
@@ -30,8 +31,12 @@ class FilterBox(Input):
         """What the index has, as far as that is known by now."""
         self._learned_s = 0.0
 
-    async def learn(self, index: "ThreadIndex") -> None:
-        """Learn what filters can be completed to."""
+    def learn(self, index: "ThreadIndex") -> None:
+        """Begin to learn what filters can be completed to."""
+        work: Any = partial(self._learn, index)
+        self.run_worker(work, group="known", exclusive=True)
+
+    async def _learn(self, index: "ThreadIndex") -> None:
         await asyncio.sleep(_PAUSE_S)
         if self._learned_s and time.monotonic() - self._learned_s < _FRESH_S:
             return
