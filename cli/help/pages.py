@@ -14,6 +14,7 @@ TASKS: Final = ("find", "browsing", "spending", "space", "picker", "share", "tro
 """The pages about what somebody wants to do, which come first."""
 _WIDEST: Final = 100
 _PAGE_LINK: Final = re.compile(r"\[([^\]]+)\]\(([\w-]+)\.md(?:#[\w-]*)?\)")
+_IMAGE: Final = re.compile(r"!\[[^\]]*\]\([^)\s]*\)\n*")
 _OTHER_LINK: Final = re.compile(r"\[([^\]]+)\]\((?!https?:)[^)\s]*\)")
 
 
@@ -36,7 +37,7 @@ def page(topic: str) -> str:
 def rendered(text: str, columns: int) -> str:
     """A page for a terminal. Links to other pages become the commands that show them."""
     drawn = StringIO()
-    text = _OTHER_LINK.sub(r"\1", _PAGE_LINK.sub(_command, text))
+    text = _OTHER_LINK.sub(r"\1", _PAGE_LINK.sub(_command, _IMAGE.sub("", text)))
     console(drawn, min(columns, _WIDEST)).print(markdown()(text, "none"))
     return "".join(f"{line.rstrip()}\n" for line in drawn.getvalue().splitlines())
 

@@ -55,7 +55,7 @@ def test_a_topic_is_a_page_of_the_documentation(nowhere: Cli) -> None:
 def test_a_page_fits_the_terminal_and_names_commands_for_links() -> None:
     page = TOPICS["cost"].read_text("utf-8")
     more = "See [json.md](json.md#list), [recovery](recovery.md), [how\nto](space.md)"
-    more += " and [more](cost.md)."
+    more += " and [more](cost.md).\n\n![a picture](images/cost.svg)\n"
     drawn = rendered(f"{page}\n{more}", 60)
     assert not re.search("\x1b\\[[0-9;]*\\b4[0-7]m", drawn)  # no background
     text = re.sub("\x1b[^m]*m", "", drawn)
@@ -63,6 +63,7 @@ def test_a_page_fits_the_terminal_and_names_commands_for_links() -> None:
     words = " ".join(text.split())
     assert "threadkeep help recovery, how to (threadkeep help space) and more." in words
     assert ".md" not in text
+    assert "picture" not in text
 
 
 def test_help_fits_a_low_terminal_with_every_command_named(nowhere: Cli) -> None:
