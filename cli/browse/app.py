@@ -18,7 +18,7 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from cli.arguments.locations import Locations
-from cli.browse.actions.acting import ActingApp
+from cli.browse.actions.acting import ActingApp, TellingScreen
 from cli.browse.first_frame import NARROW, FirstPage
 from cli.browse.picked import Picked
 from cli.browse.picker_screen import PickerScreen, SearchBox
@@ -199,7 +199,10 @@ class BrowseApp(ActingApp):
         self.threads.deselect(ids)
 
     def say(self, text: str) -> None:
-        """Show a line of text below the list; an empty one takes it away."""
+        """Show a line of text below the list, or in the reader; an empty one takes it away."""
+        if isinstance(self.screen, TellingScreen):
+            self.screen.say(text)
+            return
         message = self._screen.message
         message.update("\n".join(map(settled, text.split("\n"))))
         message.set_class(bool(text), "-shown")

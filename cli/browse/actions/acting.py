@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from textual.app import App
+from textual.screen import Screen
 from textual.worker import Worker, WorkerCancelled, WorkerFailed
 
 from cli.arguments.locations import Locations
@@ -31,6 +32,14 @@ class Undo(NamedTuple):
     done: str
     """What was done: ``archived 3 threads``."""
     work: Undoing
+
+
+class TellingScreen(Screen[Picked | None]):
+    """A screen over the list that shows what actions say."""
+
+    def say(self, text: str) -> None:
+        """Show a text."""
+        raise NotImplementedError
 
 
 class ActingApp(App[Picked | None]):

@@ -6,12 +6,10 @@ from rich.text import Text
 from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.screen import Screen
 from textual.widgets import Input, Static
 
-from cli.browse.actions.acting import ActingApp
+from cli.browse.actions.acting import ActingApp, TellingScreen
 from cli.browse.actions.told import sentence
-from cli.browse.picked import Picked
 from cli.browse.reader.outline_view import OutlineView
 from cli.browse.reader.pieces import TOOLS
 from cli.browse.reader.search import Found
@@ -31,7 +29,7 @@ SAID: Final = {"off": "hidden", "short": "short", "full": "in full"}
 """What is said of the ways in which tool calls are shown."""
 
 
-class ReaderFrame(Screen[Picked | None]):
+class ReaderFrame(TellingScreen):
     """Shows the turns of a thread, and tells about it."""
 
     DEFAULT_CSS = """
