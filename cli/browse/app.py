@@ -200,12 +200,8 @@ class BrowseApp(ActingApp):
 
     def say(self, text: str) -> None:
         """Show a line of text below the list, or in the reader; an empty one takes it away."""
-        if isinstance(self.screen, TellingScreen):
-            self.screen.say(text)
-            return
-        message = self._screen.message
-        message.update("\n".join(map(settled, text.split("\n"))))
-        message.set_class(bool(text), "-shown")
+        screen = self.screen if isinstance(self.screen, TellingScreen) else self._screen
+        screen.say(text)
 
     async def reload(self, keep: bool = True) -> None:
         """Show the list again. With ``keep``, the cursor stays on its thread."""

@@ -12,6 +12,7 @@ from cli.browse.rule import Heading, Rule
 from cli.browse.threads.lines import PROMPT
 from cli.browse.threads.list_view import ThreadListView
 from cli.browse.words.filter_box import FilterBox
+from cli.terminal.cells import settled
 
 
 class SearchBox(FilterBox):
@@ -57,3 +58,8 @@ class PickerScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.post_message(self.Mounted())
+
+    def say(self, text: str) -> None:
+        """Show a text below the list; an empty one takes it away."""
+        self.message.update("\n".join(map(settled, text.split("\n"))))
+        self.message.set_class(bool(text), "-shown")

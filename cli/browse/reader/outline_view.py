@@ -14,7 +14,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from cli.browse.reader.drawing import component_style
-from cli.browse.reader.source import OutlineRow, ThreadSource, TurnHead
+from cli.browse.reader.source import OutlineRow, ThreadSource, TurnHead, TurnKey
 from cli.browse.reader.view import TROUBLE
 from cli.terminal.cells import cells, cut, settled
 from cli.terminal.text import amount
@@ -67,7 +67,7 @@ class OutlineView(ScrollView, can_focus=True, inherit_bindings=False):
         super().__init__(id=id)
         self._source = source
         self._heads: list[TurnHead] = []
-        self._rows: dict[tuple[object, ...], OutlineRow] = {}
+        self._rows: dict[TurnKey, OutlineRow] = {}
         self._at = 0
         self._filling = False
         self._stuck = False
@@ -83,6 +83,11 @@ class OutlineView(ScrollView, can_focus=True, inherit_bindings=False):
         self._heads = heads
         self.virtual_size = Size(self._width(), len(heads))
         self._after()
+
+    def know(self, rows: dict[TurnKey, OutlineRow]) -> None:
+        """Show also what came of the turns."""
+        self._rows |= rows
+        self.refresh()
 
     def follow(self, place: int) -> None:
         """Mark the turn that is read."""
@@ -138,7 +143,7 @@ class OutlineView(ScrollView, can_focus=True, inherit_bindings=False):
             return []
         top, height = self.scroll_offset.y, max(self.size.height, 1)
         near = self._heads[max(top - height, 0) : top + 2 * height]
-        return [head for head in near if (*head.key, head.version) not in self._rows]
+        return [head for head in near if head.key not in self._rows]
 
     def _fill(self) -> None:
         if not self._filling and self.is_mounted and self._wanted():
@@ -149,9 +154,9 @@ class OutlineView(ScrollView, can_focus=True, inherit_bindings=False):
         self._stuck = False
         try:
             while wanted := self._wanted()[:_AT_ONCE]:
-                rows = await self._source.outline(wanted)
+                rows = await self._source.prompts(wanted)
                 for head, row in zip(wanted, rows, strict=True):
-                    self._rows[(*head.key, head.version)] = row
+                    self._rows.setdefault(head.key, row)
                 self.refresh()
         except TROUBLE:  # the view of the turns says so
             self._stuck = True
@@ -178,7 +183,7 @@ class OutlineView(ScrollView, can_focus=True, inherit_bindings=False):
         if place == self._at:
             base += self._style("current")
         head = self._heads[place]
-        row = self._rows.get((*head.key, head.version))
+        row = self._rows.get(head.key)
         last = self._heads[-1].place + 1
         digits = max(len(str(last)), 2)
         number = str(head.number) if head.number else "·"

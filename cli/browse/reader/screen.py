@@ -89,6 +89,18 @@ class ReaderScreen(ReaderFrame):
         empty.display = not known.heads
         empty.update("No messages yet.")
         self._show_status()
+        self._outline_turns()
+
+    def _outline_turns(self) -> None:
+        """Find what came of the turns, if that is to be seen."""
+        if self.outline.display and self._known is not None and not self._known.partial:
+            self.run_worker(self._outline_all(), group="outline", exclusive=True)
+
+    async def _outline_all(self) -> None:
+        try:
+            self.outline.know(await self._source.outline())
+        except TROUBLE as error:
+            self._fail(error)
 
     async def _follow(self) -> None:
         """Show what is added to the thread, for as long as it is open."""
@@ -189,7 +201,9 @@ class ReaderScreen(ReaderFrame):
 
     def action_outline(self) -> None:
         self.outline.display = not self.outline.display
-        if not self.outline.display:
+        if self.outline.display:
+            self._outline_turns()
+        else:
             self.turns.focus()
 
     def action_back(self) -> None:

@@ -39,6 +39,9 @@ _TOLD_BYTES: Final = 16 * 2**20
 Result = TypeVar("Result")
 
 
+TurnKey = tuple[str, int, int]
+
+
 class TurnHead(NamedTuple):
     """A turn without what is in it."""
 
@@ -59,7 +62,7 @@ class TurnHead(NamedTuple):
     """Changes when the turn does."""
 
     @property
-    def key(self) -> tuple[str, int, int]:
+    def key(self) -> TurnKey:
         """The same as long as it is the same turn."""
         return (self.id, *self.at)
 
@@ -109,7 +112,7 @@ class ThreadSource:
         self._index = index
         self.row = row
         self._turns = TurnIndex(index)
-        self._plans: OrderedDict[tuple[str, int, int], _Plan] = OrderedDict()
+        self._plans: OrderedDict[TurnKey, _Plan] = OrderedDict()
         self._details: dict[str, object] = {"files": []}
         self._stamp: FileStamp | None = None
 
@@ -241,8 +244,22 @@ class ThreadSource:
 
         return await self._ask(work)
 
-    async def outline(self, heads: Sequence[TurnHead]) -> list[OutlineRow]:
-        """What turns are about, and what came of them. Raises as :meth:`known` does."""
+    async def outline(self) -> dict[TurnKey, OutlineRow]:
+        """What all turns are about, and what came of them; for a long thread that was never read it
+        takes a pass over its files. Raises as :meth:`known` does."""
+        listed = await self._turns.outline(self.row["id"], self.path)
+        return {
+            (each.turn.id, *each.turn.start[:2]): OutlineRow(
+                each.prompt,
+                len(each.outline.files),
+                len(each.outline.failures),
+                each.outline.tokens,
+            )
+            for each in listed
+        }
+
+    async def prompts(self, heads: Sequence[TurnHead]) -> list[OutlineRow]:
+        """What some turns are about. Raises as :meth:`known` does."""
 
         def work(state: TurnState) -> list[OutlineRow]:
             with self._reading(state) as reading:

@@ -151,7 +151,9 @@ def test_the_outline_follows_and_leads(home: Path) -> None:
         assert not reader.screen.outline.display
         await reader.press("O")
         assert [line.split()[0] for line in reader.outline] == [str(n) for n in range(1, 9)]
+        await reader.until(lambda: "✗1" in reader.outline[2])
         assert "question 3" in reader.outline[2]
+        assert "±2" in reader.outline[2]
         await reader.pilot.click("#reader-outline", offset=(5, 2))
         await reader.settled()
         assert "┃ question 3" in reader.lines[2]
