@@ -1,13 +1,12 @@
 """How the lines of a thread look."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Final
 
 from rich.segment import Segment
 from rich.style import Style
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
-from textual.widget import Widget
 
 from cli.browse.reader.pieces import Key, Laid, Line
 from cli.browse.reader.slots import Page, Spot
@@ -16,21 +15,42 @@ from cli.terminal.cells import cut, settled
 from cli.terminal.text import local
 
 GUTTER: Final = 2
-"""Cells before each line, for the mark of the block under the cursor."""
+"""Cells before each line, for the mark of the cursor."""
 
 
-def component_style(widget: Widget, name: str) -> Style:
-    """What the style sheet says of a part of a widget, and nothing else, so that it can lie above
-    another style. Colours that let others through are mixed with what is behind the widget; those
-    of the terminal, which cannot be mixed, are dimmed."""
-    own = widget.get_component_rich_style(name, partial=True)
-    mixed = widget.get_component_rich_style(name)
-    color = widget.get_component_styles(name).color
-    return own + Style(
-        color=mixed.color if own.color else None,
-        bgcolor=mixed.bgcolor if own.bgcolor else None,
-        dim=True if own.color and color.ansi is not None and color.a < 1 else None,
-    )
+_STYLES: Final = {
+    name: Style.parse(style)
+    for name, style in {
+        "": "",
+        "number": "bold cyan",
+        "rule": "dim",
+        "dim": "dim",
+        "cursor": "bold yellow",
+        "beside": "yellow dim",
+        "user-bar": "bold cyan",
+        "user": "bold",
+        "agent": "",
+        "agent-title": "green",
+        "reasoning": "dim italic",
+        "tool": "bold",
+        "command": "bold",
+        "output": "dim",
+        "bar": "dim",
+        "failed": "red",
+        "note": "yellow",
+        "error": "bold red",
+        "heading": "bold magenta",
+        "strong": "bold",
+        "code": "cyan",
+        "added": "green",
+        "removed": "red",
+        "hunk": "cyan",
+        "file": "bold cyan",
+        "hit": "black on yellow",
+        "hit-current": "bold black on cyan",
+    }.items()
+}
+"""Colours of the terminal, which fit it whether it is light or dark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +67,6 @@ class DrawnTurns(ScrollView, can_focus=True, inherit_bindings=False):
     """Draws the lines of a page that are seen."""
 
     ALLOW_SELECT = False
-    STYLES: ClassVar = (
-        *("number", "rule", "dim", "cursor", "cursor-bar", "user-bar", "user", "agent"),
-        *("agent-title", "reasoning", "tool", "command", "output", "bar", "failed", "note"),
-        *("error", "heading", "strong", "code", "added", "removed", "hunk", "file", "hit"),
-        "hit-current",
-    )
-    COMPONENT_CLASSES: ClassVar = {f"reader--{name}" for name in STYLES}
     DEFAULT_CSS = """
     DrawnTurns {
         width: 1fr;
@@ -61,32 +74,6 @@ class DrawnTurns(ScrollView, can_focus=True, inherit_bindings=False):
         overflow-x: hidden;
         overflow-y: scroll;
         scrollbar-size-vertical: 1;
-        scrollbar-background: $background;
-        & .reader--number { color: $text-primary; text-style: bold; }
-        & .reader--rule { color: $text-muted; }
-        & .reader--dim { color: $text-muted; }
-        & .reader--cursor { background: $boost; }
-        & .reader--cursor-bar { color: $text-accent; text-style: bold; }
-        & .reader--user-bar { color: $text-primary; text-style: bold; }
-        & .reader--user { text-style: bold; }
-        & .reader--agent-title { color: $text-success; text-style: bold; }
-        & .reader--reasoning { color: $text-muted; text-style: italic; }
-        & .reader--tool { color: $text-secondary; }
-        & .reader--command { color: $text-secondary; text-style: bold; }
-        & .reader--output { color: $text-muted; }
-        & .reader--bar { color: $text-muted; }
-        & .reader--failed { color: $text-error; }
-        & .reader--note { color: $text-warning; }
-        & .reader--error { color: $text-error; text-style: bold; }
-        & .reader--heading { color: $text-accent; text-style: bold; }
-        & .reader--strong { text-style: bold; }
-        & .reader--code { color: $text-accent; }
-        & .reader--added { color: $text-success; }
-        & .reader--removed { color: $text-error; }
-        & .reader--hunk { color: $text-secondary; }
-        & .reader--file { color: $text-secondary; text-style: bold; }
-        & .reader--hit { color: $text-warning; text-style: bold reverse; }
-        & .reader--hit-current { color: $text-error; text-style: bold reverse; }
     }
     """
 
@@ -96,7 +83,6 @@ class DrawnTurns(ScrollView, can_focus=True, inherit_bindings=False):
         self.current_hit: Hit | None = None
         """The match that was gone to."""
         self._cursor = Spot(0, -1, 0)
-        self._drawn: dict[str, Style] = {}
 
     def _width(self) -> int:
         return self.scrollable_content_region.width
@@ -108,63 +94,44 @@ class DrawnTurns(ScrollView, can_focus=True, inherit_bindings=False):
         line = self.page.line(self._cursor)
         return None if laid is None or line is None else (line, laid)
 
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self._drawn.clear()
-
-    def _style(self, name: str) -> Style:
-        found = self._drawn.get(name)
-        if found is None:
-            found = self._drawn[name] = component_style(self, f"reader--{name}")
-        return found
-
     def render_line(self, y: int) -> Strip:
         width, base = self._width(), self.rich_style
         at = y + self.scroll_offset.y
         if not self.page.slots or at >= self.page.height:
             return Strip.blank(width, base)
         spot = self.page.spot(at)
-        if spot.chunk < 0:
-            segments = self._heading(self.page.slots[spot.slot].head, width, spot.line)
+        if spot.chunk >= 0:
+            pieces = self._body(spot)
         else:
-            segments = self._body(spot)
-        if spot == self._cursor and self.has_focus:
-            base += self._style("cursor")
-        segments = [Segment(text, base + (style or Style.null())) for text, style, _ in segments]
+            pieces = _heading(self.page.slots[spot.slot].head, width - GUTTER)
+        if spot.chunk < 0 and spot.line:
+            pieces = []
+        front = self._front(spot)
+        segments = [Segment(text, base + _STYLES[style]) for text, style in (front, *pieces)]
         return Strip(segments).adjust_cell_length(width, base)
 
-    def _heading(self, head: TurnHead, width: int, line: int) -> list[Segment]:
-        if line:
-            return []
-        if head.number == 0:
-            parts = ["outside of any turn"]
-        else:
-            parts = [*filter(None, (local(head.started_ms), head.duration, settled(head.status)))]
-        number = f"{head.number:,}" if head.number else "·"
-        facts = cut(" · ".join(parts), width - len(number) - GUTTER - 2)
-        used = GUTTER + len(number) + bool(facts) + len(facts) + 1
-        return [
-            Segment("──", self._style("rule")),
-            Segment(f" {number} "[:-1], self._style("number")),
-            Segment(f" {facts}" if facts else "", self._style("dim")),
-            Segment(" " + "─" * (width - used - 1), self._style("rule")),
-        ]
+    def _front(self, spot: Spot) -> tuple[str, str]:
+        """What stands before a line: a mark where the cursor is, and beside the rest of its
+        block."""
+        here = self._cursor
+        if spot == here and self.has_focus:
+            return ("▌─" if spot.chunk < 0 and not spot.line else "▌ "), "cursor"
+        if spot.chunk < 0:
+            return ("  ", "") if spot.line else ("──", "rule")
+        if self.has_focus and (here.slot, here.chunk) == (spot.slot, spot.chunk):
+            own, line = self.page.line(here), self.page.line(spot)
+            if own is not None and line is not None and own.block == line.block >= 0:
+                return "▏ ", "beside"
+        return "  ", ""
 
-    def _body(self, spot: Spot) -> list[Segment]:
+    def _body(self, spot: Spot) -> list[tuple[str, str]]:
         line = self.page.line(spot)
         if line is None:
-            return [Segment("  …" if spot.line % 8 == 1 else "", self._style("dim"))]
-        here = self._cursor
-        own = self._line() if (here.slot, here.chunk) == (spot.slot, spot.chunk) else None
-        marked = own is not None and own[0].block == line.block >= 0
-        bar = "▌ " if marked and self.has_focus else "  "
-        segments = [Segment(bar, self._style("cursor-bar"))]
-        for text, style, hit in line.pieces:
-            drawn = self._style(style)
-            if hit >= 0:
-                drawn += self._style(self._hit_style(spot, line, hit))
-            segments.append(Segment(text, drawn))
-        return segments
+            return [("…" if spot.line % 8 == 1 else "", "dim")]
+        return [
+            (text, style if hit < 0 else self._hit_style(spot, line, hit))
+            for text, style, hit in line.pieces
+        ]
 
     def _hit_style(self, spot: Spot, line: Line, at: int) -> str:
         hit = self.current_hit
@@ -173,3 +140,16 @@ class DrawnTurns(ScrollView, can_focus=True, inherit_bindings=False):
         laid = self.page.slots[spot.slot].laid(spot.chunk)
         same = laid is not None and laid.blocks[line.block].key == hit.key
         return "hit-current" if same else "hit"
+
+
+def _heading(head: TurnHead, width: int) -> list[tuple[str, str]]:
+    """The line above a turn."""
+    if head.number == 0:
+        parts = ["outside of any turn"]
+    else:
+        parts = [*filter(None, (local(head.started_ms), head.duration, settled(head.status)))]
+    number = f" {head.number:,} " if head.number else " · "
+    facts = cut(" · ".join(parts), width - len(number) - 2)
+    facts = f"{facts} " if facts else ""
+    rest = max(width - len(number) - len(facts), 0)
+    return [(number, "number"), (facts, "dim"), ("─" * rest, "rule")]

@@ -35,13 +35,13 @@ class ReaderFrame(TellingScreen):
     DEFAULT_CSS = """
     ReaderFrame {
         & #reader-title { height: 1; padding: 0 1; text-style: bold; }
-        & #reader-facts { height: 1; padding: 0 1; color: $text-muted; }
-        & #reader-warnings { height: auto; max-height: 3; padding: 0 1; color: $text-warning; }
+        & #reader-facts { height: 1; padding: 0 1; text-style: dim; }
+        & #reader-warnings { height: auto; max-height: 3; padding: 0 1; color: ansi_yellow; }
         & #reader-main { height: 1fr; }
-        & #reader-empty { width: 1fr; height: 1fr; padding: 1 3; color: $text-muted; }
-        & #reader-search { height: 1; border: none; padding: 0 1; }
+        & #reader-empty { width: 1fr; height: 1fr; padding: 1 3; text-style: dim; }
+        & #reader-search { height: 1; border: none; padding: 0 1; background: ansi_default; }
         & #reader-status { height: 1; padding: 0 1; }
-        & #reader-keys { height: 1; padding: 0 1; color: $text-muted; }
+        & #reader-keys { height: 1; padding: 0 1; text-style: dim; }
     }
     """
 

@@ -2,7 +2,8 @@
 
 import time
 from dataclasses import dataclass
-from typing import ClassVar
+from itertools import islice
+from typing import ClassVar, Final
 
 from rich.segment import Segment
 from rich.style import Style
@@ -13,14 +14,16 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from cli.browse.reader.drawing import component_style
+from cli.browse.reader.pieces import wrap
 from cli.browse.reader.source import OutlineRow, ThreadSource, TurnHead, TurnKey
 from cli.browse.reader.view import TROUBLE
-from cli.terminal.cells import cells, cut, settled
+from cli.terminal.cells import cells, settled
 from cli.terminal.text import amount
 
-_AT_ONCE = 100
+_AT_ONCE: Final = 100
 """Rows that are read together."""
+_SHORTEST: Final = 14
+"""Cells of a prompt that are shown before what came of the turn."""
 
 
 class OutlineView(ScrollView, can_focus=True, inherit_bindings=False):
@@ -28,8 +31,6 @@ class OutlineView(ScrollView, can_focus=True, inherit_bindings=False):
 
     ALLOW_SELECT = False
     FOCUS_ON_CLICK = False
-    STYLES: ClassVar = ("number", "dim", "failed", "current", "facts")
-    COMPONENT_CLASSES: ClassVar = {f"outline--{name}" for name in STYLES}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)", show=False),
         Binding("down", "move(1)", show=False),
@@ -41,19 +42,15 @@ class OutlineView(ScrollView, can_focus=True, inherit_bindings=False):
     ]
     DEFAULT_CSS = """
     OutlineView {
-        width: 38;
+        width: 36%;
+        min-width: 30;
+        max-width: 60;
         height: 1fr;
-        border-left: solid $surface-lighten-1;
+        border-left: solid ansi_bright_black;
         overflow-x: hidden;
         overflow-y: auto;
         scrollbar-size-vertical: 1;
-        scrollbar-background: $background;
-        &:focus { border-left: solid $text-accent; }
-        & .outline--number { color: $text-primary; }
-        & .outline--dim { color: $text-muted; }
-        & .outline--failed { color: $text-error; }
-        & .outline--facts { color: $text-secondary; }
-        & .outline--current { background: $boost; text-style: bold; }
+        &:focus { border-left: solid ansi_yellow; }
     }
     """
 
@@ -71,7 +68,6 @@ class OutlineView(ScrollView, can_focus=True, inherit_bindings=False):
         self._at = 0
         self._filling = False
         self._stuck = False
-        self._drawn: dict[str, Style] = {}
 
     @property
     def settled(self) -> bool:
@@ -165,63 +161,55 @@ class OutlineView(ScrollView, can_focus=True, inherit_bindings=False):
 
     # Drawing
 
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self._drawn.clear()
-
-    def _style(self, name: str) -> Style:
-        found = self._drawn.get(name)
-        if found is None:
-            found = self._drawn[name] = component_style(self, f"outline--{name}")
-        return found
-
     def render_line(self, y: int) -> Strip:
         width, base = self._width(), self.rich_style
         place = y + self.scroll_offset.y
         if place >= len(self._heads):
             return Strip.blank(width, base)
-        if place == self._at:
-            base += self._style("current")
+        here = place == self._at
+        if here:
+            base += Style(bold=True)
         head = self._heads[place]
         row = self._rows.get(head.key)
-        last = self._heads[-1].place + 1
-        digits = max(len(str(last)), 2)
-        number = str(head.number) if head.number else "·"
-        front = [
-            Segment(f" {number:>{digits}} ", base + self._style("number")),
-            Segment(f"{_when(head.started_ms)} ", base + self._style("dim")),
-        ]
+        digits = max(len(f"{self._heads[-1].place + 1:,}"), 2)
+        number = f"{head.number:,}" if head.number else "·"
+        front = f"{'▌' if here else ' '}{number:>{digits}} "
+        pieces = [(front, "yellow" if here else "cyan"), (_when(head.started_ms), "dim")]
         facts = [*_facts(row)] if row else []
-        used = sum(cells(segment.text) for segment in front)
-        used += sum(len(text) + 1 for text, _ in facts)
-        prompt = settled(row.prompt) if row else "…"
-        room = max(width - used - 1, 0)
-        if room < 12 and facts:  # the prompt tells more
-            facts, room = [], max(width - sum(cells(part.text) for part in front) - 1, 0)
-        prompt = cut(prompt, room)
+        room = width - sum(cells(text) for text, _ in (*pieces, *facts)) - 1
+        if room < _SHORTEST and facts:  # the prompt tells more
+            facts, room = [], width - sum(cells(text) for text, _ in pieces) - 1
+        prompt = _cut(settled(row.prompt) if row else "…", max(room, 0))
         fill = " " * (room - cells(prompt))
-        style = base if row and row.prompt else base + self._style("dim")
-        ends = [Segment(f" {text}", base + self._style(name)) for text, name in facts]
-        segments = [*front, Segment(prompt + fill, style), *ends]
+        pieces += [(prompt + fill, ""), *facts]
+        segments = [Segment(text, base + Style.parse(style)) for text, style in pieces]
         return Strip(segments).adjust_cell_length(width, base)
+
+
+def _cut(text: str, room: int) -> str:
+    """As much of a line as fits."""
+    if cells(text) <= room:
+        return text
+    parts = [*islice(wrap(text, max(room - 1, 1), words=False), 1)]
+    return f"{text[: parts[0][1]].rstrip()}…"
 
 
 def _facts(row: OutlineRow) -> list[tuple[str, str]]:
     found = []
     if row.failures:
-        found.append((f"✗{row.failures}", "failed"))
+        found.append((f" ✗{row.failures}", "red"))
     if row.files:
-        found.append((f"±{row.files}", "facts"))
+        found.append((f" ±{row.files}", "green"))
     if row.tokens:
-        found.append((amount(row.tokens), "dim"))
+        found.append((f" {amount(row.tokens):>5}", "dim"))
     return found
 
 
 def _when(time_ms: int | None) -> str:
-    """Five characters: the time of a turn."""
+    """The time of a turn in six characters, or nothing."""
     if time_ms is None:
-        return "     "
+        return ""
     try:
-        return time.strftime("%H:%M", time.localtime(time_ms // 1000))
+        return time.strftime("%H:%M ", time.localtime(time_ms // 1000))
     except (OverflowError, ValueError, OSError):
-        return "     "
+        return ""

@@ -206,7 +206,8 @@ def _write_title(writer: "_Writer", block: Block, title: str, *, folded: bool | 
         Role.NOTE: "note",
         Role.ERROR: "error",
     }.get(block.role, "user-bar")
-    state = [Piece(f"  {settled(block.state)}", "failed" if block.failed else "dim")]
+    gap = "  " if title else ""
+    state = [Piece(f"{gap}{settled(block.state)}", "failed" if block.failed else "dim")]
     mark = "" if folded is None else "▸ " if folded else "▾ "
     if not (title or block.state):
         return

@@ -75,10 +75,10 @@ class Reader:
 
     @property
     def here(self) -> str:
-        """The line under the cursor."""
+        """The line under the cursor, without its mark."""
         view = self.screen.turns
         y = view.page.y(view.cursor) - view.scroll_offset.y
-        return self.lines[y].removeprefix("▌").strip()
+        return self.lines[y].strip("▌─ ")
 
     @property
     def outline(self) -> list[str]:

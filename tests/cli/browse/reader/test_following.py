@@ -44,7 +44,7 @@ def test_new_turns_appear_at_the_end(home: Path, mode: str) -> None:
         await reader.press("g")
         long_threads.add(path, long_threads.turn_lines(1, mode, 1, first=10), mode)
         await reader.until(lambda: "turn 1 of 11" in reader.status)
-        assert reader.here.startswith("── 1")
+        assert reader.here.startswith("1 ")
         await reader.press("f")
         assert "answer 10" in reader.text
 

@@ -48,7 +48,7 @@ def test_a_thread_opens_at_its_end(home: Path) -> None:
         assert "turn 8 of 8 · end" in reader.status
         await reader.press("g")
         assert reader.lines[2].strip() == "┃ question 1"
-        assert reader.lines[0].startswith("── 1 2025-10-09")
+        assert reader.lines[0].startswith("▌─ 1 2025-10-09")
         await reader.press("G")
         assert "turn 8 of 8 · end" in reader.status
         await reader.press("pageup", "b", "space", "pagedown", "up", "k", "down", "j", "home")
@@ -134,7 +134,7 @@ def test_one_goes_by_prompts(home: Path) -> None:
         await reader.press("g", "J")
         assert reader.lines[2].strip() == "┃ question 2"
         await reader.press("J", "J", "down", "down", "K")
-        assert reader.here.startswith("── 4")
+        assert reader.here.startswith("4 ")
         await reader.press("K")
         assert reader.lines[2].strip() == "┃ question 3"
         for _ in range(7):
@@ -150,7 +150,9 @@ def test_the_outline_follows_and_leads(home: Path) -> None:
     async def work(reader: Reader) -> None:
         assert not reader.screen.outline.display
         await reader.press("O")
-        assert [line.split()[0] for line in reader.outline] == [str(n) for n in range(1, 9)]
+        assert [line.strip("▌ ").split()[0] for line in reader.outline] == [
+            str(n) for n in range(1, 9)
+        ]
         await reader.until(lambda: "✗1" in reader.outline[2])
         assert "question 3" in reader.outline[2]
         assert "±2" in reader.outline[2]
@@ -242,11 +244,11 @@ def test_the_place_stays_when_the_width_changes(home: Path) -> None:
 
     async def work(reader: Reader) -> None:
         await reader.press("g", "J", "J", "J")
-        assert reader.here.startswith("── 4")
+        assert reader.here.startswith("4 ")
         row = reader.screen.turns.page.y(reader.screen.turns.cursor)
         await reader.pilot.resize_terminal(50, 30)
         await reader.settled()
-        assert reader.here.startswith("── 4")
+        assert reader.here.startswith("4 ")
         assert reader.screen.turns.page.y(reader.screen.turns.cursor) > row
         assert all(len(line) <= 50 for line in reader.lines)
 
