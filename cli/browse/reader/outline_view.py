@@ -43,7 +43,7 @@ class OutlineView(ScrollView, can_focus=True, inherit_bindings=False):
     DEFAULT_CSS = """
     OutlineView {
         width: 36%;
-        min-width: 30;
+        min-width: 36;
         max-width: 60;
         height: 1fr;
         border-left: solid ansi_bright_black;
