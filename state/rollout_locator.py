@@ -10,7 +10,7 @@ from rollout.files.scan import scan_home, stat_file
 from rollout.history.segments import Find
 from state.db.steps import Steps
 from state.errors import StateError
-from state.sync.ledger import NAMED_SQL
+from state.rows.ledger import NAMED_SQL
 
 if TYPE_CHECKING:
     from state.thread_index import ThreadIndex

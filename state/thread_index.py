@@ -20,17 +20,17 @@ from state.query.listing import count_steps, page_steps, short_id_steps
 from state.query.model import LARGEST_PAGE, Counted, Page, Query
 from state.query.resolve import resolve_steps, thread_steps, unreadable_file_steps
 from state.query.rows import Row, details_steps, existing_steps, is_fresh, rows_steps
+from state.rows.ledger import Changes, leave_out_unreadable
+from state.rows.thread_rows import earlier_extractions
+from state.rows.writer import StoredBatch, forget_files, load_context, store_files
 from state.sync.backfill import backfill
 from state.sync.copies import compare_copies
 from state.sync.filling import Beside
 from state.sync.from_codex import take_from_codex
-from state.sync.ledger import Changes, leave_out_unreadable
 from state.sync.move_journal import finish_moves
 from state.sync.status import BackfillStatus, Status, away_steps, backfill_steps, status_steps
 from state.sync.sync import BATCH_FILES, find_changes, sync
-from state.sync.thread_rows import earlier_extractions
 from state.sync.unread import Unread, Waiting
-from state.sync.writer import StoredBatch, forget_files, load_context, store_files
 from state.userdata.store import open_with_user_data
 
 _REPAIR_ROUNDS: Final = 20

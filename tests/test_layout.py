@@ -39,9 +39,10 @@ state.userdata        -> state.db
 state.codex_db        -> state.userdata
 state.jobs            -> state.db
 state.prices          -> state.db
-state.sync            -> state.codex_db state.jobs state.prices
+state.rows            -> state.jobs state.userdata
+state.sync            -> state.rows state.codex_db state.prices
 state.query           -> state.sync
-state.checks          -> state.sync
+state.checks          -> state.rows
 state.thread_index    -> state.query state.checks
 state.rollout_locator -> state.thread_index
 state.codex           -> state.thread_index

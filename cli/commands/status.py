@@ -16,7 +16,7 @@ from cli.terminal.text import amount, duration, iso, one_line, plural
 if TYPE_CHECKING:
     from state.db.steps import Steps
     from state.jobs.progress import Away
-    from state.sync.ledger import Changes
+    from state.rows.ledger import Changes
     from state.sync.status import BackfillStatus, Status
     from state.thread_index import ThreadIndex
 
@@ -29,7 +29,7 @@ _NOUNS: Final = ("segment", "duplicate")
 def command(context: typer.Context, as_json: JsonOption = False) -> int:
     """Show the state of the index: the backfill, the counts, unreadable files. Writes nothing."""
     from cli.runtime.in_step import in_step
-    from state.sync.ledger import Changes
+    from state.rows.ledger import Changes
 
     here = locations(context)
     nothing = _steps(here.index, Changes(), names=False)
@@ -64,7 +64,7 @@ async def _thoroughly(index: "ThreadIndex") -> _Found:
 
 
 def _steps(index: Path, changes: "Changes", *, names: bool) -> "Steps[_Found]":
-    from state.sync.ledger import away_in
+    from state.rows.ledger import away_in
     from state.sync.status import problems_steps, status_steps
 
     oldest = min((file.stamp.mtime_ns // 1_000_000 for file in changes.to_read), default=None)

@@ -27,7 +27,7 @@ from state.db import location
 from state.db.connect import connect, revision_of
 from state.db.translate import translated
 from state.errors import SQLITE_ERRORS, IndexUnavailable, StateError
-from state.sync.ledger import LEDGER_SQL, compare_with_ledger, ledger_of
+from state.rows.ledger import LEDGER_SQL, compare_with_ledger, ledger_of
 
 _VARIABLES: Final = ("CODEX_HOME", "CODEX_SQLITE_HOME", "THREADKEEP_DB", "XDG_STATE_HOME")
 _CODEX_TAKES_S: Final = 10

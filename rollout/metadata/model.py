@@ -21,7 +21,7 @@ SEEN_START: Final = 8  # the start of a turn was read
 SEEN_PROMPT: Final = 16  # a user_message was read: without starts, turns begin with those
 BEGINS_ELSEWHERE: Final = 32
 """No message is in this file: what the thread begins with is in another one. A reducer never sets
-it; see :mod:`state.sync.openings`."""
+it; see :mod:`state.rows.openings`."""
 _DEFAULT_POLICY: Final = compact_json(READ_ONLY) or ""
 
 

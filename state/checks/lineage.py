@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from rollout.schema.session_source import thread_spawn
 from state.checks.findings import KINDS, Finding, IndexState, difference
-from state.sync.openings import base_id
+from state.rows.openings import base_id
 
 
 def lineage_findings(index: IndexState, row: sqlite3.Row) -> Iterator[Finding]:

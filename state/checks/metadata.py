@@ -21,10 +21,10 @@ from state.checks.findings import (
 from state.checks.usage import compare_usage
 from state.checks.user_data import follows_inputs_now, indexed_user_data, wanted_names
 from state.db.steps import run_steps
-from state.sync.home_config import default_provider
-from state.sync.openings import opening_steps, show_opening
-from state.sync.resume_points import COLUMNS, METADATA, point_of
-from state.sync.thread_rows import thread_row
+from state.rows.home_config import default_provider
+from state.rows.openings import opening_steps, show_opening
+from state.rows.resume_points import COLUMNS, METADATA, point_of
+from state.rows.thread_rows import thread_row
 from state.userdata.model import values_of_columns
 
 KINDS: Final = kinds((ERROR, REPAIR_DEEP, "outcome_differs tools_differ"))

@@ -24,9 +24,9 @@ from state.checks.lineage import edge_findings, lineage_findings
 from state.checks.usage import usage_findings
 from state.checks.user_data import name_findings, user_data_findings
 from state.jobs.progress import done_of
-from state.sync.ledger import LEDGER_SQL, compare_with_ledger, leave_out_unreadable, stamp_of
-from state.sync.openings import base_id, ids_in
-from state.sync.writer import bucket_of
+from state.rows.ledger import LEDGER_SQL, compare_with_ledger, leave_out_unreadable, stamp_of
+from state.rows.openings import base_id, ids_in
+from state.rows.writer import bucket_of
 
 _ROWS_SQL: Final = (
     "SELECT id, row_id, rollout_path, archived, archived_at, name, source, parent_thread_id,"

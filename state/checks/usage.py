@@ -10,7 +10,7 @@ from rollout.metadata.version import EXTRACTOR_VERSION
 from rollout.usage.file import stored_usage
 from state.checks.findings import KINDS, REPAIR_DEEP, Finding, IndexState, difference
 from state.db.schema import thread_limits, thread_usage
-from state.sync.usage_rows import FIELDS, LIMITS_SQL, USAGE_SQL
+from state.rows.usage_rows import FIELDS, LIMITS_SQL, USAGE_SQL
 
 _ODD: Final = (
     "SELECT f.path, f.thread_id, u.odd, u.odd_at FROM file_usage u JOIN rollout_files f"

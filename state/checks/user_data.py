@@ -14,7 +14,7 @@ from state.checks.findings import KINDS, Finding, IndexState, column_differs
 from state.db.connect import connect
 from state.db.location import INPUTS_KEY, journal_path
 from state.errors import SQLITE_ERRORS
-from state.sync.home_config import home_inputs
+from state.rows.home_config import home_inputs
 from state.userdata.folders import cwd_key
 from state.userdata.journal import read_settings
 from state.userdata.model import FolderAlias, Setting, UserValue, chosen_names, newest_settings

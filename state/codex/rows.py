@@ -14,8 +14,8 @@ from rollout.schema.session_source import thread_spawn
 from state.codex.index_side import IndexSide, absolute
 from state.codex_db.tables import THREAD_COLUMNS
 from state.jobs.pool import ReadPool, ordered_map
-from state.sync.home_config import default_provider
-from state.sync.thread_rows import thread_row
+from state.rows.home_config import default_provider
+from state.rows.thread_rows import thread_row
 
 _BATCH_FILES = 400
 

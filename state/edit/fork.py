@@ -21,7 +21,7 @@ from state.errors import ThreadArchived, UnsupportedHistory, file_errors
 from state.query.rows import Row
 from state.query.thread_json import display_name, display_text
 from state.rollout_locator import rollout_locator
-from state.sync.thread_rows import written_provider
+from state.rows.thread_rows import written_provider
 from state.thread_index import ThreadIndex
 
 _LONGEST_LABEL = 120

@@ -15,7 +15,7 @@ from rollout.metadata.outcomes import Extracted
 from state.db.sql import AMONG, listed
 from state.db.steps import Steps
 from state.query.thread_json import display_name, display_text
-from state.sync.openings import base_id
+from state.rows.openings import base_id
 from state.thread_index import ThreadIndex
 
 _LONGEST_TITLE: Final = 300

@@ -37,7 +37,7 @@ from state.errors import (
 )
 from state.query.rows import Row, flags_steps
 from state.recording.recorder import NO_RECORDERS, LiveRecorders, RolloutRecorder
-from state.sync.thread_rows import written_provider
+from state.rows.thread_rows import written_provider
 from state.thread_index import ThreadIndex
 from state.userdata.store import set_values
 

@@ -16,9 +16,9 @@ from state.explain.picker import Picker
 from state.explain.reasons import BOTH, HERE, Reason
 from state.explain.resolve import NO_THREAD
 from state.query.rows import Row
-from state.sync.ledger import Changes, stamp_of
-from state.sync.openings import opening_steps, show_opening
-from state.sync.thread_rows import thread_row
+from state.rows.ledger import Changes, stamp_of
+from state.rows.openings import opening_steps, show_opening
+from state.rows.thread_rows import thread_row
 from state.thread_index import ThreadIndex
 from state.userdata.model import UserValue, chosen_names, values_of_columns
 from state.userdata.store import newer_names, recorded_name, values_of_threads

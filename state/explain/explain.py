@@ -39,7 +39,7 @@ from state.explain.resolve import (
     similar_threads,
 )
 from state.query.resolve import ambiguous_steps, path_in_home
-from state.sync.writer import bucket_of, load_context
+from state.rows.writer import bucket_of, load_context
 from state.thread_index import ThreadIndex
 
 

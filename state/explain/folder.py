@@ -27,7 +27,7 @@ from state.explain.picker import (
     why_omitted,
 )
 from state.query.rows import Row
-from state.sync.home_config import default_provider
+from state.rows.home_config import default_provider
 from state.thread_index import ThreadIndex
 from state.userdata.folders import ALIASES_SQL, is_below, origins
 

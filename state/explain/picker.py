@@ -22,7 +22,7 @@ from state.codex.index_side import absolute, file_exists
 from state.codex.lookup import CodexLookup, CodexRow
 from state.explain.reasons import ARCHIVED, CODEX, Reason, obstacles_of_scan
 from state.query.rows import Row
-from state.sync.writer import bucket_of
+from state.rows.writer import bucket_of
 from state.userdata.folders import clean_folder, cwd_key
 
 PICKER_KINDS: Final = frozenset({"cli", "vscode"})

@@ -19,7 +19,7 @@ from state.codex.lookup import CodexLookup
 from state.db.derived_columns import searchable
 from state.db.steps import Steps, select_steps
 from state.query.resolve import absolute_path, is_id_prefix, path_in_home
-from state.sync.ledger import Changes
+from state.rows.ledger import Changes
 from state.thread_index import ThreadIndex
 
 NO_THREAD: Final = ("unreadable", "ignored")

@@ -22,7 +22,7 @@ from rollout.search.documents import Documents, Thread, header_of
 from rollout.search.extract import EarlierMessages
 from state.db.sql import AMONG, Put, listed
 from state.fulltext.due import UNREAD, VERSION
-from state.sync.resume_points import FULLTEXT, load_resume_points, put_resume_points
+from state.rows.resume_points import FULLTEXT, load_resume_points, put_resume_points
 
 
 def earlier_passes(

@@ -19,8 +19,8 @@ from rollout.writing.appender import encoded, encoded_lines
 from rollout.writing.retention import begins_history
 from state.recording.recorder import kept_items
 from state.recording.resume import OpenedThread
-from state.sync.home_config import DEFAULT_PROVIDER
-from state.sync.thread_rows import thread_row
+from state.rows.home_config import DEFAULT_PROVIDER
+from state.rows.thread_rows import thread_row
 
 
 class MemoryThread:

@@ -19,7 +19,7 @@ from state.query.model import Page, Query
 from state.query.projects import Origin, Projects
 from state.query.rows import COLUMNS, Row
 from state.recording.resume import begins_elsewhere
-from state.sync.openings import base_id, show_opening
+from state.rows.openings import base_id, show_opening
 from state.userdata.folders import cwd_key, is_below, spellings
 
 

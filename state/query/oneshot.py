@@ -18,8 +18,8 @@ from state.errors import SQLITE_ERRORS, StateError
 from state.query.listing import page_steps
 from state.query.model import Page, Query
 from state.query.rows import Row, is_fresh
-from state.sync.home_config import home_inputs
-from state.sync.ledger import LEDGER_SQL, ledger_of, scan_changes
+from state.rows.home_config import home_inputs
+from state.rows.ledger import LEDGER_SQL, ledger_of, scan_changes
 
 
 class IndexReader:

@@ -10,7 +10,7 @@ from rollout.files.scan import is_away, stat_file
 from state.db.steps import MalformedRow, Steps
 from state.errors import ThreadNotFound
 from state.query.marks import NO_MARKS, marks_steps
-from state.sync.ledger import stamp_of
+from state.rows.ledger import stamp_of
 from state.userdata.folders import ALIASES_SQL, cwd_key, moved_to, shown_folder
 
 COLUMNS: Final = (

@@ -16,7 +16,7 @@ from rollout.metadata.model import BEGINS_ELSEWHERE
 from state.db.steps import Steps
 from state.query.model import Page, Query
 from state.query.rows import Row
-from state.sync.openings import base_id
+from state.rows.openings import base_id
 from state.sync.unread import Unread
 
 _BEGIN_ELSEWHERE: Final = f"SELECT id, history_base FROM threads WHERE flags & {BEGINS_ELSEWHERE}"

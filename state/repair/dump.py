@@ -18,8 +18,8 @@ from rollout.jsonl.parse import BadLine, Line
 from rollout.jsonl.reader import LineReader, RolloutStream
 from state.db.database import Database
 from state.errors import BadDump, DumpTooNew, IndexDamaged
-from state.sync import thread_rows as rows
-from state.sync.writer import Context, invalidate_inputs, load_context
+from state.rows import thread_rows as rows
+from state.rows.writer import Context, invalidate_inputs, load_context
 from state.userdata import model, store
 from state.userdata.journal import append_settings, parse_setting, read_settings, setting_line
 

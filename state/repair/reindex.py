@@ -25,8 +25,8 @@ from state.fulltext.indexer import MESSAGES
 from state.jobs.progress import Away, Report, SyncProgress
 from state.repair.dump import known_user_data
 from state.repair.recovery import remove_database, set_aside
+from state.rows.ledger import away_in, compare_with_ledger
 from state.sync.backfill import backfill
-from state.sync.ledger import away_in, compare_with_ledger
 from state.sync.sync import BATCH_FILES, apply_inputs
 from state.userdata.journal import read_settings
 from state.userdata.store import apply_settings, put_settings

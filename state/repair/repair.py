@@ -25,9 +25,9 @@ from state.repair.backup import back_up_index
 from state.repair.plan import Plan
 from state.repair.reindex import reindex
 from state.repair.verify import Depth, verify
-from state.sync import thread_rows as rows
+from state.rows import thread_rows as rows
+from state.rows.writer import Context, StoredBatch, load_context, store_files
 from state.sync.filling import reread
-from state.sync.writer import Context, StoredBatch, load_context, store_files
 from state.thread_index import ThreadIndex, open_index
 from state.userdata.journal import append_settings, read_settings
 from state.userdata.model import newest_settings

@@ -24,7 +24,7 @@ from state.jobs.pool import ReadPool, ordered_map
 from state.jobs.progress import JobProgress, Report
 from state.repair import contents
 from state.repair.contents import ContentCheck
-from state.sync.ledger import newest_first, stamp_of, watermark
+from state.rows.ledger import newest_first, stamp_of, watermark
 from state.workers import Workers
 
 KINDS: Final = shallow.KINDS | database.KINDS | findings.KINDS | metadata.KINDS | contents.KINDS

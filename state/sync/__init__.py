@@ -1,1 +1,1 @@
-"""The ledger, rows, the writer, the backfill and the journal of moves."""
+"""Bring the index in step with the files: a sync, the backfill, and the journal of moves."""

@@ -19,12 +19,12 @@ from state.db.steps import Result, Work
 from state.jobs.pool import ReadPool
 from state.jobs.progress import DEFAULT_LEASE_S, Report, SyncProgress
 from state.jobs.runner import Job, run_job
+from state.rows.ledger import away_in, watermark
+from state.rows.writer import load_context
 from state.sync import sync
 from state.sync.copies import compare_copies
 from state.sync.filling import Beside, Filling
-from state.sync.ledger import away_in, watermark
 from state.sync.unread import Waiting
-from state.sync.writer import load_context
 
 _BULK_FILES: Final = 1000
 """A first fill of so many files builds the indexes that it does not need itself at its end: keeping

@@ -14,7 +14,7 @@ from rollout.files.stamp import FileStamp
 from rollout.usage.copies import usage_of_copies
 from state.db.database import Database, Writer
 from state.jobs.pool import ReadPool
-from state.sync.usage_rows import Rows, copies_of, store_compared, threads_to_compare
+from state.rows.usage_rows import Rows, copies_of, store_compared, threads_to_compare
 
 _BATCH_THREADS: Final = 50
 _log = logging.getLogger("threadkeep.read")

@@ -14,10 +14,10 @@ from rollout.metadata.outcomes import EarlierMetadata, Extracted, Unusable
 from state.db.database import Database, Writer
 from state.jobs.pool import ReadPool, ordered_map
 from state.jobs.progress import Report, SyncProgress
-from state.sync import thread_rows as rows
-from state.sync.ledger import Changes
+from state.rows import thread_rows as rows
+from state.rows.ledger import Changes
+from state.rows.writer import Context, StoredBatch, move_entries, store_files
 from state.sync.unread import Unread, Waiting, last_changed_first
-from state.sync.writer import Context, StoredBatch, move_entries, store_files
 
 _FIRST_BATCH: Final = 100
 _FIRST_BYTES: Final = 2**24

@@ -19,8 +19,8 @@ from state.codex_db.values import CodexLook, CodexValues, database_stamp, read_v
 from state.db.database import Database
 from state.db.sql import AMONG, Put, listed, meta, set_meta
 from state.errors import SQLITE_ERRORS, StateError
-from state.sync import thread_rows as rows
-from state.sync.writer import load_context
+from state.rows import thread_rows as rows
+from state.rows.writer import load_context
 from state.userdata.journal import append_settings
 from state.userdata.marks import ON, PINNED
 from state.userdata.model import LATEST_MS, NAME, UserValue, chosen_names

@@ -38,8 +38,8 @@ from state.db.location import moves_folder, moves_under_way
 from state.db.lock import locked
 from state.errors import CodexLocked, FileUnusable, IndexBusy, StateError
 from state.jobs.progress import SyncProgress
+from state.rows.ledger import Changes, newest_first
 from state.sync.emptying import Emptied, clear_user_data, remove_folders
-from state.sync.ledger import Changes, newest_first
 from state.sync.sync import apply_changes
 
 _VERSION: Final = 1

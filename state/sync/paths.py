@@ -12,7 +12,7 @@ from state.db.database import Database
 from state.db.sql import AMONG, listed
 from state.db.steps import Steps
 from state.jobs.progress import SyncProgress
-from state.sync.ledger import LEDGER_SQL, Ledger, compare_with_ledger, ledger_of
+from state.rows.ledger import LEDGER_SQL, Ledger, compare_with_ledger, ledger_of
 from state.sync.sync import apply_changes
 
 MOST_PATHS: Final = 100

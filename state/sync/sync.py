@@ -15,13 +15,13 @@ from state.db.steps import Steps
 from state.errors import FileUnusable
 from state.jobs.pool import ReadPool, warn_once
 from state.jobs.progress import Report, SyncProgress
-from state.sync import thread_rows as rows
+from state.rows import thread_rows as rows
+from state.rows.home_config import home_inputs
+from state.rows.ledger import LEDGER_SQL, Changes, Ledger, away_in, ledger_of, scan_changes
+from state.rows.writer import NAMES_UNREAD, Context, forget_files, load_context, store_files
 from state.sync.copies import compare_copies
 from state.sync.filling import Filling, reread
-from state.sync.home_config import home_inputs
-from state.sync.ledger import LEDGER_SQL, Changes, Ledger, away_in, ledger_of, scan_changes
 from state.sync.unread import Waiting
-from state.sync.writer import NAMES_UNREAD, Context, forget_files, load_context, store_files
 from state.userdata.model import chosen_names
 from state.userdata.store import (
     change_user_data,

@@ -21,7 +21,7 @@ from rollout.jsonl.resume import ResumePoint
 from rollout.schema.modes import PAGINATED
 from rollout.schema.strict import Fields
 from state.db.steps import Steps, run_steps
-from state.sync import resume_points
+from state.rows import resume_points
 from state.turns.checkpoint import ReadFile, TurnState, is_current, resumed
 from state.turns.outlines import dumped_mark, insert_outlines, outline_rows, outlines_steps
 

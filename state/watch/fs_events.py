@@ -19,7 +19,7 @@ from rollout.files.layout import ROOTS
 from rollout.files.text import is_storable, printable_path
 from rollout.metadata.session_index import NAMES_FILE
 from state.db.location import on_network_drive
-from state.sync.home_config import home_inputs
+from state.rows.home_config import home_inputs
 
 STEP_MS: Final = 100
 """Changed paths are reported when there were no more for so long ..."""

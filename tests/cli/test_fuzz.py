@@ -25,7 +25,7 @@ from state.errors import BadDump, DumpTooNew, InvalidCursor, InvalidSql, StateEr
 from state.query.cursor import Cursor, decode
 from state.repair.dump import dump_lines, read_dump, restore
 from state.reports.sql import run_sql
-from state.sync.home_config import default_provider
+from state.rows.home_config import default_provider
 from state.thread_index import open_index
 from state.userdata.folders import cwd_key
 from state.userdata.journal import append_settings, read_settings

@@ -24,7 +24,7 @@ from rollout.writing.new_thread import NewThread, new_id
 from state.errors import ThreadNotFound
 from state.query.rows import COLUMNS, Row
 from state.query.thread_json import thread_json
-from state.sync.home_config import default_provider
+from state.rows.home_config import default_provider
 from state.thread_store import ThreadStore
 from state.userdata.folders import absolute_folder
 

@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from state.explain.explain import CLAUSES, explain
-from state.sync.home_config import default_provider
+from state.rows.home_config import default_provider
 from state.thread_index import open_index
 from tests.samples.gold import exchanges
 from tests.samples.homes import encoded, event, lines, thread_id, write

@@ -15,7 +15,7 @@ import pytest
 from state.db.connect import connect
 from state.errors import IndexDamaged
 from state.repair.recovery import recover
-from state.sync.thread_rows import rename
+from state.rows.thread_rows import rename
 from state.thread_index import open_index
 from state.userdata.journal import append_settings
 from state.userdata.model import UserValue

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from rollout.metadata.extract import extract_file
-from state.sync.writer import load_context, store_files
+from state.rows.writer import load_context, store_files
 from state.thread_index import ThreadIndex
 from tests.samples import homes
 from tests.samples.homes import encoded, event, lines, thread_id, write
@@ -298,7 +298,7 @@ def test_rows_of_a_folder_that_cannot_be_listed_now_stay(home: Path, index_path:
     """A drive that is away for a moment must not empty the index."""
     from rollout.files.scan import INACCESSIBLE, FoundFile
     from rollout.files.stamp import NO_STAMP
-    from state.sync.ledger import compare_with_ledger
+    from state.rows.ledger import compare_with_ledger
 
     path = "sessions/2026/05/28/rollout-a.jsonl"
     away = FoundFile("sessions/2026", NO_STAMP, f"{INACCESSIBLE}: Input/output error")

@@ -14,7 +14,7 @@ from rollout.schema.session_source import source_kind, thread_spawn
 from rollout.usage.file import stored_usage
 from state.db.derived_columns import Facet, searchable
 from state.db.sql import AMONG, Put, dicts, listed
-from state.sync.resume_points import (
+from state.rows.resume_points import (
     FULLTEXT,
     METADATA,
     TURNS,
@@ -22,7 +22,7 @@ from state.sync.resume_points import (
     load_resume_points,
     put_resume_points,
 )
-from state.sync.usage_rows import FIELDS
+from state.rows.usage_rows import FIELDS
 from state.userdata.folders import cwd_key
 from state.userdata.model import USER_SET_COLUMNS
 

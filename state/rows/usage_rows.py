@@ -203,7 +203,7 @@ def _groups(connection: sqlite3.Connection, thread_ids: Collection[str]) -> list
 
 def _rollout_of(path: str, own: str) -> str:
     """What copies of one rollout have in common, among the files of the thread that shows ``own``;
-    see :func:`state.sync.writer.bucket_of`."""
+    see :func:`state.rows.writer.bucket_of`."""
     mine, other = parse_name(path), parse_name(own)
     if other is None or other.rollout_id is None:
         return ""

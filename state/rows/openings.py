@@ -18,8 +18,8 @@ from rollout.metadata.model import BEGINS_ELSEWHERE
 from state.db.derived_columns import Facet
 from state.db.sql import AMONG, dicts, listed
 from state.db.steps import Steps, run_steps
-from state.sync.ledger import NAMED_SQL
-from state.sync.thread_rows import forget_titles, search_text, write_titles
+from state.rows.ledger import NAMED_SQL
+from state.rows.thread_rows import forget_titles, search_text, write_titles
 
 _FIELDS: Final = ("rollout_path", "size_bytes", "history_base", "flags", "preview")
 _ROW: Final = f"SELECT {', '.join(_FIELDS)} FROM threads WHERE id = ?"

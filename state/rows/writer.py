@@ -20,10 +20,10 @@ from rollout.metadata.version import EXTRACTOR_VERSION
 from state.clock import now_ms
 from state.db.location import INPUTS_KEY
 from state.db.sql import AMONG, Put, listed
-from state.sync import thread_rows as rows
-from state.sync.home_config import default_provider, home_inputs
-from state.sync.openings import update_openings
-from state.sync.usage_rows import update_usage
+from state.rows import thread_rows as rows
+from state.rows.home_config import default_provider, home_inputs
+from state.rows.openings import update_openings
+from state.rows.usage_rows import update_usage
 from state.userdata.model import chosen_names, values_of_columns
 from state.userdata.store import newer_names, recorded_name, values_of_threads
 

@@ -7,7 +7,7 @@ from typing import Any
 from state.checks.findings import Finding
 from state.query.model import Query
 from state.repair.verify import Depth, verify
-from state.sync.openings import update_openings
+from state.rows.openings import update_openings
 from state.thread_index import ThreadIndex
 from tests.samples.homes import encoded, event, file_name, lines, thread_id, write
 from tests.support.indexes import fresh_meaning, in_index, meaning, rows, sync
