@@ -11,7 +11,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
-from textual import on
+from textual import events, on
 from textual.binding import BindingType
 from textual.driver import Driver
 from textual.screen import Screen
@@ -94,6 +94,8 @@ class BrowseApp(ActingApp):
         self._ending = asyncio.Event()
         self._picked: Picked | None = None
         self._status = 0
+        self._early: list[events.Key] | None = []
+        """Keys that were pressed by now; None once they are handled as they come."""
         self._screen = PickerScreen(id="_default")
         self.threads.now_ms = now_ms
         self._source = ThreadSource(page.entries if page else None)
@@ -115,15 +117,25 @@ class BrowseApp(ActingApp):
         return self._screen
 
     @on(PickerScreen.Mounted)
-    def _open(self) -> None:
+    async def _open(self) -> None:
         self._show_keys()
         self.box.value = self._text
         self.box.cursor_position = len(self._text)
-        self.box.focus()
+        self.screen.set_focus(self.box)
+        early, self._early = self._early or [], None
+        for event in early:
+            await super().on_event(event)
         work: Any = self._work
         self.run_worker(work, name="index", exit_on_error=False)
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._end_by, number)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Keep what is typed before there is a search box for it."""
+        if self._early is not None and isinstance(event, events.Key):
+            self._early.append(event)
+        else:
+            await super().on_event(event)
 
     async def _work(self) -> None:
         """Fill the list, and keep it up to date, until the app ends."""

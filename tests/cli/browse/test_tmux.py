@@ -57,3 +57,15 @@ def test_a_crash_leaves_the_terminal_whole_and_says_why(tmux: Tmux) -> None:
     tmux.press("F7")
     tmux.until("ValueError: a fault", "ended 1")
     tmux.check_whole()
+
+
+def test_what_is_typed_before_the_picker_is_there_stands_in_its_search_box(tmux: Tmux) -> None:
+    tmux.command([sys.executable, "-m", "cli", "browse"])
+    for letter in "paint":
+        tmux.write(letter)
+    tmux.until("❯ paint", "Paint it blue", gone="Fix the parser")
+    tmux.press("Escape")
+    tmux.until("Fix the parser")
+    tmux.press("Escape")
+    tmux.until("ended 0")
+    tmux.check_whole()
