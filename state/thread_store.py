@@ -16,12 +16,12 @@ from rollout.errors import WriterActive
 from rollout.files.layout import is_archived, logical_path
 from rollout.files.scan import check_home, stat_file
 from rollout.files.writer_lock import LOCKS, WriterLock
-from rollout.history.bare import BARE
 from rollout.history.model_context import context_items
 from rollout.history.thread import outline
 from rollout.jsonl.sources import RolloutSource
 from rollout.schema.modes import LEGACY
 from rollout.schema.strict import Fields
+from rollout.turns.bare import BARE
 from rollout.writing.new_thread import NewThread, rollout_path
 from state.edit.archive import move_thread
 from state.edit.fork import ForkOptions, fork_thread

@@ -26,7 +26,8 @@ rollout.schema        -> rollout.jsonl
 rollout.usage         -> rollout.schema
 rollout.metadata      -> rollout.usage
 rollout.items         -> rollout.schema
-rollout.history       -> rollout.items rollout.usage
+rollout.turns         -> rollout.items
+rollout.history       -> rollout.turns rollout.usage
 rollout.search        -> rollout.history rollout.metadata
 rollout.writing       -> rollout.history
 

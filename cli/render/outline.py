@@ -10,8 +10,8 @@ from cli.terminal import output
 from cli.terminal.cells import settled
 from cli.terminal.table import Cell, Column, table
 from cli.terminal.text import amount, iso, local, plural
-from rollout.history.item_reader import turn_answer
 from rollout.history.turn_outline import ListedTurn, TurnOutline
+from rollout.turns.item_reader import turn_answer
 
 _COLUMNS: Final = (
     Column("turn", worth=9, right=True),

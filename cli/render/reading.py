@@ -17,9 +17,9 @@ from cli.terminal.text import amount, iso, one_line, plural, shortened
 from rollout.errors import EXPANDS, READ_ALL, AmbiguousTurn, RolloutError, TurnNotFound
 from rollout.history.thread import bare_if_empty, outline
 from rollout.history.transcript import Transcript, open_transcript, with_calls
-from rollout.history.turn import COMPLETED, IN_PROGRESS, INTERRUPTED, Turn
 from rollout.history.turn_outline import ListedTurn, OutlinePass, prompt_of, turn_outline
 from rollout.schema.strict import Fields
+from rollout.turns.turn import COMPLETED, IN_PROGRESS, INTERRUPTED, Turn
 from state.errors import StateError
 from state.query.rows import Row, details_steps
 from state.query.thread_json import display_name, thread_json

@@ -1,1 +1,1 @@
-"""Turns, segments, fork points and model context."""
+"""The histories of threads: segments, fork points, transcripts, outlines and model context."""

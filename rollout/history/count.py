@@ -8,13 +8,13 @@ from typing import Final, NamedTuple
 
 from rollout.errors import Damage, RolloutError
 from rollout.files.layout import parse_name, parse_uuid
-from rollout.history.bare import BARE
-from rollout.history.item_refs import Position
 from rollout.history.thread import Outline, outline, reduce_file, reduce_part
-from rollout.history.turn import Turn, TurnReducer
 from rollout.jsonl.parse import Item
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.times import time_ms
+from rollout.turns.bare import BARE
+from rollout.turns.item_refs import Position
+from rollout.turns.turn import Turn, TurnReducer
 
 _HOUR_S: Final = 3600
 _HOUR_MS: Final = _HOUR_S * 1000

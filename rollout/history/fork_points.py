@@ -1,10 +1,10 @@
 """Where a fork of a thread can begin: between its turns."""
 
-from rollout.history.item_refs import Position
-from rollout.history.legacy import LegacyReducer, skip_pattern
-from rollout.history.paginated import PaginatedReducer
-from rollout.history.turn import Turn
 from rollout.jsonl.parse import Item
+from rollout.turns.item_refs import Position
+from rollout.turns.legacy import LegacyReducer, skip_pattern
+from rollout.turns.paginated import PaginatedReducer
+from rollout.turns.turn import Turn
 
 
 class LegacyForkPoints(LegacyReducer):

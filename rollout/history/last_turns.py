@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from rollout.files.layout import COMPRESSED_SUFFIX
-from rollout.history.bare import BARE
-from rollout.history.item_refs import UNCOUNTED, ItemRef
-from rollout.history.legacy import LegacyReducer
-from rollout.history.paginated import PaginatedReducer
 from rollout.history.segments import Part
 from rollout.history.thread import Outline, reduce_part
-from rollout.history.turn import Turn
 from rollout.schema.modes import LEGACY
+from rollout.turns.bare import BARE
+from rollout.turns.item_refs import UNCOUNTED, ItemRef
+from rollout.turns.legacy import LegacyReducer
+from rollout.turns.paginated import PaginatedReducer
+from rollout.turns.turn import Turn
 
 _READ_BYTES: Final = 64 * 1024
 

@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from rollout.errors import HistoryUnknown
-from rollout.history.bare import message_text, starts_turn
 from rollout.history.fork_points import LegacyForkPoints
-from rollout.history.item_refs import Position
-from rollout.history.paginated import PaginatedReducer, paginated_skip
 from rollout.history.segments import Find, Part, history_parts, source_meta
 from rollout.history.thread import pass_to, reduce_parts
-from rollout.history.turn import Turn
 from rollout.items.line_events import ROLLED_BACK, ParsedEvent, parse_event
 from rollout.jsonl.parse import Item, object_of
 from rollout.jsonl.reader import LineReader, Skipping, open_rollout
 from rollout.schema.kinds import Level, Reader, line_pattern, none_of, read_by
 from rollout.schema.modes import LEGACY, MODES, PAGINATED
 from rollout.schema.strict import Fields
+from rollout.turns.bare import message_text, starts_turn
+from rollout.turns.item_refs import Position
+from rollout.turns.paginated import PaginatedReducer, paginated_skip
+from rollout.turns.turn import Turn
 
 _KEPT_CHARACTERS: Final = 80_000
 """Of the latest messages of users that an old compaction keeps: Codex counts 20,000 tokens."""

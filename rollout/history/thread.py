@@ -9,18 +9,18 @@ from typing import Final
 
 from rollout.errors import Damage, DamagedCompression, HistoryIncomplete, HistoryUnknown
 from rollout.files.layout import COMPRESSED_SUFFIX
-from rollout.history.bare import BARE, BareReducer
-from rollout.history.item_reader import ItemReader
-from rollout.history.item_refs import ItemRef, Position
-from rollout.history.legacy import LegacyReducer
-from rollout.history.paginated import PaginatedReducer
 from rollout.history.segments import Find, Part, known_parts, source_meta
-from rollout.history.turn import LineReducer, Turn, TurnReducer
 from rollout.items.thread_item import UNKNOWN
 from rollout.jsonl.parse import BadLine, Item, Line, parse_line
 from rollout.jsonl.reader import LineReader, RolloutStream, open_rollout
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
+from rollout.turns.bare import BARE, BareReducer
+from rollout.turns.item_reader import ItemReader
+from rollout.turns.item_refs import ItemRef, Position
+from rollout.turns.legacy import LegacyReducer
+from rollout.turns.paginated import PaginatedReducer
+from rollout.turns.turn import LineReducer, Turn, TurnReducer
 
 _SKIPPED_BYTES: Final = 2**16
 AnyReducer = LegacyReducer | PaginatedReducer | BareReducer
@@ -92,7 +92,7 @@ class Outline:
 
 def outline(path: Path, find: Find) -> Outline:
     """How the history of the thread is made up whose rollout is at ``path``; ``find`` gives the
-    files that it begins in. One without a ``session_meta`` is :data:`rollout.history.bare.BARE`.
+    files that it begins in. One without a ``session_meta`` is :data:`rollout.turns.bare.BARE`.
     Raises HistoryUnknown if its history mode is not known, and OSError if a file cannot be read."""
     try:
         meta = source_meta(path)

@@ -14,15 +14,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
-from rollout.history.bare import bare_item, bare_payload
-from rollout.history.item_reader import LineFile
-from rollout.history.item_refs import ItemRefs, Position, key_of
 from rollout.items.line_events import STARTED, parse_event
 from rollout.items.thread_item import UNKNOWN
 from rollout.jsonl.parse import Item, object_of
 from rollout.jsonl.reader import LineReader, Skipping
 from rollout.schema import kinds
 from rollout.schema.strict import Fields, Unfit, duration_ms
+from rollout.turns.bare import bare_item, bare_payload
+from rollout.turns.item_reader import LineFile
+from rollout.turns.item_refs import ItemRefs, Position, key_of
 
 TOOL_CALL: Final = "toolCall"
 """The type of an entry that is a call of a tool, with its output."""

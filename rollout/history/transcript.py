@@ -11,9 +11,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from rollout.history.bare import BARE
-from rollout.history.item_reader import ItemReader, LineFile, turn_answer
-from rollout.history.item_refs import key_of
 from rollout.history.segments import Find
 from rollout.history.thread import ThreadTurns, bare_if_empty, open_history
 from rollout.history.tool_calls import (
@@ -26,11 +23,14 @@ from rollout.history.tool_calls import (
     records_among,
     records_between,
 )
-from rollout.history.turn import Turn
 from rollout.items.thread_item import KINDS, UNKNOWN
 from rollout.jsonl.parse import Item
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
+from rollout.turns.bare import BARE
+from rollout.turns.item_reader import ItemReader, LineFile, turn_answer
+from rollout.turns.item_refs import key_of
+from rollout.turns.turn import Turn
 
 
 class TurnPlan(NamedTuple):

@@ -15,7 +15,6 @@ from rollout.files.text import one_line, shortened, storable_text
 from rollout.history.segments import source_meta
 from rollout.history.tool_calls import TOOL_CALL, begins_turn
 from rollout.history.transcript import Transcript, with_calls
-from rollout.history.turn import Turn
 from rollout.items.calls import (
     PATCHES,
     SHELLS,
@@ -39,6 +38,7 @@ from rollout.jsonl.parse import Item, Line, object_of
 from rollout.jsonl.reader import LineReader, Skipping
 from rollout.schema import kinds
 from rollout.schema.strict import Fields
+from rollout.turns.turn import Turn
 from rollout.usage.reducer import UsageReducer
 
 LONGEST: Final = 200

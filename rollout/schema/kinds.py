@@ -44,9 +44,9 @@ class Reader(Flag):
     ITEMS = auto()
     """:mod:`rollout.items`: what a client is shown."""
     LEGACY = auto()
-    """:mod:`rollout.history.legacy`: turns, which depend on how many lines can be read."""
+    """:mod:`rollout.turns.legacy`: turns, which depend on how many lines can be read."""
     PAGINATED = auto()
-    """:mod:`rollout.history.paginated`: turns."""
+    """:mod:`rollout.turns.paginated`: turns."""
     MESSAGES = auto()
     """:mod:`rollout.search.extract`: the messages of users and agents."""
     CONTEXT = auto()

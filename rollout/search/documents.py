@@ -10,12 +10,12 @@ import orjson
 
 from rollout.errors import SHORTAGES, HistoryUnknown
 from rollout.files.stamp import NO_STAMP, FileStamp
-from rollout.history.item_refs import words_of, words_to_bytes
 from rollout.history.segments import Find
 from rollout.jsonl.parse import compact_json
 from rollout.search.extract import EarlierMessages, ThreadMessages, read_thread_messages
 from rollout.search.messages import Location, Message, digest_of, sum_of
 from rollout.search.normalize import casefold, normalize
+from rollout.turns.item_refs import words_of, words_to_bytes
 
 DOCUMENT_LENGTH: Final = 8192
 """A document ends when it has so many characters. In larger ones each trigram is kept fewer times,

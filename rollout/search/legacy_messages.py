@@ -2,14 +2,14 @@
 
 from typing import Final
 
-from rollout.history.item_refs import Position
-from rollout.history.legacy import LegacyReducer
-from rollout.history.turn import Turn
 from rollout.items.thread_item import UNKNOWN, unknown_item
 from rollout.jsonl.parse import Item
 from rollout.schema.modes import LEGACY
 from rollout.schema.strict import Fields
 from rollout.search.messages import MESSAGES, Message, NeedsWholeFile, is_message, item_text
+from rollout.turns.item_refs import Position
+from rollout.turns.legacy import LegacyReducer
+from rollout.turns.turn import Turn
 
 _BEFORE: Final = Position(0, 0, 0)
 """Stands for all lines of an earlier pass; no message of a later one is there."""

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from rollout.files.digest import blake2b
-from rollout.history.bare import bare_item, bare_payload
-from rollout.history.item_reader import LineFile
-from rollout.history.item_refs import ItemRef
 from rollout.history.thread import ThreadTurns
-from rollout.history.turn import Turn
 from rollout.items.thread_item import UNKNOWN, has_text, item_of
 from rollout.jsonl.parse import Item, Line, object_of
 from rollout.schema.strict import Fields
+from rollout.turns.bare import bare_item, bare_payload
+from rollout.turns.item_reader import LineFile
+from rollout.turns.item_refs import ItemRef
+from rollout.turns.turn import Turn
 
 MESSAGES: Final = ("userMessage", "agentMessage")
 

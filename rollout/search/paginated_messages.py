@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Final
 
-from rollout.history.item_refs import Position, key_of
 from rollout.items.line_events import parse_event
 from rollout.items.thread_item import unknown_item
 from rollout.jsonl.parse import Item
@@ -11,6 +10,7 @@ from rollout.schema import kinds
 from rollout.schema.modes import PAGINATED
 from rollout.schema.strict import Fields
 from rollout.search.messages import Message, NeedsWholeFile, is_message, item_text
+from rollout.turns.item_refs import Position, key_of
 
 _EVENTS: Final = kinds.read_by(kinds.Reader.MESSAGES, kinds.Level.EVENT)
 _TYPES: Final = kinds.read_by(kinds.Reader.MESSAGES, kinds.Level.ITEM)

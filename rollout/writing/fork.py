@@ -14,13 +14,13 @@ from rollout.errors import TurnNotFound, TurnUnfinished
 from rollout.files.atomic import atomic_file
 from rollout.files.cancellation import check_cancelled
 from rollout.history.fork_points import ForkPoints, LegacyForkPoints, PaginatedForkPoints
-from rollout.history.item_refs import Position
 from rollout.history.segments import Find, Part, history_parts, records
 from rollout.items.line_events import ABORTED
 from rollout.jsonl.parse import Item
 from rollout.jsonl.reader import Skipping, open_rollout
 from rollout.schema.kinds import lines_without
 from rollout.schema.modes import LEGACY, PAGINATED
+from rollout.turns.item_refs import Position
 from rollout.writing.appender import encoded, timestamp
 from rollout.writing.new_thread import NewThread, first_line, new_id
 

@@ -15,11 +15,11 @@ import orjson
 
 from rollout.files.digest import blake2b
 from rollout.files.stamp import FileStamp
-from rollout.history.item_refs import words_of
 from rollout.jsonl.resume import ResumePoint
 from rollout.metadata.outcomes import Extracted, Unusable
 from rollout.search.documents import Documents, Thread, header_of
 from rollout.search.extract import EarlierMessages
+from rollout.turns.item_refs import words_of
 from state.db.sql import AMONG, Put, listed
 from state.fulltext.due import UNREAD, VERSION
 from state.rows.resume_points import FULLTEXT, load_resume_points, put_resume_points

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rollout.history.item_reader import ItemReader, View
-from rollout.history.turn import Turn
 from rollout.schema.modes import LEGACY
 from rollout.schema.strict import Fields
+from rollout.turns.item_reader import ItemReader, View
+from rollout.turns.turn import Turn
 from state.errors import InvalidQuery
 from state.turns import pages
 from state.turns.checkpoint import TurnState

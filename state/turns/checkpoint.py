@@ -14,18 +14,18 @@ from typing import Final
 from rollout.errors import Damage
 from rollout.files.layout import COMPRESSED_SUFFIX
 from rollout.files.stamp import FileStamp
-from rollout.history.bare import BARE, BareReducer
-from rollout.history.item_refs import ItemRef
 from rollout.history.last_turns import last_turns
-from rollout.history.legacy import LegacyReducer
-from rollout.history.paginated import PaginatedReducer
 from rollout.history.segments import Part
 from rollout.history.thread import AnyReducer, Outline, ThreadTurns, reduce_part
-from rollout.history.turn import Turn
 from rollout.jsonl.parse import BadLine, Line, parse_line
 from rollout.jsonl.resume import ResumePoint
 from rollout.schema.modes import LEGACY
 from rollout.schema.strict import Fields
+from rollout.turns.bare import BARE, BareReducer
+from rollout.turns.item_refs import ItemRef
+from rollout.turns.legacy import LegacyReducer
+from rollout.turns.paginated import PaginatedReducer
+from rollout.turns.turn import Turn
 from state.turns.outlines import KnownOutlines
 
 Pause = Callable[[], None]

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from rollout.history.item_refs import Position
 from rollout.history.thread import ThreadTurns
-from rollout.history.turn import Turn
 from rollout.history.turn_outline import ListedTurn
+from rollout.turns.item_refs import Position
+from rollout.turns.turn import Turn
 from state.db.steps import Steps
 from state.turns.outlines import OutlineRow
 from state.turns.store import SomeTurns, checkpoint_steps, files_of, is_checkpoint_of

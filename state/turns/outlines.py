@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rollout.files.digest import blake2b
-from rollout.history.item_refs import ItemRefs
 from rollout.history.thread import bare_if_empty
 from rollout.history.transcript import Transcript
-from rollout.history.turn import Turn
 from rollout.history.turn_outline import ListedTurn, OutlinePass, TurnOutline, UsageMark
+from rollout.turns.item_refs import ItemRefs
+from rollout.turns.turn import Turn
 from state.db.steps import Steps
 
 if TYPE_CHECKING:

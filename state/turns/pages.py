@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import Any, Final, Generic, TypeVar
 
-from rollout.history.item_refs import ItemRef, key_of
-from rollout.history.turn import Turn
 from rollout.items.thread_item import UNKNOWN
 from rollout.schema.modes import PAGINATED
+from rollout.turns.item_refs import ItemRef, key_of
+from rollout.turns.turn import Turn
 from state.errors import CursorNotInHistory, InvalidCursor, ItemNotFound
 from state.turns.checkpoint import TurnState
 

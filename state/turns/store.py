@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 from rollout.files.stamp import FileStamp
-from rollout.history.item_refs import ItemRefs, Position
 from rollout.history.segments import Part
 from rollout.history.thread import AnyReducer, Outline, ThreadTurns, bare_if_empty
-from rollout.history.turn import Turn
 from rollout.jsonl.resume import ResumePoint
 from rollout.schema.modes import PAGINATED
 from rollout.schema.strict import Fields
+from rollout.turns.item_refs import ItemRefs, Position
+from rollout.turns.turn import Turn
 from state.db.steps import Steps, run_steps
 from state.rows import resume_points
 from state.turns.checkpoint import ReadFile, TurnState, is_current, resumed

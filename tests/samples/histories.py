@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from rollout.files.layout import parse_name
-from rollout.history.item_reader import ItemReader
-from rollout.history.legacy import LegacyReducer
-from rollout.history.paginated import PaginatedReducer
 from rollout.history.thread import reduce_file
-from rollout.history.turn import TurnReducer
 from rollout.schema.modes import LEGACY
+from rollout.turns.item_reader import ItemReader
+from rollout.turns.legacy import LegacyReducer
+from rollout.turns.paginated import PaginatedReducer
+from rollout.turns.turn import TurnReducer
 from tests.samples.gold import GOLD
 from tests.samples.rollouts import THREAD_ID, envelope
 

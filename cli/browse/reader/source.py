@@ -20,9 +20,9 @@ from rollout.errors import RolloutError
 from rollout.files.stamp import FileStamp
 from rollout.history.thread import bare_if_empty
 from rollout.history.transcript import Transcript, TurnPlan, with_calls
-from rollout.history.turn import COMPLETED, IN_PROGRESS, Turn
 from rollout.jsonl.parse import Line
 from rollout.jsonl.reader import LineReader, open_rollout
+from rollout.turns.turn import COMPLETED, IN_PROGRESS, Turn
 from state.errors import StateError
 from state.query.rows import Row
 from state.thread_index import ThreadIndex

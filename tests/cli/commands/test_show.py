@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from rollout.history.bare import BARE
 from rollout.history.thread import open_history
 from rollout.history.tool_calls import TOOL_CALL
 from rollout.history.transcript import open_transcript
+from rollout.turns.bare import BARE
 from tests.samples.histories import first_line, numbered, rollouts_by_id, spell
 from tests.samples.rollouts import THREAD_ID
 from tests.support.command import Cli, thread_id, write_rollout

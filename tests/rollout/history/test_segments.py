@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from rollout.errors import HistoryIncomplete, HistoryUnknown
-from rollout.history.item_refs import ItemRefs, Position, key_of
 from rollout.history.model_context import context_items
 from rollout.history.thread import ThreadTurns, open_history
 from rollout.schema.modes import LEGACY, PAGINATED
+from rollout.turns.item_refs import ItemRefs, Position, key_of
 from tests.samples.histories import first_line, numbered, rollouts_by_id, spell, turns_in
 from tests.samples.rollouts import THREAD_ID, envelope, event, response, user
 

@@ -9,9 +9,7 @@ from typing import Any
 
 import pytest
 
-from rollout.history.legacy import LegacyReducer
 from rollout.history.model_context import CONTEXT_LINES
-from rollout.history.paginated import PaginatedReducer
 from rollout.history.tool_calls import BEGIN_TOOLS, CALL_LINES, END_TOOLS
 from rollout.items import realtime
 from rollout.items.legacy import EVENT_BUILDERS
@@ -21,6 +19,8 @@ from rollout.jsonl.reader import LineReader, open_rollout
 from rollout.metadata.needs import Needs, skip_pattern
 from rollout.schema.kinds import KINDS, Kept, Kind, Level, Reader, known, read_by
 from rollout.search.paginated_messages import PaginatedMessages
+from rollout.turns.legacy import LegacyReducer
+from rollout.turns.paginated import PaginatedReducer
 from tests.codex.codex_app import CONFIG, call
 from tests.samples.rollouts import CORPUS, THREAD_ID, corpus_rollouts, meta, write_rollout
 

@@ -16,7 +16,7 @@ from rollout.search.extract import (
     rebuilt_messages,
 )
 from rollout.search.messages import Location, digest_of, read_messages, sum_of
-from tests.rollout.history.test_turns import quickly, rollouts, with_head
+from tests.rollout.turns.test_turns import quickly, rollouts, with_head
 from tests.samples.histories import rollouts_by_id, spell
 from tests.samples.rollouts import CORPUS, corpus_rollouts
 from tests.support.each import each

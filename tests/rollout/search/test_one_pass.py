@@ -13,7 +13,7 @@ from rollout.metadata.outcomes import Extracted
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.search import one_pass
 from rollout.search.documents import Documents, Thread, header_of, read_many
-from tests.rollout.history.test_turns import MODES, quickly, rollouts, with_head
+from tests.rollout.turns.test_turns import MODES, quickly, rollouts, with_head
 from tests.samples.histories import spell
 from tests.samples.rollouts import (
     CORPUS,

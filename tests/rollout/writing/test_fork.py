@@ -11,9 +11,9 @@ import pytest
 from rollout.errors import DamagedCompression, HistoryIncomplete, TurnNotFound, TurnUnfinished
 from rollout.files.scan import scan_home
 from rollout.history.fork_points import LegacyForkPoints, PaginatedForkPoints
-from rollout.history.item_refs import Position
 from rollout.jsonl.parse import BadLine, Line, parse_line
 from rollout.jsonl.reader import LineReader, RolloutStream, open_rollout
+from rollout.turns.item_refs import Position
 from rollout.writing.fork import ForkPoint, plan_fork, write_fork
 from rollout.writing.new_thread import NewThread
 from tests.rollout.writing.forked import event, first, two_turns

@@ -25,7 +25,7 @@ from state.thread_store import ThreadStore
 from state.turns.checkpoint import TurnState, reduce_anew
 from state.turns.outlines import complete, insert_outlines, listed
 from state.turns.store import INSERT_TURNS, dumped, load_steps
-from tests.rollout.history.test_turns import quickly, rollouts
+from tests.rollout.turns.test_turns import quickly, rollouts
 from tests.samples.histories import numbered, shown, spell, turns_in
 from tests.samples.long_threads import (
     LONG,

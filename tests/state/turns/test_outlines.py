@@ -23,7 +23,8 @@ from rollout.schema.strict import Fields
 from state.thread_store import ThreadStore
 from state.turns.checkpoint import reduce_anew
 from state.turns.outlines import complete, listed
-from tests.rollout.history.test_turns import (
+from tests.rollout.history.tool_lines import FREEFORM, PATCH, custom, function, gave
+from tests.rollout.turns.test_turns import (
     aborts,
     ends,
     events,
@@ -33,7 +34,6 @@ from tests.rollout.history.test_turns import (
     turn_items,
     with_head,
 )
-from tests.rollout.history.tool_lines import FREEFORM, PATCH, custom, function, gave
 from tests.samples.histories import spell
 from tests.samples.homes import thread_id
 from tests.samples.long_threads import LONG, add, content, in_store, nobody, put, said, turn_lines

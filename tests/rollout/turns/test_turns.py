@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.history.item_refs import Position
 from rollout.history.last_turns import last_turns
-from rollout.history.legacy import LegacyReducer
-from rollout.history.paginated import PaginatedReducer
 from rollout.history.thread import outline, reduce_file
-from rollout.history.turn import Turn
 from rollout.jsonl.parse import Line, parse_line
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
+from rollout.turns.item_refs import Position
+from rollout.turns.legacy import LegacyReducer
+from rollout.turns.paginated import PaginatedReducer
+from rollout.turns.turn import Turn
 from tests.samples.histories import first_line, new_reducer, numbered, shown, spell, turns_in
 from tests.samples.rollouts import THREAD_ID, envelope, event, response, user
 from tests.samples.strategies import lines as any_lines

@@ -10,10 +10,10 @@ import base64
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from rollout.history.item_refs import ItemRefs, Position
 from rollout.jsonl.parse import Item
 from rollout.jsonl.reader import LineFilter
 from rollout.schema.strict import Fields
+from rollout.turns.item_refs import ItemRefs, Position
 
 COMPLETED: Final = "completed"
 FAILED: Final = "failed"

@@ -6,14 +6,14 @@ from functools import lru_cache
 from re import Pattern
 from typing import Any, Final
 
-from rollout.history.item_refs import NUMBERED, Position, key_of
-from rollout.history.turn import COMPLETED, FAILED, IN_PROGRESS, INTERRUPTED, Turn
 from rollout.items import line_events
 from rollout.items.paginated import ITEM_BUILDERS
 from rollout.items.thread_item import UNKNOWN, has_times, hook_item, may_be_hook, unknown_item
 from rollout.jsonl.parse import Item
 from rollout.schema import kinds
 from rollout.schema.strict import Fields
+from rollout.turns.item_refs import NUMBERED, Position, key_of
+from rollout.turns.turn import COMPLETED, FAILED, IN_PROGRESS, INTERRUPTED, Turn
 
 _KEPT: Final = (kinds.Kept.ALWAYS, kinds.Kept.LEGACY)
 
@@ -65,7 +65,7 @@ class LegacyReducer:
     ) -> None:
         """Start from scratch, or resume from the ``dump`` of an earlier reducer, its turns and its
         orphans. ``before`` takes the place of the number of lines and items before the first one,
-        where that is not known: see :data:`rollout.history.item_refs.UNCOUNTED`."""
+        where that is not known: see :data:`rollout.turns.item_refs.UNCOUNTED`."""
         state = state or {}
         self._before = before
         self.turns = list(turns)

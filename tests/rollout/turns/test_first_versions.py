@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from rollout.history.bare import BARE, BareReducer
 from rollout.history.thread import open_history, reduce_file
 from rollout.schema.strict import Fields
+from rollout.turns.bare import BARE, BareReducer
 from tests.cli.server.test_turns import walked
 from tests.samples.homes import encoded, event, thread_id, write
 from tests.samples.long_threads import all_turns, in_store

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from rollout.history.item_refs import Position, key_of
-from rollout.history.turn import COMPLETED, Turn
 from rollout.items.parts import agent_message
 from rollout.jsonl.parse import Item
 from rollout.schema.kinds import is_typed
 from rollout.schema.strict import Fields
+from rollout.turns.item_refs import Position, key_of
+from rollout.turns.turn import COMPLETED, Turn
 
 BARE: Final = "bare"
 """Their history mode here: the files name none."""

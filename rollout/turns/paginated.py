@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from re import Pattern
 from typing import Final
 
-from rollout.history.item_refs import Position, key_of
-from rollout.history.turn import COMPLETED, FAILED, INTERRUPTED, Turn
 from rollout.items.line_events import ABORTED, ITEM, STARTED, TurnEvent, parse_event
 from rollout.items.thread_item import UNKNOWN, has_times, unknown_item
 from rollout.jsonl.parse import Item
 from rollout.schema import kinds
 from rollout.schema.strict import U64, Fields
+from rollout.turns.item_refs import Position, key_of
+from rollout.turns.turn import COMPLETED, FAILED, INTERRUPTED, Turn
 
 
 def paginated_skip(readers: kinds.Reader) -> Pattern[bytes]:

@@ -1,6 +1,6 @@
 """References to the items of a turn, a few words each, as a thread may have a million of them.
 
-An *item reference* names the lines that an item is made of; :mod:`rollout.history.item_reader`
+An *item reference* names the lines that an item is made of; :mod:`rollout.turns.item_reader`
 reads them. A history may be in several files, numbered from 0, the oldest first.
 """
 

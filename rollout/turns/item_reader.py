@@ -11,14 +11,14 @@ from typing import BinaryIO, Final, Literal, cast
 
 from rollout.files.cancellation import check_cancelled
 from rollout.files.layout import COMPRESSED_SUFFIX
-from rollout.history.bare import BARE, bare_item, bare_payload
-from rollout.history.item_refs import ItemRef
-from rollout.history.turn import IN_PROGRESS, INTERRUPTED, Turn
 from rollout.items.thread_item import UNKNOWN, item_of
 from rollout.jsonl.parse import BadLine, Item, Line, parse_line
 from rollout.jsonl.reader import LONGEST_LINE, MemoryRollout, RolloutStream, open_rollout
 from rollout.schema.modes import PAGINATED
 from rollout.schema.strict import Fields
+from rollout.turns.bare import BARE, bare_item, bare_payload
+from rollout.turns.item_refs import ItemRef
+from rollout.turns.turn import IN_PROGRESS, INTERRUPTED, Turn
 
 View = Literal["notLoaded", "summary", "full"]
 
@@ -146,7 +146,7 @@ class ItemReader(AbstractContextManager["ItemReader"]):
     """The items of a thread whose history is in some files. Use it in a ``with``."""
 
     def __init__(self, paths: Sequence[Path], mode: str, *, images: bool = False) -> None:
-        """``mode`` is the history mode of the thread, or :data:`rollout.history.bare.BARE`;
+        """``mode`` is the history mode of the thread, or :data:`rollout.turns.bare.BARE`;
         ``images``: items have also those inline images that make their lines very long."""
         self._images = images
         self._paths = paths
