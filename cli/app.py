@@ -59,9 +59,11 @@ class _Table(Group):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         streams = (sys.stdin, sys.stdout, sys.stderr)
-        if not args and not ctx.resilient_parsing and all(each.isatty() for each in streams):
-            args = ["browse"]
-        return super().parse_args(ctx, args)
+        browses = not ctx.resilient_parsing and all(each.isatty() for each in streams)
+        rest = super().parse_args(ctx, args or ["browse"] * browses)
+        if browses and not ctx._protected_args:  # --home alone
+            ctx._protected_args = ["browse"]
+        return rest
 
     def invoke(self, ctx: Any) -> Any:
         try:

@@ -77,7 +77,8 @@ def command(
 
     own = own_keys(keys_file())
     here = locations(context)
-    text = "".join(f"{word} " for word in [*(["is:archived"] if archived else []), *(words or [])])
+    typed = [*(["is:archived"] if archived else []), *map(_typed, words or [])]
+    text = "".join(f"{word} " for word in typed)
     picked = browse(here, pick=pick, text=text, own_keys=own)
     if picked is None:
         return errors.NO_MATCH if pick else errors.OK
@@ -86,6 +87,19 @@ def command(
         output.lines(filled(template or "{id}", _values(row, here)) for row in rows)
         return errors.OK
     return _go_on(picked, here)
+
+
+def _typed(word: str) -> str:
+    """A word of a shell as it is typed into the search box: the value of a filter may have blanks
+    in it, which the shell has taken the quotes of."""
+    name, colon, value = word.partition(":")
+    if not colon or not any(map(str.isspace, value)) or value[:1] in ("'", '"'):
+        return word
+    from cli.browse.words.filter import NAMES
+    from cli.browse.words.tokens import quoted
+
+    known = name.removeprefix("-").lower() in NAMES
+    return f"{name}:{quoted(value)}" if known else word
 
 
 def _check(template: str) -> None:

@@ -58,6 +58,16 @@ def test_pick_prints_the_id_and_draws_on_stderr(cli: Cli) -> None:
     assert picked(cli, "\r", "--format", template, "parser") == (0, wanted)
 
 
+def test_the_value_of_a_filter_may_be_quoted_for_the_shell(cli: Cli) -> None:
+    for number, folder in enumerate(("my folder", "my"), 2):
+        write(cli.home, number, encoded(lines(number, folder, cwd=str(cli.base / folder))))
+    with browsing(cli, f"folder:{cli.base}/my folder") as terminal:
+        terminal.until(f'folder:"{cli.base}/my folder"')
+        terminal.until("1 thread")
+        terminal.send("\x1b\x1b\x03")
+        terminal.end()
+
+
 def test_leaving_without_a_thread_has_a_status_of_its_own(cli: Cli) -> None:
     assert picked(cli, "\x1b") == (1, "")
     assert picked(cli, CTRL_C) == (INTERRUPTED, "")
@@ -68,10 +78,11 @@ def test_leaving_without_a_thread_has_a_status_of_its_own(cli: Cli) -> None:
 
 
 def test_threadkeep_alone_opens_it_on_a_terminal(cli: Cli) -> None:
-    with Terminal(COMMAND, cli.environment(), cli.base) as terminal:
-        terminal.until(TITLES[0])
-        terminal.send("\x1b")
-        assert terminal.end() == 0
+    for options in ([], ["--home", str(cli.home)]):
+        with Terminal([*COMMAND, *options], cli.environment(), cli.base) as terminal:
+            terminal.until(TITLES[0])
+            terminal.send("\x1b")
+            assert terminal.end() == 0
 
 
 def test_archived_threads_can_be_shown_first(cli: Cli) -> None:

@@ -110,6 +110,7 @@ def test_values_of_options_are_offered(small: Cli) -> None:
     assert [*offered(small, "stats", "--by", "m")] == ["month", "model"]
     assert [*offered(small, "du", "--by", "e")] == ["era"]
     assert [*offered(small, "export", "x", "--format", "j")] == ["json", "jsonl"]
+    assert "{title}" in offered(small, "browse", "--pick", "--format", "")
     assert [*offered(small, "watch", "--log-level", "")] == [*values.LEVELS]
     assert {*values.LEVELS} <= {*_LEVELS}
     assert offered(small, "help", "re").keys() >= {"recovery", "rename"}
