@@ -67,6 +67,7 @@ cli.redact            -> cli.errors
 cli.render            -> cli.terminal
 cli.remote            -> cli.arguments cli.terminal
 cli.runtime           -> cli.arguments cli.render cli.remote
+cli.edit              -> cli.runtime
 cli.server.protocol   -> cli.errors
 cli.server.core       -> cli.server.protocol cli.arguments
 cli.server.methods    -> cli.server.core cli.render cli.remote
@@ -78,7 +79,7 @@ cli.browse.threads    -> cli.browse.words cli.render cli.runtime
 cli.browse.actions    -> cli.browse.words cli.browse.dialogs cli.browse.picked cli.runtime
 cli.browse.reader     -> cli.browse.actions
 cli.browse            -> cli.browse.reader cli.browse.threads
-cli.commands          -> cli.browse cli.runtime cli.redact cli.render cli.server.transport
+cli.commands          -> cli.browse cli.edit cli.redact cli.render cli.server.transport
 cli.app               -> cli.commands
 cli.completion        -> cli.app
 cli.later

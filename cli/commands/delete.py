@@ -19,7 +19,7 @@ def command(
     selection: Selection,
 ) -> int:
     """Move threads, and the threads they spawned, into the trash of the home."""
-    from cli.runtime.moves import move
+    from cli.edit.moves import move
     from state.edit.move_plan import Action
 
     action = Action.PURGE if purge else Action.DELETE

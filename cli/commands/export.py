@@ -67,7 +67,7 @@ def command(
     as_json: JsonOption = False,
 ) -> int:
     """Save threads as files that need nothing else: Markdown, HTML, JSON or raw lines."""
-    from cli.runtime import batch
+    from cli.edit import batch
     from cli.runtime.target import check_target
 
     references = [*dict.fromkeys(threads or [])]
@@ -116,7 +116,7 @@ def _export(
 ) -> int:
     """Write each thread once, into the folder or file ``target`` or to stdout. Returns the exit
     status."""
-    from cli.runtime import batch
+    from cli.edit import batch
     from cli.runtime.open_index import catch_up_and_report, read_index
     from cli.terminal.save_file import saved
 

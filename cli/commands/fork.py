@@ -10,7 +10,7 @@ from cli.terminal import output
 from rollout.schema.modes import MODES
 
 if TYPE_CHECKING:
-    from cli.runtime.batch import AppliedChange
+    from cli.edit.batch import AppliedChange
     from state.thread_index import ThreadIndex
 
 
@@ -29,7 +29,7 @@ def command(
     selection: Selection,
 ) -> int:
     """Create a thread that starts as a copy of another, and print its id."""
-    from cli.runtime import batch
+    from cli.edit import batch
     from state.edit.fork import fork_thread
     from state.edit.refresh import refresh_names
 

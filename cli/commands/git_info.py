@@ -9,7 +9,7 @@ from cli.arguments.options import ArchivedOption, locations
 from cli.terminal.text import one_line
 
 if TYPE_CHECKING:
-    from cli.runtime.batch import AppliedChange
+    from cli.edit.batch import AppliedChange
     from state.thread_index import ThreadIndex
 
 _FIELDS: Final = {"sha": "commit_hash", "branch": "branch", "originUrl": "repository_url"}
@@ -35,7 +35,7 @@ def command(
     selection: Selection,
 ) -> int:
     """Show the git commit, branch and origin of threads, or set them."""
-    from cli.runtime import batch
+    from cli.edit import batch
     from state.edit.metadata import Changed, git_info, set_git_info
 
     values: dict[str, str | None] = {}

@@ -25,7 +25,7 @@ def command(
     selection: Selection,
 ) -> int:
     """Give threads a status, or take it back."""
-    from cli.runtime.marks import mark
+    from cli.edit.marks import mark
     from state.userdata.marks import STATUS, STATUSES
 
     known = (*STATUSES, NONE)

@@ -9,7 +9,7 @@ from cli.arguments.filters import Filters, Selection, takes_filters
 from cli.arguments.options import DryRunOption, JsonOption, YesOption, locations
 
 if TYPE_CHECKING:
-    from cli.runtime.batch import AppliedChange
+    from cli.edit.batch import AppliedChange
     from state.thread_index import ThreadIndex
 
 
@@ -31,7 +31,7 @@ def command(
     as_json: JsonOption = False,
 ) -> int:
     """Set whether Codex may make memories of threads."""
-    from cli.runtime import batch
+    from cli.edit import batch
     from state.edit.metadata import MEMORY_MODES, Changed, set_memory_modes
 
     *threads, mode = words

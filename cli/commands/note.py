@@ -45,7 +45,7 @@ def command(
         if text.strip() == note:
             output.say("The note is unchanged.")
             return errors.OK
-    from cli.runtime.marks import mark
+    from cli.edit.marks import mark
     from state.userdata.marks import NOTE
 
     selection = Selection(threads=[thread], dry_run=dry_run, as_json=as_json)

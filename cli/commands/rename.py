@@ -11,7 +11,7 @@ from cli.terminal import output
 from cli.terminal.text import one_line
 
 if TYPE_CHECKING:
-    from cli.runtime.batch import AppliedChange
+    from cli.edit.batch import AppliedChange
     from state.thread_index import ThreadIndex
 
 
@@ -31,7 +31,7 @@ def command(
     as_json: JsonOption = False,
 ) -> int:
     """Name a thread, here and in Codex."""
-    from cli.runtime import batch
+    from cli.edit import batch
     from state.edit.metadata import set_name
     from state.edit.refresh import refresh_names
 

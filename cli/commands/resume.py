@@ -52,7 +52,7 @@ def command(
     as_json: JsonOption = False,
 ) -> int:
     """Print the command that resumes a thread in Codex, in the thread's folder (--exec runs it)."""
-    from cli.runtime.batch import named
+    from cli.edit.batch import named
     from cli.runtime.open_index import catch_up_until, read_index
     from cli.runtime.waiting import for_rows, for_thread
     from state.query.model import Query

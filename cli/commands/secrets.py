@@ -23,9 +23,9 @@ from cli.terminal.text import one_line, plural, shortened
 from rollout.errors import Damage
 
 if TYPE_CHECKING:
+    from cli.edit.batch import Entry
     from cli.redact.remover import SecretRemover
     from cli.redact.scan import Place, Scanned
-    from cli.runtime.batch import Entry
     from state.query.model import Hidden, Query
     from state.reports.rollouts import RolloutFile
     from state.thread_index import ThreadIndex
@@ -101,8 +101,8 @@ def command(
     """List the secrets that export --redact would take out: where they are, never what they are.
     All threads are searched, or those that are chosen. E-mail addresses, home folders and user
     names are no secrets. The exit status is 1 if there are any."""
+    from cli.edit import batch
     from cli.redact.remover import SecretRemover
-    from cli.runtime import batch
     from cli.runtime.open_index import read_index
 
     query = _query(filters, threads or [], archived=archived)
@@ -143,8 +143,8 @@ async def _search(
     *,
     as_json: bool,
 ) -> None:
+    from cli.edit import batch
     from cli.redact.scan import Rollout, numbered, scan_rollouts
-    from cli.runtime import batch
     from cli.runtime.open_index import catch_up
     from state.jobs.pool import read_files
     from state.reports.rollouts import rollout_files
@@ -294,7 +294,7 @@ def _summary(result: _Result, here: Locations) -> Iterator[str]:
 
 
 def _document(result: _Result, here: Locations) -> dict[str, Any]:
-    from cli.runtime.batch import error_json
+    from cli.edit.batch import error_json
 
     return {
         "version": 1,

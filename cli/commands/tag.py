@@ -31,7 +31,7 @@ def command(
         if archived or selection._replace(threads=None, as_json=False) != Selection():
             raise typer.BadParameter("no tags are given\nthreadkeep tag bug,urgent 01a1e766")
         return _list(here, as_json=selection.as_json)
-    from cli.runtime.marks import mark
+    from cli.edit.marks import mark
     from state.userdata.marks import ON, TAG
 
     changes = {TAG + tag: ON for tag in tags_of(tags)}

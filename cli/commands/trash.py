@@ -16,7 +16,7 @@ from cli.terminal import output
 from cli.terminal.text import amount, iso, one_line, plural
 
 if TYPE_CHECKING:
-    from cli.runtime.move_report import MoveResult
+    from cli.edit.move_report import MoveResult
     from rollout.files.move import MoveGroup
     from rollout.files.trash import TrashedThread, TrashFolder
     from state.thread_index import ThreadIndex
@@ -73,8 +73,8 @@ def restore(
     as_json: JsonOption = False,
 ) -> int:
     """Put threads back where they were, with the threads they spawned."""
-    from cli.runtime import batch
-    from cli.runtime.move_report import MoveResult, Words, report
+    from cli.edit import batch
+    from cli.edit.move_report import MoveResult, Words, report
     from cli.runtime.open_index import with_index
     from cli.terminal.progress import progress
     from state.edit.trash import groups_of, restore_threads, trash_of
@@ -122,7 +122,7 @@ def empty(
 ) -> int:
     """Remove what is in the trash permanently."""
     from cli.arguments.filters import Selection
-    from cli.runtime.batch import needs_confirmation
+    from cli.edit.batch import needs_confirmation
     from cli.runtime.open_index import with_index
     from state.edit.trash import empty_trash, trash_of
     from state.sync.emptying import Emptied
@@ -209,7 +209,7 @@ def _chosen(
     folders: "Sequence[TrashFolder]", references: Sequence[str], result: "MoveResult"
 ) -> "list[TrashedThread]":
     """The threads that are named; what is not found is noted."""
-    from cli.runtime.batch import Entry
+    from cli.edit.batch import Entry
     from state.edit.trash import chosen
     from state.errors import StateError
 
@@ -225,7 +225,7 @@ def _chosen(
 def _describe(
     folders: "Sequence[TrashFolder]", groups: "Sequence[MoveGroup]", result: "MoveResult"
 ) -> None:
-    from cli.runtime.move_report import shown_count, trashed_row
+    from cli.edit.move_report import shown_count, trashed_row
 
     known = {thread.thread_id: thread for folder in folders for thread in folder.threads}
     ids = [id_ for group in groups for id_ in group.thread_ids]
@@ -238,8 +238,8 @@ def _describe(
 
 
 def _table(folders: "Sequence[TrashFolder]", most: int | None) -> Iterator[str]:
+    from cli.edit.move_report import discreet
     from cli.render.labels import folder
-    from cli.runtime.move_report import discreet
     from cli.terminal.cells import cut_folder, settled
     from cli.terminal.table import Cell, Column, table
     from cli.terminal.text import age

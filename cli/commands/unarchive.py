@@ -9,7 +9,7 @@ from cli.arguments.options import locations
 @takes_selection
 def command(context: typer.Context, *, selection: Selection) -> int:
     """Move threads, and the threads they spawned, out of the archive."""
-    from cli.runtime.moves import move
+    from cli.edit.moves import move
     from state.edit.move_plan import Action
 
     return move(locations(context), Action.UNARCHIVE, selection, archived=True)

@@ -11,7 +11,7 @@ def command(
     context: typer.Context, archived: ArchivedOption = False, *, selection: Selection
 ) -> int:
     """Take the pin from threads, here and in Codex."""
-    from cli.runtime.marks import mark
+    from cli.edit.marks import mark
     from state.userdata.marks import PINNED
 
     here, changes = locations(context), {PINNED: None}

@@ -29,7 +29,7 @@ def command(
     here, given = locations(context), tags_of(tags)
     if not (selection.references or selection.filters != Filters() or archived):
         return _delete(here, given, selection)
-    from cli.runtime.marks import mark
+    from cli.edit.marks import mark
     from state.userdata.marks import TAG
 
     changes = dict.fromkeys([TAG + tag for tag in given])
@@ -39,7 +39,7 @@ def command(
 
 
 def _delete(here: Locations, tags: Sequence[str], selection: Selection) -> int:
-    from cli.runtime.batch import needs_confirmation
+    from cli.edit.batch import needs_confirmation
     from cli.runtime.open_index import catch_up_and_report, with_index
     from state.edit.marks import delete_tags
     from state.query.marks import tag_counts_steps

@@ -1,1 +1,1 @@
-"""Opening an index for a command, batches and logs."""
+"""Opening an index for a command, what a command waits for, and logs."""

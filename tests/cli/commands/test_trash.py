@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.runtime.move_report import discreet
+from cli.edit.move_report import discreet
 from tests.support.checks import codes, verified
 from tests.support.command import Cli, Inside, thread_id, write_rollout
 

@@ -2,7 +2,7 @@
 as lines or JSON.
 
 ``fork``, ``git-info``, ``memory`` and ``rename`` call :func:`run`; ``archive``, ``unarchive`` and
-``delete`` use the parts of it, by way of :mod:`cli.runtime.moves`.
+``delete`` use the parts of it, by way of :mod:`cli.edit.moves`.
 """
 
 import sys

@@ -10,8 +10,8 @@ from typing import Any, Final, NamedTuple
 import typer
 
 from cli import errors
+from cli.edit import batch
 from cli.render.threads import ThreadTable
-from cli.runtime import batch
 from cli.terminal import output
 from cli.terminal.style import unstyled
 from cli.terminal.text import amount, one_line, plural

@@ -6,9 +6,9 @@ from typing import Final
 
 from cli.arguments.filters import Selection
 from cli.arguments.locations import Locations
+from cli.edit import batch
+from cli.edit.move_report import MoveResult, Words, confirmed, report, shown_count
 from cli.render.labels import label
-from cli.runtime import batch
-from cli.runtime.move_report import MoveResult, Words, confirmed, report, shown_count
 from cli.runtime.open_index import catch_up_and_report, with_index
 from cli.terminal import output
 from cli.terminal.progress import progress

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from cli.arguments.filters import Selection
 from cli.arguments.locations import Locations
+from cli.edit import batch
 from cli.render.labels import marks_json
-from cli.runtime import batch
 from state.edit.marks import set_marks
 from state.edit.metadata import Changed
 from state.query.marks import NO_MARKS, Marks, marks_steps, with_mark
