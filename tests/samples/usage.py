@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from tests.cli.test_terminal import HOSTILE
 from tests.samples.homes import encoded, event, lines, write
+from tests.samples.hostile import HOSTILE
 from tests.support.command import Inside
 
 PROJECTS = ["/w/one", "/w/two", "/w/one", "/w/\x1b[31m<b>three"]

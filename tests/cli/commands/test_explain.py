@@ -2,7 +2,7 @@
 
 import os
 
-from tests.cli.test_terminal import STYLE
+from tests.samples.hostile import STYLE
 from tests.state.explain.explained import codex_database
 from tests.support.command import IN_REMOVED_FOLDER, Cli
 from tests.support.terminal import on_terminal

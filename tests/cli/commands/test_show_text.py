@@ -12,7 +12,7 @@ from cli.render.blocks.block import Block, Form, Role, collapsed
 from cli.render.blocks.tools import picture, tool_call
 from cli.terminal.text import many_lines
 from rollout.history.tool_calls import TOOL_CALL
-from tests.cli.test_terminal import COLOUR, HOSTILE, STYLE, hostile_characters
+from tests.samples.hostile import COLOUR, HOSTILE, STYLE, hostile_characters
 from tests.samples.rollouts import THREAD_ID
 from tests.support.command import Cli
 from tests.support.effort import examples

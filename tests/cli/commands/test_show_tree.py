@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from rollout.schema.modes import PAGINATED
-from tests.cli.test_terminal import HOSTILE, STYLE, hostile_characters
 from tests.samples.homes import encoded, lines, thread_id, write
+from tests.samples.hostile import HOSTILE, STYLE, hostile_characters
 from tests.samples.long_threads import content, put
 from tests.support.command import Cli, Inside
 from tests.support.terminal import on_terminal

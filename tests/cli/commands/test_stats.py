@@ -12,8 +12,8 @@ from rollout.history.count import ThreadFiles, turn_counts
 from rollout.history.transcript import open_transcript
 from state.reports import DIMENSIONS
 from tests.cli.export.test_export import well_formed
-from tests.cli.test_terminal import HOSTILE
 from tests.samples.homes import encoded, event, lines, thread_id, write
+from tests.samples.hostile import HOSTILE
 from tests.samples.usage import PROJECTS, used, used_home
 from tests.support.command import Cli, Inside
 

@@ -17,7 +17,7 @@ from cli.render.markdown import fenced, inline
 from cli.render.markdown_quote import quoted
 from cli.terminal.text import one_line, shortened
 from tests.cli.export.test_export import PIECES, well_formed
-from tests.cli.test_terminal import HOSTILE
+from tests.samples.hostile import HOSTILE
 from tests.samples.rollouts import THREAD_ID
 from tests.support.command import Cli
 from tests.support.effort import examples

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cli.render.stats.columns import layout
-from tests.cli.test_terminal import COLOUR, STYLE, hostile_characters
+from tests.samples.hostile import COLOUR, STYLE, hostile_characters
 from tests.samples.usage import used_home
 from tests.support.command import Cli, Inside
 from tests.support.terminal import on_terminal

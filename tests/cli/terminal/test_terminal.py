@@ -14,16 +14,10 @@ from hypothesis import strategies as st
 
 from cli.terminal.cells import cells
 from cli.terminal.text import many_lines, one_line, one_line_marked
+from tests.samples.hostile import COLOUR, HOSTILE, STYLE, hostile_characters
 from tests.support.command import COMMAND, Cli, Inside, thread_id, write_rollout
 from tests.support.effort import PATIENCE_S
 from tests.support.terminal import on_terminal
-
-STYLE = re.compile(r"\x1b\[[0-9;]*m")
-COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[0-9]|4[0-9]|9[0-7]|10[0-7])(?:;[0-9;]*)?m")
-HOSTILE = (
-    "see \x1b[31mred\x1b[0m \x1b]0;title\x07 \x9b31m \u202egnp.exe\u202c \u2066x\u2069"
-    " bell\x07 back\x08\x08 nul\x00 tab\there\nline two\r\u2028three \ue000 é ünï 日本語"
-)
 
 
 @pytest.fixture(scope="module")
@@ -37,16 +31,6 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Cli:
     cli = Inside(home, base)
     cli.run("backfill")
     return cli
-
-
-def hostile_characters(text: str) -> set[str]:
-    """Characters that change how a terminal shows a text."""
-    plain = STYLE.sub("", text).replace("\r\n", "\n")
-    return {
-        character
-        for character in plain
-        if character != "\n" and unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl")
-    }
 
 
 def test_titles_cannot_steer_the_terminal(small: Cli) -> None:

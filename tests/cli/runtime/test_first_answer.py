@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rollout.files.layout import name_time_ms
-from tests.cli.test_terminal import STYLE
+from tests.samples.hostile import STYLE
 from tests.support.command import STOPPED_AFTER_OUTPUT, Cli, Inside, thread_id, write_rollout
 from tests.support.effort import PATIENCE_S
 from tests.support.indexes import rows
