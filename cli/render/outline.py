@@ -72,6 +72,8 @@ def files_text(outline: TurnOutline) -> str:
 def _lines(outline: TurnOutline) -> tuple[int, int]:
     """How many lines a turn added, and how many it removed."""
     files = outline.files
+    if not files:
+        return 0, 0
     return sum(file.added for file in files), sum(file.removed for file in files)
 
 

@@ -220,8 +220,14 @@ def _payload_of(line: Item) -> Fields | None:
 
 def begins_turn(line: Item) -> bool:
     """Whether a turn of a legacy thread may begin with a line."""
+    payload = line.get("payload")
+    if not isinstance(payload, dict) or payload.get("type") not in _BEGINNINGS:
+        return False  # most lines are about calls
     read = parse_event(line)
     return read is not None and read.kind in (STARTED[0], "user_message")
+
+
+_BEGINNINGS: Final = (*STARTED, "user_message")
 
 
 def records_between(file: LineFile, start: int, end: int | None) -> CallRecords:

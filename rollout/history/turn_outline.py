@@ -7,7 +7,9 @@ that failed or was declined; of what has no end nothing is known. Tokens are tho
 """
 
 import json
+import re
 from collections.abc import Callable, Container, Iterable, Iterator
+from functools import cache
 from typing import Final, NamedTuple
 
 from rollout.files.layout import parse_uuid
@@ -19,10 +21,9 @@ from rollout.items.calls import (
     PATCHES,
     SHELLS,
     command_line,
-    head_of,
     outcome,
     parsed,
-    short_output,
+    shorten_outputs,
     untyped,
 )
 from rollout.items.patches import (
@@ -39,7 +40,6 @@ from rollout.jsonl.reader import LineReader, Skipping
 from rollout.schema import kinds
 from rollout.schema.strict import Fields
 from rollout.turns.turn import Turn
-from rollout.usage.reducer import UsageReducer
 
 LONGEST: Final = 200
 """So many characters of a prompt or a command are kept."""
@@ -49,26 +49,8 @@ _COMPACTED: Final = "the history was compacted here"
 _ENDED_BADLY: Final = ("failed", "declined")
 _MOST_LINES: Final = 10_000
 """So many lines of a turn are kept while it is read; the others are read once more."""
-_LONGEST_OUTPUT: Final = 600
+_LONG_LINE: Final = 1024
 _BUFFER_BYTES: Final = 256 * 1024
-
-_EVENTS: Final = (
-    *kinds.read_by(kinds.Reader.CALLS, kinds.Level.EVENT),
-    *kinds.read_by(kinds.Reader.USAGE, kinds.Level.EVENT),
-    "item_completed",
-)
-_BOTH: Final = kinds.Reader.CALLS | kinds.Reader.USAGE
-_RESPONSES: Final = kinds.any_of(*kinds.passed_by(kinds.Reader.CALLS, kinds.Level.RESPONSE))
-_NEEDED: Final = Skipping(
-    kinds.line_pattern(
-        f"{kinds.any_of(*kinds.passed_by(_BOTH, kinds.Level.LINE))}"
-        f"|{kinds.payload_type('response_item', _RESPONSES)}"
-        f'|{kinds.payload_type("event_msg", kinds.none_of(*_EVENTS))}[a-z_]+"',
-        kinds.PLAIN,
-    )
-)
-"""All but lines about calls, items and tokens."""
-_ITEM: Final = kinds.line_pattern(kinds.payload_type("event_msg", 'item_completed"'), kinds.PLAIN)
 
 
 class FailedCommand(NamedTuple):
@@ -240,6 +222,29 @@ class UsageMark(NamedTuple):
     """Of the :class:`rollout.usage.reducer.UsageReducer` there."""
 
 
+@cache
+def _needed() -> Skipping:
+    """All but lines about calls, items and tokens."""
+    events = (
+        *kinds.read_by(kinds.Reader.CALLS, kinds.Level.EVENT),
+        *kinds.read_by(kinds.Reader.USAGE, kinds.Level.EVENT),
+        "item_completed",
+    )
+    readers = kinds.Reader.CALLS | kinds.Reader.USAGE
+    responses = kinds.any_of(*kinds.passed_by(kinds.Reader.CALLS, kinds.Level.RESPONSE))
+    lines = (
+        kinds.any_of(*kinds.passed_by(readers, kinds.Level.LINE)),
+        kinds.payload_type("response_item", responses),
+        kinds.payload_type("event_msg", kinds.none_of(*events)) + '[a-z_]+"',
+    )
+    return Skipping(kinds.line_pattern("|".join(lines), kinds.PLAIN))
+
+
+@cache
+def _item_line() -> re.Pattern[bytes]:
+    return kinds.line_pattern(kinds.payload_type("event_msg", 'item_completed"'), kinds.PLAIN)
+
+
 class OutlinePass:
     """One pass over the files of a thread for the outlines of its turns."""
 
@@ -254,6 +259,9 @@ class OutlinePass:
         """``mark``: that of an earlier pass; what it counted is not read again. ``end``:
         how far the thread's own file was read for the turns, by default all of it. ``pause`` is
         called before each turn; what it raises ends the work."""
+        from rollout.usage.reducer import UsageReducer  # what shows an outline needs none
+
+        self._new_usage = UsageReducer
         self._transcript = transcript
         self._end = end
         self._pause = pause
@@ -277,7 +285,7 @@ class OutlinePass:
         that are ``wanted``, by default all. Raises OSError if a file cannot be read."""
         if self.mark and (self._part, self._offset) > self._place(first):
             self._part = self._offset = 0
-            self._usage = UsageReducer()
+            self._usage = self._new_usage()
         last = len(self._transcript.turns) - 1
         for number in range(first, last + 1):
             if self._pause:
@@ -296,9 +304,10 @@ class OutlinePass:
     def _count_until(self, part: int, offset: int) -> None:
         """Count the tokens of lines before the one at ``offset``, which are of no turn."""
         if part != self._part:
-            self._part, self._offset, self._usage = part, 0, UsageReducer()
+            self._part, self._offset, self._usage = part, 0, self._new_usage()
+        is_item = _item_line().match
         for line in self._lines(self._offset, offset):
-            if not _ITEM.match(line.data) and (item := object_of(line)):
+            if not is_item(line.data) and (item := object_of(line)):
                 self._usage.apply(item, line.offset)
         self._offset = offset
 
@@ -308,7 +317,7 @@ class OutlinePass:
         if end is not None and end <= start:
             return
         stream = self._transcript.file(self._part).stream(start, end)
-        for line in self._reader.lines(stream, start, _NEEDED):
+        for line in self._reader.lines(stream, start, _needed()):
             if isinstance(line, Line):
                 yield line
 
@@ -334,9 +343,9 @@ class OutlinePass:
         turn, cut = transcript.turns[number], transcript.parts[self._part].end_ordinal
         own, telling = transcript.own_messages(number), self._telling(turn)
         start, end = turn.start.offset, transcript.end_of(number)
-        inside = True
+        inside, is_item = True, _item_line().match
         for line in self._lines(start, end):
-            if line.offset not in telling and _ITEM.match(line.data):
+            if line.offset not in telling and is_item(line.data):
                 continue
             item = object_of(line)
             if item is None:
@@ -345,12 +354,15 @@ class OutlinePass:
                 break
             if inside and own and line.offset > start:
                 inside = not begins_turn(item) or own(line.offset)
-            counted = self._usage.certain
-            self._usage.apply(item, line.offset)
+            if item.get("type") != "response_item":
+                counted = self._usage.certain
+                self._usage.apply(item, line.offset)
+                self._counted += (self._usage.certain - counted) * inside
             if inside:
-                self._counted += self._usage.certain - counted
+                if len(line.data) > _LONG_LINE:
+                    shorten_outputs(item)
                 if len(kept) < _MOST_LINES:
-                    kept[line.offset] = item = _trimmed(item)
+                    kept[line.offset] = _NOTHING if _has_succeeded(item) else item
                 yield line.offset, item
         self._offset = self._offset if end is None else end
 
@@ -366,24 +378,17 @@ class OutlinePass:
         return self._thread_id is None or self._usage.thread_id == self._thread_id
 
 
+_NOTHING: Final[Item] = {"type": "event_msg", "payload": {}}
+
+
+def _has_succeeded(line: Item) -> bool:
+    """Whether a line is the item of a command of which an outline has nothing to tell: most are."""
+    match line:
+        case {"payload": {"item": {"type": "CommandExecution", "exit_code": 0, "status": status}}}:
+            return bool(status == "completed")
+    return False
+
+
 def _is_behind(line: Item, cut: int) -> bool:
     ordinal = line.get("ordinal")
     return isinstance(ordinal, int) and ordinal >= cut
-
-
-def _trimmed(line: Item) -> Item:
-    """A line without what a tool has printed but for its beginning: a turn may have very many."""
-    payload = line.get("payload", line)
-    if not isinstance(payload, dict):
-        return line
-    item = payload.get("item")
-    for fields in (payload, item) if isinstance(item, dict) else (payload,):
-        for name in ("aggregated_output", "formatted_output", "stdout", "stderr"):
-            if isinstance(text := fields.get(name), str) and len(text) > _LONGEST_OUTPUT:
-                fields[name] = text[:_LONGEST_OUTPUT]
-    output = payload.get("output")
-    if isinstance(output, str) and len(output) > _LONGEST_OUTPUT:
-        payload["output"] = short_output(output)
-    elif isinstance(output, list):
-        payload["output"] = head_of(output)
-    return line

@@ -5,6 +5,7 @@ import re
 from typing import Any, Final, NamedTuple
 
 from rollout.items.commands import shell_line
+from rollout.schema.strict import Fields
 
 SHELLS: Final = frozenset(
     {
@@ -65,7 +66,28 @@ def head_of(output: object) -> str:
     return "\n".join(text for text in texts if isinstance(text, str))[:HEAD_CHARACTERS]
 
 
-def short_output(output: str) -> str:
+def shorten_outputs(line: Fields) -> None:
+    """Have a line hold no more of what a tool has printed than its beginning, and how it ended: a
+    turn may have very many."""
+    payload = line.get("payload", line)
+    if not isinstance(payload, dict):
+        return
+    item = payload.get("item")
+    for fields in (payload, item) if isinstance(item, dict) else (payload,):
+        for name in _PRINTED:
+            if isinstance(text := fields.get(name), str):
+                fields[name] = text[:HEAD_CHARACTERS]
+    output = payload.get("output")
+    if isinstance(output, str):
+        payload["output"] = _short_output(output)
+    elif isinstance(output, list):
+        payload["output"] = head_of(output)
+
+
+_PRINTED: Final = ("aggregated_output", "formatted_output", "stdout", "stderr")
+
+
+def _short_output(output: str) -> str:
     """An output that has the same :func:`outcome`, and little more."""
     fields = parsed(output) if output.startswith("{") else None
     if not isinstance(fields, dict):

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from rollout.history.thread import ThreadTurns
 from rollout.history.turn_outline import ListedTurn
-from rollout.turns.item_refs import Position
+from rollout.turns.item_refs import ItemRefs, Position
 from rollout.turns.turn import Turn
 from state.db.steps import Steps
 from state.turns.outlines import OutlineRow
@@ -20,6 +20,7 @@ _LOAD: Final = (
     " FROM turns t LEFT JOIN turn_outlines o USING (thread_id, position)"
     " WHERE t.thread_id = ? AND t.orphan = 0 ORDER BY t.position"
 )
+_NO_ITEMS: Final = ItemRefs()
 
 
 class StoredOutline(NamedTuple):
@@ -54,6 +55,7 @@ def outline_steps(
 
 
 def _listed(place: int, row: Sequence[Any]) -> ListedTurn:
-    id_, explicit, *facts = row[5:]
-    turn = Turn(id_, Position(*facts[5:]), bool(explicit), *facts[:5])
+    id_, explicit, root_id, began, ended, took, status = row[5:12]
+    start, explicit = Position(*row[12:]), bool(explicit)
+    turn = Turn(id_, start, explicit, root_id, began, ended, took, status, items=_NO_ITEMS)
     return ListedTurn(place + 1, turn, OutlineRow(*row[:5]).outline())
