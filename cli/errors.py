@@ -216,6 +216,9 @@ def _fitting(error: RolloutError | errors.StateError, command: str | None) -> st
     """A hint that fits this very error, where the table's would be too general; else empty."""
     if isinstance(error, WrongUsage):
         return error.hint
+    if isinstance(error, errors.NotResumable) and command != "resume":  # browse has printed it
+        hint = outcome(error, "resume").hint.partition(";")[0]
+        return f"{hint}; or run the command above"
     if isinstance(error, RedactorMissing):
         return adding("detect-secrets")
     if type(error) is errors.InvalidQuery and command:

@@ -135,7 +135,9 @@ def test_where_codex_cannot_be_started_the_command_is_printed(cli: Cli) -> None:
         terminal.send(CTRL_R)
         terminal.until(f"codex resume {thread_id(1)}")
         terminal.until("cannot be entered")
-        terminal.until("threadkeep relink")
+        terminal.until(
+            "threadkeep relink OLD NEW records where a folder is now; or run the command above"
+        )
         assert terminal.end() == 3
 
 
