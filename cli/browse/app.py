@@ -18,7 +18,7 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from cli.arguments.locations import Locations
-from cli.browse.actions.acting import ActingApp, TellingScreen
+from cli.browse.actions.acting import ActingApp, ThreadScreen
 from cli.browse.first_frame import NARROW, FirstPage
 from cli.browse.picked import Picked
 from cli.browse.picker_screen import PickerScreen, SearchBox
@@ -212,7 +212,7 @@ class BrowseApp(ActingApp):
 
     def say(self, text: str) -> None:
         """Show a line of text below the list, or in the reader; an empty one takes it away."""
-        screen = self.screen if isinstance(self.screen, TellingScreen) else self._screen
+        screen = self.screen if isinstance(self.screen, ThreadScreen) else self._screen
         screen.say(text)
 
     async def reload(self, keep: bool = True) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from importlib import import_module
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -20,6 +21,13 @@ from state.query.rows import Row
 from state.thread_index import ThreadIndex
 
 _PICKER: Final = actions_of("picker")
+_MODULES: Final = {
+    "archive": "archive",
+    "rename": "rename",
+    **dict.fromkeys(("tag", "pin", "note", "status"), "marks"),
+    **dict.fromkeys(("resume", "fork", "copy"), "go_on"),
+}
+"""The module of each action, which is loaded when a key asks for it."""
 Work = Callable[["ActingApp", Sequence[str]], Awaitable[None]]
 """What an action does with the threads of some ids."""
 Undoing = Callable[[], Awaitable[str]]
@@ -34,12 +42,57 @@ class Undo(NamedTuple):
     work: Undoing
 
 
-class TellingScreen(Screen[Picked | None]):
-    """A screen over the list that shows what actions say."""
+class ThreadScreen(Screen[Picked | None]):
+    """A screen over the list that shows one thread, which actions are for then."""
+
+    @property
+    def row(self) -> Row:
+        """The row of the thread."""
+        raise NotImplementedError
 
     def say(self, text: str) -> None:
         """Show a text."""
         raise NotImplementedError
+
+    async def renew(self) -> None:
+        """Show what the thread is called and where it is by now."""
+        raise NotImplementedError
+
+    def action_archive(self) -> None:
+        self.act("archive")
+
+    def action_rename(self) -> None:
+        self.act("rename")
+
+    def action_tag(self) -> None:
+        self.act("tag")
+
+    def action_pin(self) -> None:
+        self.act("pin")
+
+    def action_note(self) -> None:
+        self.act("note")
+
+    def action_status(self) -> None:
+        self.act("status")
+
+    def action_resume(self) -> None:
+        self.act("resume")
+
+    def action_fork(self) -> None:
+        self.act("fork")
+
+    def action_copy_command(self) -> None:
+        self.act("copy")
+
+    def action_undo(self) -> None:
+        if isinstance(self.app, ActingApp):
+            self.app.action_undo()
+
+    def act(self, name: str) -> None:
+        """Begin an action on this thread."""
+        if isinstance(self.app, ActingApp):
+            self.app.act(name, [self.row["id"]])
 
 
 class ActingApp(App[Picked | None]):
@@ -109,60 +162,31 @@ class ActingApp(App[Picked | None]):
         self._undoable.append(Undo(done, work))
 
     def action_archive(self) -> None:
-        from cli.browse.actions.archive import archive
-
-        self._act(archive)
+        self.act("archive")
 
     def action_rename(self) -> None:
-        from cli.browse.actions.rename import rename
-
-        self._act(rename)
+        self.act("rename")
 
     def action_tag(self) -> None:
-        from cli.browse.actions.marks import tag
-
-        self._act(tag)
+        self.act("tag")
 
     def action_pin(self) -> None:
-        from cli.browse.actions.marks import pin
-
-        self._act(pin)
+        self.act("pin")
 
     def action_note(self) -> None:
-        from cli.browse.actions.marks import note
-
-        self._act(note)
+        self.act("note")
 
     def action_status(self) -> None:
-        from cli.browse.actions.marks import status
-
-        self._act(status)
+        self.act("status")
 
     def action_resume(self) -> None:
-        from cli.browse.actions.go_on import resume
-
-        self._act(resume, changes=False)
+        self.act("resume")
 
     def action_fork(self) -> None:
-        from cli.browse.actions.go_on import fork
-
-        self._act(fork, changes=False)
+        self.act("fork")
 
     def action_copy(self) -> None:
-        from cli.browse.actions.go_on import copy
-
-        self._act(copy, changes=False)
-
-    def action_tree(self) -> None:
-        if (row := self.current) is not None:
-            from cli.browse.actions.tree import show_tree
-
-            self.run_worker(show_tree(self, row), group="tree", exclusive=True)
-
-    def action_keys(self) -> None:
-        from cli.browse.words.help import HelpScreen
-
-        self.push_screen(HelpScreen("picker", self.own_keys))
+        self.act("copy")
 
     def action_undo(self) -> None:
         async def undo(_app: ActingApp, _ids: Sequence[str]) -> None:
@@ -174,7 +198,7 @@ class ActingApp(App[Picked | None]):
             await self.reload()
 
         if self._undoable:
-            self.begin(undo, ())
+            self._begin(undo, (), changes=True)
         else:
             self.say("There is nothing to undo.")
 
@@ -185,15 +209,16 @@ class ActingApp(App[Picked | None]):
             with suppress(WorkerCancelled, WorkerFailed):
                 await self._action.wait()
 
-    def _act(self, work: Work, *, changes: bool = True) -> None:
-        """Begin an action on the chosen threads."""
-        if ids := self.chosen:
-            self.begin(work, ids, changes=changes)
+    def act(self, name: str, ids: Sequence[str] | None = None) -> None:
+        """Begin an action on some threads, by default the chosen ones, unless another one is
+        running."""
+        if ids := self.chosen if ids is None else ids:
+            module = import_module(f"cli.browse.actions.{_MODULES[name]}")
+            self._begin(getattr(module, name), ids, changes=_MODULES[name] != "go_on")
         else:
             self.say("There is no thread here.")
 
-    def begin(self, work: Work, ids: Sequence[str], *, changes: bool = True) -> None:
-        """Begin an action on some threads, unless another one is running."""
+    def _begin(self, work: Work, ids: Sequence[str], *, changes: bool) -> None:
         if self.action_done:
             self._action = self.run_worker(self._carry_out(work, ids, changes), group="action")
         else:
@@ -213,3 +238,5 @@ class ActingApp(App[Picked | None]):
         except (StateError, RolloutError) as error:
             self.say(sentence(error))
             await self.reload()
+        if isinstance(self.screen, ThreadScreen):
+            await self.screen.renew()

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Input, Static
 
-from cli.browse.actions.acting import ActingApp, TellingScreen
+from cli.browse.actions.acting import ActingApp, ThreadScreen
 from cli.browse.actions.told import sentence
 from cli.browse.reader.outline_view import OutlineView
 from cli.browse.reader.pieces import TOOLS
@@ -29,7 +29,7 @@ SAID: Final = {"off": "hidden", "short": "short", "full": "in full"}
 """What is said of the ways in which tool calls are shown."""
 
 
-class ReaderFrame(TellingScreen):
+class ReaderFrame(ThreadScreen):
     """Shows the turns of a thread, and tells about it."""
 
     DEFAULT_CSS = """
@@ -101,6 +101,10 @@ class ReaderFrame(TellingScreen):
         """Show a line of text until something is done."""
         self._said = text
         self._show_status()
+
+    async def renew(self) -> None:
+        await self._source.find_again()
+        self._show_header()
 
     @property
     def _own_keys(self) -> OwnKeys:

@@ -10,7 +10,6 @@ from textual import on
 from textual.binding import BindingType
 from textual.widgets import Input, Static
 
-from cli.browse.actions.acting import ActingApp, Work
 from cli.browse.reader.drawing import Hit
 from cli.browse.reader.frame import SAID, ReaderFrame
 from cli.browse.reader.pieces import TOOLS
@@ -257,27 +256,6 @@ class ReaderScreen(ReaderFrame):
             self._fail(error)
             return
         self.say(edited(self.app, block, at, self.row["cwd"]))
-
-    def action_resume(self) -> None:
-        from cli.browse.actions.go_on import resume
-
-        self._begin(resume)
-
-    def action_fork(self) -> None:
-        from cli.browse.actions.go_on import fork
-
-        self._begin(fork)
-
-    def action_copy_command(self) -> None:
-        from cli.browse.actions.go_on import copy
-
-        self._begin(copy)
-
-    def _begin(self, work: Work) -> None:
-        """Have the picker do something with this thread."""
-        self._said = ""
-        if isinstance(self.app, ActingApp):
-            self.app.begin(work, [self.row["id"]])
 
     def action_keys(self) -> None:
         from cli.browse.words.help import HelpScreen

@@ -86,6 +86,13 @@ ACTIONS: Final = (
     _reader("Take along", "resume", "ctrl+r", "Resume it in Codex, in its folder", "resume"),
     _reader("Take along", "fork", "ctrl+f", "Fork it in Codex, in its folder"),
     _reader("Take along", "copy-command", "ctrl+y", "Copy the command that resumes it"),
+    _reader("Change", "tag", "ctrl+t", "Add or remove tags"),
+    _reader("Change", "pin", "ctrl+p", "Pin or unpin"),
+    _reader("Change", "rename", "f2", "Rename"),
+    _reader("Change", "note", "f4", "Write a note"),
+    _reader("Change", "status", "f5", "Set the status: todo, doing, waiting or done"),
+    _reader("Change", "archive", "ctrl+a", "Archive or unarchive"),
+    _reader("Change", "undo", "ctrl+z f6", "Undo the last change"),
     _reader("Screen", "keys", "? f1", "These keys", "keys"),
     _reader("Screen", "back", "escape q", "Back to the list", "back"),
 )  # fmt: skip

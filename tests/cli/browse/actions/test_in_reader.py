@@ -1,0 +1,46 @@
+"""Changes of the thread that the reader shows, whatever is selected in the list."""
+
+import asyncio
+from pathlib import Path
+
+from textual.widgets import Input, Static
+
+from cli.browse.dialogs import TextDialog
+from cli.browse.reader.screen import ReaderScreen
+from tests.cli.browse.actions.picking import Picker, home_of, picking
+from tests.support.command import thread_id
+
+
+def test_the_thread_that_is_read_is_changed(tmp_path: Path) -> None:
+    here = home_of(tmp_path, "first thing", "second thing")
+    file = next((here.home / "sessions").rglob(f"*{thread_id(1)}.jsonl"))
+
+    async def work() -> None:
+        async with picking(here) as picker:
+            picker.select(0)
+            await picker.press("enter")
+            await picker.until(lambda: isinstance(picker.app.screen, ReaderScreen))
+            dialog = await picker.opened("f2", TextDialog)
+            assert dialog.query_one(Input).value == ""
+            await picker.write("Named")
+            await picker.act("enter")
+            assert shown(picker, "status").startswith("It is now named “Named”. Ctrl+Z undoes.")
+            assert shown(picker, "title").strip() == "Named"
+            await picker.act("ctrl+a")
+            assert shown(picker, "status").startswith("Archived “Named”. Ctrl+Z undoes.")
+            assert shown(picker, "facts").endswith("archived")
+            assert not file.exists()
+            await picker.act("ctrl+z")
+            await picker.act("ctrl+z")
+            assert shown(picker, "status").startswith("Undone: named “Named”.")
+            assert shown(picker, "title").strip() == "second thing"
+            assert file.exists()
+            await picker.press("escape")
+            assert picker.app.chosen == [thread_id(0)]
+
+    asyncio.run(work())
+
+
+def shown(picker: Picker, part: str) -> str:
+    """What a line of the reader says."""
+    return picker.app.screen.query_one(f"#reader-{part}", Static).render_line(0).text.rstrip()
