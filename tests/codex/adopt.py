@@ -24,15 +24,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.codex import measure
-from tests.codex.agreement import ask, differences, unknown_methods, worded
 from tests.codex.client import AppServer, NoAnswer, Refused
 from tests.codex.drive import PLAIN_MODEL, Drive, Failed
-from tests.codex.known import is_known
+from tests.codex.facts import measure
+from tests.codex.facts.agreement import ask, differences, unknown_methods, worded
+from tests.codex.facts.known import is_known
+from tests.codex.facts.record import RECORDED, Record, changes, load, section, text
+from tests.codex.facts.shapes import Facts
 from tests.codex.mock_model import mock_model
-from tests.codex.record import RECORDED, Record, changes, load, section, text
 from tests.codex.scenarios import SCENARIOS, Scenario
-from tests.codex.shapes import Facts
 from tests.protocol.compare import Difference
 from tests.protocol.schemas import generate
 from tests.support.command import COMMAND

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.codex.client import AppServer, NoAnswer
-from tests.codex.measure import rollout_files
+from tests.codex.facts.measure import rollout_files
+from tests.codex.facts.shapes import Facts, add, empty, settled
 from tests.codex.model.deeds import PIXEL
-from tests.codex.shapes import Facts, add, empty, settled
 from tests.protocol.dialogue import OF_THE_MACHINE
 
 PLAIN_MODEL: Final = "gpt-5.5"

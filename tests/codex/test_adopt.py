@@ -16,10 +16,11 @@ import pytest
 import zstandard
 
 from tests import ROOT
-from tests.codex import adopt, known, measure
-from tests.codex.agreement import ask, differences, unequal, unknown_methods, worded
+from tests.codex import adopt
 from tests.codex.client import AppServer
-from tests.codex.record import RECORDED, Record, changes, load, text
+from tests.codex.facts import known, measure
+from tests.codex.facts.agreement import ask, differences, unequal, unknown_methods, worded
+from tests.codex.facts.record import RECORDED, Record, changes, load, text
 from tests.codex.scenarios import SCENARIOS
 from tests.protocol.compare import ABSENT, Difference
 from tests.support.app_client import soon

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from rollout.schema.session_source import SOURCE_KINDS
 from tests.codex.client import AppServer, Refused
-from tests.codex.shapes import type_of
+from tests.codex.facts.shapes import type_of
 from tests.protocol.compare import ABSENT, Difference
 
 _ALL: Final = {"modelProviders": [], "sourceKinds": [*SOURCE_KINDS]}

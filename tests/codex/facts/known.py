@@ -35,7 +35,7 @@ def _told_by_an_agent(found: Any) -> bool:
 HERE: Final = (
     Known("`readStates`, `readState`", "thread/read", "result", r"result\.readState", found=_null),
     Known(
-        "columns of sections, projects, pins and accounts",
+        "columns of sections, projects and accounts",
         "thread/.*",
         "result",
         _THREAD + "(?:section|sectionEnteredAt|projectId)",

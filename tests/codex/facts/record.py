@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests import FIXTURES
-from tests.codex.shapes import Facts
+from tests.codex.facts.shapes import Facts
 
 RECORDED: Final = FIXTURES / "codex" / "recorded.json"
 SECTIONS: Final = {

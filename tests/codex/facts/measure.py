@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import zstandard
 
-from tests.codex.shapes import Facts, add, empty, settled
+from tests.codex.facts.shapes import Facts, add, empty, settled
 
 _ROLLOUTS: Final = ("sessions/**/rollout-*", "archived_sessions/**/rollout-*")
 _VARYING: Final = (
