@@ -186,7 +186,9 @@ def test_kinds_and_fork_points(home: Path, index_path: Path) -> None:
 def _keep_turns(connection: sqlite3.Connection) -> None:
     """Turns that begin at the ordinals 1, 8 and 15."""
     connection.execute(
-        "INSERT INTO turn_checkpoints VALUES (?, 1, '[]', 'paginated', '{}', 3)", [thread_id(1)]
+        "INSERT INTO turn_checkpoints (thread_id, version, files, mode, state, turns)"
+        " VALUES (?, 1, '[]', 'paginated', '{}', 3)",
+        [thread_id(1)],
     )
     for position in range(3):
         values = {
