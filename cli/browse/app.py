@@ -8,6 +8,7 @@ import time
 from array import array
 from collections.abc import Callable, Sequence
 from functools import partial
+from io import UnsupportedOperation
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
@@ -40,8 +41,6 @@ from cli.browse.words.filter import parse
 from cli.browse.words.keys import OwnKeys, bindings_of, keymap_of, line_of
 from cli.errors import INTERRUPTED
 from cli.terminal.cells import settled
-from rollout.errors import RolloutError
-from state.errors import StateError
 from state.jobs.progress import JobProgress
 from state.query.rows import Row
 from state.thread_index import ThreadIndex, open_index
@@ -75,6 +74,8 @@ class BrowseApp(ActingApp):
         thread. ``text`` stands in the search box. ``folder`` is that of this project. ``page`` is
         what the list begins with."""
         super().__init__()
+        for capture in (self._capture_stdout, self._capture_stderr):
+            capture.fileno = _no_file  # -1, which it gives, keeps worker processes from starting
         self.theme = "ansi-dark"
         self.own_keys = own_keys
         self.set_keymap(keymap_of(own_keys))
@@ -145,7 +146,7 @@ class BrowseApp(ActingApp):
             else:
                 async with open_index(self.here.home, self.here.index) as index:
                     await self._work_with(index)
-        except (StateError, RolloutError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - raised again when the terminal is whole
             self.failure = error
         self.exit(self._picked, self._status)
 
@@ -395,3 +396,7 @@ class BrowseApp(ActingApp):
 
     def _end_by(self, number: int) -> None:
         self.leave_with(None, 128 + number)
+
+
+def _no_file() -> int:
+    raise UnsupportedOperation("fileno")
