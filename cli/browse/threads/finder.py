@@ -19,7 +19,7 @@ from state.fulltext.hits import Hit, passages
 from state.fulltext.search import Search, search
 from state.jobs.progress import JobProgress
 
-_MOST_HITS: Final = 200
+_MOST_HITS: Final = 100
 """Threads that are found by what was said in them."""
 _MOST_LEFT_OUT: Final = 1_000
 """Threads that are left out for what was said in them."""
@@ -62,6 +62,8 @@ class Finder:
             if wanted.searches_messages:
                 await asyncio.sleep(0 if keep else _PAUSE_S)
                 await self._messages(wanted, finding, keys)
+            if finding.counted is None:  # by now nobody waits for it
+                finding.counted = await self.source.counted(wanted.query)
         except StateError as error:
             finding.problem = str(error)
         finally:
@@ -78,6 +80,8 @@ class Finder:
         pinned = set(top)
         counted = None if query.words else await source.counted(query)
         keys = top[:]
+        # What was found by what was said stays until it is found again.
+        waits = keep and wanted.searches_messages
         async with aclosing(source.keys(query)) as chunks:
             async for chunk in chunks:
                 more = array("q", (each for each in chunk if each not in pinned))
@@ -86,9 +90,11 @@ class Finder:
                     if not keep:
                         view.extend(more)
                     continue
+                finding.titles_s = finding.titles_s or time.perf_counter() - began
+                if waits:
+                    continue
                 known = keys + _behind(keys, view.keys) if keep else keys[:]
                 total = max(counted.listed if counted else 0, len(known))
-                finding.titles_s = time.perf_counter() - began
                 view.words = wanted.words
                 await view.show(source, known, total, keep=keep, snippets=self._snippets)
                 finding.counted, finding.threads = counted, total
@@ -98,7 +104,6 @@ class Finder:
             await view.show(source, keys, len(keys), keep=True)
         elif not wanted.searches_messages:
             view.set_total(len(keys))
-        finding.counted = counted or await source.counted(query)
         finding.threads = max(len(keys), view.total if wanted.searches_messages else 0)
         finding.any = bool(keys) or await source.any()
         self._tell(finding)

@@ -53,6 +53,12 @@ class Picker:
         return [line[8:].rstrip() for line in lines if line.strip()]
 
     @property
+    def titles_as_text(self) -> str:
+        """What stands in the place of the list, as one text."""
+        view = self.app.threads
+        return " ".join(view.render_line(y).text.strip() for y in range(view.size.height))
+
+    @property
     def focused(self) -> str:
         """The id of the widget that has the focus."""
         return (self.app.focused and self.app.focused.id) or ""

@@ -1,9 +1,11 @@
 """The picker: its list, its search, its focus."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from state.edit.marks import set_marks
 from tests.cli.browse.support import Picker, picking
 from tests.support.command import thread_id, write_rollout
 from tests.support.indexes import sync
@@ -103,3 +105,159 @@ def test_the_cursor_stays_on_its_thread_while_others_appear(home: Path, index_pa
         assert view.cursor - view.scroll_offset.y == top
 
     run(home, index_path, steps)
+
+
+def test_what_was_said_comes_behind_titles_and_is_highlighted(home: Path, index_path: Path) -> None:
+    threads(home, "about apples and pears", "nothing special", "pears")
+    said(home, 1, "the answer has pears in it")
+
+    async def steps(picker: Picker) -> None:
+        await picker.type("pears")
+        assert [title.split("  ")[0] for title in picker.titles] == [
+            "pears",
+            "about apples and pears",
+            "nothing special",
+        ]
+        assert "the answer has pears in it" in picker.titles[2]
+        await picker.press("down", "down")
+        at = picker.current
+        await picker.app.reload()
+        await picker.settled()
+        assert picker.current == at == thread_id(1)
+        assert len(picker.titles) == 3
+
+    run(home, index_path, steps)
+
+
+def test_words_with_a_minus_leave_out_threads_that_hold_them(home: Path, index_path: Path) -> None:
+    threads(home, "apples", "apples and pears", "apples again")
+    said(home, 2, "no pears here")
+
+    async def steps(picker: Picker) -> None:
+        await picker.type("apples -pears")
+        assert [title.split("  ")[0] for title in picker.titles] == ["apples"]
+
+    run(home, index_path, steps)
+
+
+def test_a_newer_text_never_shows_what_an_older_one_finds(home: Path, index_path: Path) -> None:
+    threads(home, *(f"{word} thing" for word in ("ash", "asher", "ashes") for _ in range(20)))
+
+    async def steps(picker: Picker) -> None:
+        box, shown = picker.app.box, []
+        for text in ("a", "as", "ash", "ashe", "ashes", "asher", "ashes"):
+            box.value = text
+            await asyncio.sleep(0)
+            shown.append(text)
+        await picker.settled()
+        assert {title.split()[0] for title in picker.titles} == {"ashes"}
+        assert picker.app.threads.total == 20
+
+    run(home, index_path, steps)
+
+
+def test_an_empty_list_says_why_and_what_to_do(home: Path, index_path: Path) -> None:
+    async def nothing(picker: Picker) -> None:
+        assert "No threads here yet" in picker.titles_as_text
+        write_rollout(home, 0, "apples", cwd="/srv/one")
+        write_rollout(home, 1, "old pears", archived=True)
+        await picker.app.index.sync()
+        await picker.app.reload()
+        await picker.settled()
+        assert picker.current == thread_id(0)
+
+    async def something(picker: Picker) -> None:
+        await picker.press("tab")
+        await picker.settled()
+        assert "No threads in two." in picker.titles_as_text
+        assert "Tab shows all projects." in picker.titles_as_text
+        await picker.press("tab")
+        await picker.type("pears")
+        assert "No thread matches “pears”." in picker.titles_as_text
+        assert "1 archived thread: type is:archived" in picker.titles_as_text
+        await picker.type(" is:archived")
+        assert picker.current == thread_id(1)
+
+    run(home, index_path, nothing)
+    run(home, index_path, something, folder="/srv/two")
+
+
+def test_escape_sequences_and_wide_letters_take_their_cells(home: Path, index_path: Path) -> None:
+    threads(home, "\x1b[31mred\x1b[0m \x1b]0;title\x07 bell\x07", "東京 " * 40, "naïve 👩‍👩‍👧 text")
+
+    async def steps(picker: Picker) -> None:
+        for size in ((80, 24), (41, 12), (130, 30)):
+            await picker.pilot.resize_terminal(*size)
+            await picker.settled()
+            view = picker.app.threads
+            for y in range(view.size.height):
+                strip = view.render_line(y)
+                assert strip.cell_length == view.scrollable_content_region.width
+                assert not any(ord(letter) < 32 for letter in strip.text)
+        assert any("red bell" in title for title in picker.titles)
+
+    run(home, index_path, steps)
+
+
+def test_pinned_threads_come_first_while_nothing_is_typed(home: Path, index_path: Path) -> None:
+    threads(home, "apples", "pears", "plums and apples")
+
+    async def steps(picker: Picker) -> None:
+        await set_marks(picker.app.index, [thread_id(0)], {"pinned": "1"})
+        await picker.app.reload()
+        await picker.settled()
+        assert [title.split("  ")[0] for title in picker.titles] == [
+            "★ apples",
+            "plums and apples",
+            "pears",
+        ]
+        assert picker.current == thread_id(2)
+        await picker.type("apples")
+        assert [title.split("  ")[0] for title in picker.titles] == ["plums and apples", "★ apples"]
+
+    run(home, index_path, steps)
+
+
+def test_rows_of_a_long_list_are_read_when_they_are_seen(home: Path, index_path: Path) -> None:
+    threads(home, *(f"thing {number}" for number in range(1_200)))
+    sync(home, index_path)
+
+    async def steps(picker: Picker) -> None:
+        view = picker.app.threads
+        assert view.total == 1_200
+        await picker.press("ctrl+end")
+        await picker.settled()
+        assert picker.current == thread_id(0)
+        assert "thing 0" in picker.titles[-1]
+        await picker.press("ctrl+home", "pagedown")
+        await picker.settled()
+        page = view.size.height
+        assert view.cursor == page - 1
+        assert picker.current == thread_id(1_200 - page)
+        await picker.press("f7")
+        await picker.settled()
+        assert picker.current == thread_id(1_200 - page)
+        assert view.cursor in view.seen
+
+    run(home, index_path, steps)
+
+
+def test_new_threads_appear_while_the_picker_is_open(home: Path, index_path: Path) -> None:
+    threads(home, "apples")
+
+    async def steps(picker: Picker) -> None:
+        write_rollout(home, 1, "pears")
+        await picker.until(lambda: picker.app.threads.total == 2)
+        await picker.settled()
+        assert picker.current == thread_id(0)
+
+    run(home, index_path, steps)
+
+
+def said(home: Path, number: int, text: str) -> None:
+    """Have the agent say something in a thread."""
+    (path,) = home.glob(f"sessions/**/*{thread_id(number)}.jsonl")
+    payload = {"type": "agent_message", "message": text}
+    line = {"timestamp": "2026-10-15T01:00:00.000Z", "type": "event_msg", "payload": payload}
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
