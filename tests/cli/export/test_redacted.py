@@ -33,6 +33,24 @@ SECRETS = [
 PRIVATE = [*SECRETS, "mia.meier@example.org", "/home/miameier", "miameier", "MIIEpAIBAAKCAQEA"]
 
 
+@pytest.mark.parametrize("length", [100, 190])
+def test_a_secret_where_a_prompt_is_cut_is_not_left_in_the_list_of_turns(
+    cli: Cli, length: int
+) -> None:
+    asked = event("user_message", message=f"{'x' * length} {SECRETS[0]}", images=[])
+    patched = event(
+        "patch_apply_end",
+        **{"call_id": "p", "stdout": "", "stderr": "", "success": True},
+        status="completed",
+        changes={f"/home/miameier/{SECRETS[0]}": {"type": "add", "content": "x"}},
+    )
+    turns = [[first, asked, patched, *rest] for first, _, *rest in (turn(1), turn(2))]
+    save(cli.home, [line for lines in turns for line in lines])
+    page = cli.run("export", THREAD_ID, "--format", "html", "--redact").out
+    assert page.count("+1") > 1
+    assert not re.search("ghp_|miameier", page)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_private_is_left_in_any_kind(cli: Cli, kind: str) -> None:
     key = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\nx\n-----END RSA PRIVATE KEY-----"
