@@ -75,7 +75,8 @@ class BrowseApp(ActingApp):
         what the list begins with."""
         super().__init__()
         for capture in (self._capture_stdout, self._capture_stderr):
-            capture.fileno = _no_file  # -1, which it gives, keeps worker processes from starting
+            # -1, which it gives, keeps worker processes from starting.
+            capture.fileno = _no_file  # type: ignore[method-assign]
         self.theme = "ansi-dark"
         self.own_keys = own_keys
         self.set_keymap(keymap_of(own_keys))

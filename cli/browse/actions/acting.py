@@ -42,20 +42,11 @@ class Undo(NamedTuple):
     work: Undoing
 
 
-class ThreadScreen(Screen[Picked | None]):
-    """A screen over the list that shows one thread, which actions are for then."""
+class ActionKeys:
+    """The actions that a list and a screen of one thread have keys for."""
 
-    @property
-    def row(self) -> Row:
-        """The row of the thread."""
-        raise NotImplementedError
-
-    def say(self, text: str) -> None:
-        """Show a text."""
-        raise NotImplementedError
-
-    async def renew(self) -> None:
-        """Show what the thread is called and where it is by now."""
+    def act(self, name: str) -> None:
+        """Begin an action."""
         raise NotImplementedError
 
     def action_archive(self) -> None:
@@ -82,6 +73,23 @@ class ThreadScreen(Screen[Picked | None]):
     def action_fork(self) -> None:
         self.act("fork")
 
+
+class ThreadScreen(ActionKeys, Screen[Picked | None]):
+    """A screen over the list that shows one thread, which actions are for then."""
+
+    @property
+    def row(self) -> Row:
+        """The row of the thread."""
+        raise NotImplementedError
+
+    def say(self, text: str) -> None:
+        """Show a text."""
+        raise NotImplementedError
+
+    async def renew(self) -> None:
+        """Show what the thread is called and where it is by now."""
+        raise NotImplementedError
+
     def action_copy_command(self) -> None:
         self.act("copy")
 
@@ -95,7 +103,7 @@ class ThreadScreen(Screen[Picked | None]):
             self.app.act(name, [self.row["id"]])
 
 
-class ActingApp(App[Picked | None]):
+class ActingApp(ActionKeys, App[Picked | None]):
     """What actions need of the picker, and the actions. They run as workers, one at a time: keys
     wait for no disk."""
 
@@ -161,32 +169,19 @@ class ActingApp(App[Picked | None]):
         """Note a change that Ctrl+Z undoes."""
         self._undoable.append(Undo(done, work))
 
-    def action_archive(self) -> None:
-        self.act("archive")
-
-    def action_rename(self) -> None:
-        self.act("rename")
-
-    def action_tag(self) -> None:
-        self.act("tag")
-
-    def action_pin(self) -> None:
-        self.act("pin")
-
-    def action_note(self) -> None:
-        self.act("note")
-
-    def action_status(self) -> None:
-        self.act("status")
-
-    def action_resume(self) -> None:
-        self.act("resume")
-
-    def action_fork(self) -> None:
-        self.act("fork")
-
     def action_copy(self) -> None:
         self.act("copy")
+
+    def action_tree(self) -> None:
+        if (row := self.current) is not None:
+            from cli.browse.actions.tree import show_tree
+
+            self.run_worker(show_tree(self, row), group="tree", exclusive=True)
+
+    def action_keys(self) -> None:
+        from cli.browse.words.help import HelpScreen
+
+        self.push_screen(HelpScreen("picker", self.own_keys))
 
     def action_undo(self) -> None:
         async def undo(_app: ActingApp, _ids: Sequence[str]) -> None:

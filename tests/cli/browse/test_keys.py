@@ -10,6 +10,8 @@ from textual.app import App, ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Input
 
+from cli.browse.app import BrowseApp
+from cli.browse.reader.screen import ReaderScreen
 from cli.browse.words.help import HelpScreen, help_text
 from cli.browse.words.keys import (
     ACTIONS,
@@ -71,6 +73,12 @@ def test_each_key_of_a_place_has_one_action(place: Place) -> None:
     every = [key for action in actions_of(place) for key in action.keys]
     assert len(every) == len({*every})
     assert len(ACTIONS) == len({action.id for action in ACTIONS})
+
+
+@pytest.mark.parametrize(("place", "class_"), [("picker", BrowseApp), ("reader", ReaderScreen)])
+def test_each_action_of_the_table_is_there(place: Place, class_: type) -> None:
+    names = [binding.action for binding in bindings_of(place)]
+    assert [name for name in names if not callable(getattr(class_, f"action_{name}", None))] == []
 
 
 def test_each_key_of_the_table_can_be_set_by_the_user(tmp_path: Path) -> None:
