@@ -51,7 +51,9 @@ async def take_from_codex(database: Database, home: Path, sqlite_home: Path | No
         known = await database.look(_remembered)
         look = await database.workers.run(partial(read_values, codex, known))
         if await database.look(partial(_is_news, look, known)):
-            await change_user_data(database, partial(_take, database.path, home, look))
+            taken = partial(_take, database.path, home, look, known)
+            if not await change_user_data(database, taken):
+                return  # so that the next sync looks again
         await database.transact(partial(set_meta, values={STAMP_KEY: stamp}))
     except (NotComparable, OSError, StateError, *SQLITE_ERRORS) as error:
         _log.info("what was set in Codex is not taken over: %s", error)
@@ -103,7 +105,17 @@ def _is_news(
     return look.values != known and any(_news(look, connection))
 
 
-def _take(index: Path, home: Path, look: CodexLook, connection: sqlite3.Connection) -> None:
+def _take(
+    index: Path,
+    home: Path,
+    look: CodexLook,
+    known: Mapping[str, CodexValues],
+    connection: sqlite3.Connection,
+) -> bool:
+    """Gives False, and changes nothing, if more is remembered than was ``known`` before the look:
+    what was written to Codex meanwhile would seem to be taken back there."""
+    if _remembered(connection) != known:
+        return False
     news = _news(look, connection)
     if news.settings:
         append_settings(index, news.settings)
@@ -111,6 +123,7 @@ def _take(index: Path, home: Path, look: CodexLook, connection: sqlite3.Connecti
         _rename(connection, home, [given for given in news.settings if given.key == NAME])
     _remember(connection, news.remembered)
     set_meta(connection, {_IDENTITY_KEY: look.identity})
+    return True
 
 
 def _news(look: CodexLook, connection: sqlite3.Connection) -> _News:

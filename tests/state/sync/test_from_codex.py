@@ -4,7 +4,7 @@ import asyncio
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 
 from rollout.metadata.session_index import NAMES_FILE, append_name
 from state.codex_db.database import PINNED_SECTION
+from state.codex_db.values import CodexLook, read_values
 from state.db.location import journal_path
 from state.edit.marks import set_marks
 from state.edit.metadata import Changed, set_name
@@ -177,6 +178,26 @@ def test_what_we_wrote_to_codex_is_no_change_by_codex(
     synced(home, index_path)
     assert journal(index_path) == before
     assert names(index_path) == {2: "ours"}
+
+
+def test_what_is_set_during_a_look_is_not_taken_back(
+    home: Path, index_path: Path, codex: Codex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced(home, index_path)
+    pin(codex, 2)
+
+    def read_before_a_pin(database: Path, asked: Collection[str]) -> CodexLook:
+        look = read_values(database, asked)
+        in_index(home, index_path, lambda index: set_marks(index, [thread_id(1)], {"pinned": "1"}))
+        return look
+
+    with monkeypatch.context() as patched:
+        patched.setattr("state.sync.from_codex.read_values", read_before_a_pin)
+        synced(home, index_path)
+    assert user_values(index_path) == {(1, "pinned"): "1"}
+    synced(home, index_path)
+    assert user_values(index_path) == {(1, "pinned"): "1", (2, "pinned"): "1"}
+    assert len(journal(index_path)) == 2
 
 
 def test_pins_and_names_outlive_a_database_that_codex_makes_anew(
