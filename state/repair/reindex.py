@@ -1,7 +1,7 @@
 """Rebuild an index beside the old one, and swap it in when it is complete.
 
 Readers keep the old one until the swap, which is one SQLite transaction (its backup API copies the
-pages). User data is carried over.
+pages). User data is carried over, and what is remembered of Codex's database.
 """
 
 import glob
@@ -27,6 +27,7 @@ from state.repair.dump import known_user_data
 from state.repair.recovery import remove_database, set_aside
 from state.rows.ledger import away_in, compare_with_ledger
 from state.sync.backfill import backfill
+from state.sync.from_codex import remember_as
 from state.sync.sync import BATCH_FILES, apply_inputs
 from state.userdata.journal import read_settings
 from state.userdata.store import apply_settings, put_settings
@@ -66,6 +67,9 @@ async def reindex(
                 settings = read_settings(path)  # set during the backfill
                 await database.transact(partial(apply_settings, settings=settings))
                 await apply_inputs(database, home)
+                if path.exists() and not damaged:
+                    with translated(path), read_only(path) as replaced:
+                        await database.transact(partial(remember_as, replaced))
             aside = set_aside(path) if damaged else None
             with translated(path):
                 swap_in(fresh, path)

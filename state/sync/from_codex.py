@@ -85,6 +85,14 @@ async def remember_written(
         _log.info("what was written to Codex's database is not noted: %s", error)
 
 
+def remember_as(replaced: sqlite3.Connection, connection: sqlite3.Connection) -> None:
+    """Remember what an index does that this one replaces, for the threads that this one has."""
+    identity, values = meta(replaced, _IDENTITY_KEY), _remembered(replaced)
+    if identity is not None:
+        _remember(connection, {id_: values[id_] for id_ in rows.existing(connection, values)})
+        set_meta(connection, {_IDENTITY_KEY: identity})
+
+
 def _now(home: Path, sqlite_home: Path | None) -> tuple[Path, str | None]:
     codex = codex_database(home, sqlite_home)
     return codex, database_stamp(codex)

@@ -279,6 +279,26 @@ def test_pins_and_names_outlive_the_index(home: Path, index_path: Path, codex: C
     assert (user_values(index_path), names(index_path)) == (held, {1: "one"})
 
 
+def test_what_is_changed_in_codex_before_a_reindex_is_seen_after_it(
+    home: Path, index_path: Path, codex: Codex
+) -> None:
+    for number in (1, 2):
+        pin(codex, number)
+        name(codex, number, "before")
+    synced(home, index_path)
+    pin(codex, 1, None)
+    name(codex, 2, "later")
+    asyncio.run(reindex(home, index_path))
+    synced(home, index_path)
+    assert user_values(index_path) == {
+        (1, "pinned"): None,
+        (1, "name"): "before",
+        (2, "pinned"): "1",
+        (2, "name"): "later",
+    }
+    assert names(index_path) == {1: "before", 2: "later"}
+
+
 def test_a_newer_name_in_the_home_wins(home: Path, index_path: Path, codex: Codex) -> None:
     synced(home, index_path)
     line = {"id": thread_id(1), "thread_name": "later", "updated_at": "2126-01-01T00:00:00Z"}
