@@ -97,7 +97,8 @@ class MemoryThreads(dict[str, MemoryThread]):
                 and chosen(row)
                 and row["id"] not in excluded
                 and (included is None or row["id"] in included)
-                and (query.search is None or searchable(query.search) in row["search_text"])
+                and all(searchable(term) in row["search_text"] for term in query.terms)
+                and not any(searchable(term) in row["search_text"] for term in query.without)
             ):
                 yield row
 

@@ -127,7 +127,7 @@ def key_steps(
         return []
     served = next((each for each in choices if _is_served(query, each, len(facets))), None)
     others = [each for each in choices if each is not served]
-    terms = [term for term in _terms(query) if len(searchable(term)) >= 3]
+    terms = [term for term in query.terms if len(searchable(term)) >= 3]
     if among is None and terms:
         among = yield from _title_candidates(terms)
     if among is None:
@@ -271,17 +271,13 @@ def _row_filter(
     if query.excluded_ids:
         where.append(f"id NOT IN ({','.join('?' * len(query.excluded_ids))})")
         parameters += [parse_uuid(id_) for id_ in query.excluded_ids]
-    for term in _terms(query):
+    for term in query.terms:
         where.append("instr(search_text, ?)")
         parameters.append(searchable(term))
     for term in query.without:
         where.append("NOT instr(search_text, ?)")
         parameters.append(searchable(term))
     return where, parameters
-
-
-def _terms(query: Query) -> list[str]:
-    return [*([] if query.search is None else [query.search]), *query.words]
 
 
 def _all(conditions: Sequence[str]) -> str:

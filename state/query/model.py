@@ -116,6 +116,11 @@ class Query:
         object.__setattr__(self, "limit", min(max(self.limit, 1), LARGEST_PAGE))
 
     @property
+    def terms(self) -> tuple[str, ...]:
+        """All texts that a title search must find."""
+        return (*(() if self.search is None else (self.search,)), *self.words)
+
+    @property
     def filters(self) -> str:
         """Digest of all filters; a cursor is only valid for the same ones."""
         spanned = self.since_ms is not None or self.until_ms is not None

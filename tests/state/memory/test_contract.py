@@ -294,6 +294,9 @@ def test_lists_are_pages_in_order(use: Use) -> None:
         assert await listed(store, cwds=()) == []
         assert len(await listed(store, providers=("p0", "p1"))) == 5
         assert len(await listed(store, search="QUESTION 1")) == 7
+        assert await listed(store, search="question", words=("1", "nowhere")) == []
+        assert len(await listed(store, words=("question", "1"))) == 7
+        assert await listed(store, search="question", without=("1",)) == []
         assert len(await listed(store, excluded_ids=(thread_id(0), thread_id(1)))) == 5
         named = (thread_id(5), thread_id(3).upper(), thread_id(9))
         assert await listed(store, included_ids=named) == [thread_id(5), thread_id(3)]
