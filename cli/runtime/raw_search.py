@@ -9,7 +9,7 @@ from cli.runtime.open_index import catch_up
 from cli.terminal.progress import progress
 from cli.terminal.text import plural
 from rollout.errors import Damage
-from rollout.search.changed_files import ChangedFile
+from rollout.search.changed_files import LastChange
 from rollout.search.grep import RawHits
 from rollout.search.snippet import snippet
 from rollout.search.terms import Matcher, Term
@@ -88,7 +88,7 @@ async def _of_lines(hits: AsyncGenerator[tuple[Row, RawHits]]) -> _Matches:
             yield row, raw.matches, [Passage(each.kind, each.snippet) for each in raw.hits]
 
 
-async def _of_files(changing: AsyncGenerator[tuple[Row, ChangedFile]], name: str) -> _Matches:
+async def _of_files(changing: AsyncGenerator[tuple[Row, LastChange]], name: str) -> _Matches:
     term = Term.of(name)
     matcher = Matcher((term,) if term else ())
     async with aclosing(changing):
@@ -96,5 +96,5 @@ async def _of_files(changing: AsyncGenerator[tuple[Row, ChangedFile]], name: str
             yield row, 1, [Passage(CHANGED[change.kind], snippet(change.path, matcher))]
 
 
-CHANGED = {"add": "fileAdded", "update": "fileChanged", "delete": "fileDeleted"}
+CHANGED = {"added": "fileAdded", "changed": "fileChanged", "deleted": "fileDeleted"}
 """The kind of a passage that is the path of a file, by what happened to it last."""

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from rollout.errors import SHORTAGES
+from rollout.items.patches import ChangeKind
 from rollout.jsonl.parse import Item, Line, object_of
 from rollout.jsonl.reader import LineReader, open_rollout
 from rollout.schema.times import time_ms
@@ -22,28 +23,29 @@ from rollout.search.normalize import casefold
 _PRINTED: Final = "Success. Updated the following files:\n"
 _NEEDLE: Final = _PRINTED.strip().encode()
 _FILES: Final = re.compile(re.escape(_PRINTED) + r"((?:[AMD] [^\n]+(?:\n|$))+)")
-_KINDS: Final = {"A": "add", "M": "update", "D": "delete"}
+_BY_LETTER: Final[dict[str, ChangeKind]] = {"A": "added", "M": "changed", "D": "deleted"}
+_BY_TYPE: Final[dict[str, ChangeKind]] = {"add": "added", "delete": "deleted"}
 
 
-class ChangedFile(NamedTuple):
+class LastChange(NamedTuple):
     """The last change of a file in a rollout."""
 
     path: str
     """As the patch has it: absolute, or relative to where it ran."""
-    kind: str
-    """``add``, ``update`` or ``delete``."""
+    kind: ChangeKind
+    """Never ``moved``: a moved file has changed."""
     at_ms: int | None
     """When, in milliseconds since 1970; None if the line does not say."""
 
 
-def last_changes(home: str, paths: Sequence[str], name: str) -> list[ChangedFile | None]:
+def last_changes(home: str, paths: Sequence[str], name: str) -> list[LastChange | None]:
     """For each rollout, at a path relative to ``home``, the last change of a file whose path holds
     ``name``, case aside; None if there is none, or the rollout cannot be read."""
     wanted = casefold(name)
     return [_last_change(Path(home) / path, wanted) for path in paths]
 
 
-def _last_change(path: Path, wanted: str) -> ChangedFile | None:
+def _last_change(path: Path, wanted: str) -> LastChange | None:
     last = None
     try:
         with open_rollout(path, []) as stream:
@@ -53,7 +55,7 @@ def _last_change(path: Path, wanted: str) -> ChangedFile | None:
                 item = object_of(line)
                 for changed, kind in _changes((item or {}).get("payload", item)):
                     if wanted in casefold(changed):
-                        last = ChangedFile(changed, kind, _time_ms(item))
+                        last = LastChange(changed, kind, _time_ms(item))
     except OSError as error:  # what could be read counts
         if error.errno in SHORTAGES:
             raise
@@ -65,7 +67,7 @@ def _time_ms(item: Item | None) -> int | None:
     return time_ms(written) if isinstance(written, str) else None
 
 
-def _changes(payload: Any) -> Iterator[tuple[str, str]]:
+def _changes(payload: Any) -> Iterator[tuple[str, ChangeKind]]:
     """The files that a line says were changed, each with what happened to it."""
     if not isinstance(payload, dict):
         return
@@ -74,12 +76,12 @@ def _changes(payload: Any) -> Iterator[tuple[str, str]]:
     if isinstance(changes := event.get("changes"), dict):
         for path, change in changes.items():
             kind = change.get("type") if isinstance(change, dict) else None
-            yield path, str(kind) if kind in _KINDS.values() else "update"
+            yield path, _BY_TYPE.get(str(kind), "changed")
     elif str(payload.get("type")).endswith("_output"):
         for text in _texts(payload.get("output")):
             for files in _FILES.findall(text):
                 for entry in files.splitlines():
-                    yield entry[2:], _KINDS[entry[0]]
+                    yield entry[2:], _BY_LETTER[entry[0]]
 
 
 def _texts(output: Any) -> Iterator[str]:

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
 
-from rollout.search.changed_files import ChangedFile, last_changes
+from rollout.search.changed_files import LastChange, last_changes
 from state.jobs.pool import read_files
 from state.jobs.progress import Report
 from state.query.model import Query
@@ -15,7 +15,7 @@ from state.thread_index import ThreadIndex
 
 async def threads_changing(
     index: ThreadIndex, name: str, among: Query, *, report: Report | None = None
-) -> AsyncGenerator[tuple[Row, ChangedFile]]:
+) -> AsyncGenerator[tuple[Row, LastChange]]:
     """The threads of a list that have changed a file whose path holds ``name``, each with the last
     change that it made, in the order of the list. Rollouts that cannot be read have none. Turns
     that were undone count: undoing a turn leaves the files as they are."""

@@ -11,13 +11,13 @@ from cli.browse.threads.lines import Snippet
 from cli.browse.threads.source import ThreadSource
 from cli.browse.threads.typed import Wanted
 from cli.terminal.cells import settled
-from rollout.search.changed_files import ChangedFile
+from rollout.search.changed_files import LastChange
 from state.fulltext.changed_files import threads_changing
 from state.fulltext.search import Search, search
 from state.jobs.progress import Report
 from state.query.model import MOST_INCLUDED
 
-_SIGNS: Final = {"add": "+", "update": "±", "delete": "−"}
+_SIGNS: Final = {"added": "+", "changed": "±", "deleted": "−"}
 
 
 class ChangedThreads:
@@ -64,7 +64,7 @@ def _subject(wanted: Wanted) -> tuple[str, str]:
     return wanted.file, wanted.among.filters
 
 
-def _snippet(change: ChangedFile, name: str) -> Snippet:
+def _snippet(change: LastChange, name: str) -> Snippet:
     path = settled(change.path)
     shown = path if len(path) < 40 else PurePosixPath(path).name
     at = shown.casefold().find(name.casefold())

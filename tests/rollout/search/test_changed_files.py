@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rollout.search.changed_files import ChangedFile, last_changes
+from rollout.search.changed_files import LastChange, last_changes
 from tests.samples.rollouts import CORPUS, corpus_rollouts
 
 TIME = "2026-11-12T15:53:14.694Z"
@@ -13,7 +13,7 @@ TIME_MS = 1794498794694
 DONE = "Success. Updated the following files:\nM src/app.py\nA docs/New page.md\n"
 
 
-def last(tmp_path: Path, name: str, *payloads: object) -> ChangedFile | None:
+def last(tmp_path: Path, name: str, *payloads: object) -> LastChange | None:
     lines = [
         json.dumps({"timestamp": TIME, "type": "response_item", "payload": payload})
         for payload in payloads
@@ -30,7 +30,7 @@ def test_patches_of_all_eras_are_found() -> None:
         for change in last_changes(str(CORPUS), paths, "NOTES_")
         if change is not None
     }
-    assert found == {f"notes_{number}.txt": "add" for number in (73, 122, 148, 735, 1424)}
+    assert found == {f"notes_{number}.txt": "added" for number in (73, 122, 148, 735, 1424)}
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def test_patches_of_all_eras_are_found() -> None:
 )
 def test_what_the_tool_printed_names_the_files(tmp_path: Path, output: object) -> None:
     payload = {"type": "custom_tool_call_output", "call_id": "c", "output": output}
-    assert last(tmp_path, "App.py", payload) == ChangedFile("src/app.py", "update", TIME_MS)
-    assert last(tmp_path, "new page", payload) == ChangedFile("docs/New page.md", "add", TIME_MS)
+    assert last(tmp_path, "App.py", payload) == LastChange("src/app.py", "changed", TIME_MS)
+    assert last(tmp_path, "new page", payload) == LastChange("docs/New page.md", "added", TIME_MS)
     assert last(tmp_path, "readme", payload) is None
 
 
@@ -54,7 +54,7 @@ def test_the_event_of_a_patch_names_them_too(tmp_path: Path) -> None:
     changes = {"/home/dev/src/app.py": {"type": "delete", "content": ""}}
     item = {"type": "FileChange", "changes": changes, "status": "completed", "stdout": DONE}
     found = last(tmp_path, "app", {"type": "item_completed", "item": item})
-    assert found == ChangedFile("/home/dev/src/app.py", "delete", TIME_MS)
+    assert found == LastChange("/home/dev/src/app.py", "deleted", TIME_MS)
 
 
 def test_the_last_change_counts(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_the_last_change_counts(tmp_path: Path) -> None:
         return {"type": "function_call_output", "output": done}
 
     found = last(tmp_path, "app.py", printed("A"), printed("M"), printed("D"))
-    assert found == ChangedFile("app.py", "delete", TIME_MS)
+    assert found == LastChange("app.py", "deleted", TIME_MS)
 
 
 def test_what_only_mentions_a_file_has_not_changed_it(tmp_path: Path) -> None:
