@@ -140,11 +140,13 @@ def command(
     here = locations(context)
     if file is not None and (terms or not file.strip()):
         raise typer.BadParameter("--file takes a part of a path, and no TERM beside it")
+    if file is not None and (raw or literal):
+        raise typer.BadParameter("--file cannot be combined with --raw or --literal")
     if file is None and not terms:
         raise EmptySearch
     text = file or " ".join(terms or ())
     term = Term.of(text)
-    wanted = ((term,) if term else ()) if literal or file else tuple(terms_of(text))
+    wanted = ((term,) if term else ()) if literal or file is not None else tuple(terms_of(text))
     ranked = sort == MATCHES
     if not ranked and sort not in SORT_KEYS:
         keys = ", ".join((*SORT_KEYS, MATCHES))

@@ -109,6 +109,8 @@ def test_nothing_found_is_told_by_the_status(cli: Cli) -> None:
         ["--file", "x", "--cursor", "x"],
         ["--file", "x", "term"],
         ["--file", " "],
+        ["--file", "x", "--raw"],
+        ["--file", "x", "--literal"],
     ],
 )
 def test_what_has_no_meaning_is_refused(cli: Cli, arguments: list[str]) -> None:
