@@ -35,9 +35,10 @@ async def set_marks(
             results[id_] = Changed(id_ if id_ in known else (await index.thread(id_))["id"])
         except (StateError, RolloutError) as error:
             results[id_] = error
-    going = [id_ for id_, result in results.items() if isinstance(result, Changed)]
+    going = {id_: each.thread_id for id_, each in results.items() if isinstance(each, Changed)}
     if not dry_run and going:
-        results |= await finished(_set(index, going, values, sqlite_home))
+        done = await finished(_set(index, list(dict.fromkeys(going.values())), values, sqlite_home))
+        results |= {id_: done[thread_id] for id_, thread_id in going.items()}
     return results
 
 

@@ -68,6 +68,8 @@ def test_marks_are_set_and_taken_back(made: Path, index_path: Path) -> None:
     results = mark(made, index_path, ALL, 1, 3)
     assert results == {id_: Changed(id_) for id_ in (thread_id(1), thread_id(3))}
     assert marks(made, index_path) == {1: MARKED, 3: MARKED}
+    upper = worked(made, index_path, lambda index: set_marks(index, [thread_id(1).upper()], ALL))
+    assert upper == {thread_id(1).upper(): Changed(thread_id(1))}
     mark(made, index_path, {"tag:BUG ": None, "status": "done", "note": " "}, 3)
     assert marks(made, index_path) == {1: MARKED, 3: Marks(("ui",), True, "", "done")}
     mark(made, index_path, {"pinned": None, "tag:ui": None, "status": None}, 3)
