@@ -7,19 +7,22 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Static
 
+from cli.browse.actions.acting import ActingApp
 from cli.browse.preview_view import PreviewView
 from cli.browse.rule import Heading, Rule
 from cli.browse.threads.lines import PROMPT
 from cli.browse.threads.list_view import ThreadListView
 from cli.browse.words.filter_box import FilterBox
+from cli.browse.words.keys import typed_actions
 from cli.terminal.cells import settled
 
 
 class SearchBox(FilterBox):
-    """The search box. While it is empty, Space and ? are what they are in the list."""
+    """The search box. While it is empty, Space and ? do what they do in the list."""
 
     async def _on_key(self, event: events.Key) -> None:
-        action = {"space": "select", "question_mark": "keys"}.get(event.key)
+        own = self.app.own_keys if isinstance(self.app, ActingApp) else {}
+        action = typed_actions(own).get(event.character or "")
         if action and not self.value and await self.app.run_action(action):
             event.prevent_default()
             event.stop()

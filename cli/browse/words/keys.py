@@ -139,6 +139,18 @@ def keys_of(action: Action, own: OwnKeys) -> tuple[str, ...]:
     return own.get(action.id, action.keys)
 
 
+def typed_actions(own: OwnKeys) -> dict[str, str]:
+    """What the keys of ``select`` and ``keys`` type, with the actions: those that an empty box does
+    not take for text."""
+    return {
+        " " if key == "space" else key: action.name
+        for action in actions_of("picker")
+        if action.name in ("select", "keys")
+        for key in keys_of(action, own)
+        if key == "space" or len(key) == 1
+    }
+
+
 def textual_key(key: str) -> str:
     """What Textual calls a key of the table."""
     return "comma" if key == "," else key

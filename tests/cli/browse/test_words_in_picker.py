@@ -8,6 +8,7 @@ from rich.text import Text
 from textual.widgets import OptionList
 
 from cli.browse.actions.tree import TreeScreen
+from cli.browse.reader.screen import ReaderScreen
 from cli.browse.rule import Rule
 from cli.browse.words.help import HelpScreen
 from cli.errors import INTERRUPTED
@@ -95,13 +96,16 @@ def test_a_user_s_keys_count_in_place_of_the_usual_ones(home: Path, index_path: 
     threads(home, "one thread")
 
     async def steps(picker: Picker) -> None:
-        await picker.press("f1")
+        await picker.press("f1", "question_mark")
         assert not isinstance(picker.app.screen, HelpScreen)
-        await picker.press("f12")
+        assert picker.app.box.value == "?"
+        await picker.press("backspace", "plus", "f12")
+        assert picker.app.chosen == [thread_id(0)]
+        assert picker.app.threads.selected
         assert isinstance(picker.app.screen, HelpScreen)
         assert "F12" in shown(picker.app.screen.query_one("Static"))
 
-    run(home, index_path, steps, own_keys={"picker.keys": ("f12",)})
+    run(home, index_path, steps, own_keys={"picker.keys": ("f12",), "picker.select": ("+",)})
 
 
 def shown(widget: Any) -> str:
@@ -170,3 +174,19 @@ def test_the_thread_that_is_chosen_in_a_tree_is_its_result(home: Path, index_pat
             assert [row["id"] for row in results] == [thread_id(1)]
 
     asyncio.run(work())
+
+
+def test_enter_in_a_tree_reads_the_thread(home: Path, index_path: Path) -> None:
+    thread(home, 0, "the first one")
+    thread(home, 1, "a fork", forked_from_id=thread_id(0))
+
+    async def steps(picker: Picker) -> None:
+        await picker.press("f3")
+        await picker.until(lambda: isinstance(picker.app.screen, TreeScreen))
+        await picker.press("up", "enter")
+        await picker.until(lambda: isinstance(picker.app.screen, ReaderScreen))
+        assert picker.app.screen.row["id"] == thread_id(0)
+        await picker.press("escape")
+        await picker.until(lambda: picker.app.screen is picker.app._screen)
+
+    run(home, index_path, steps)
