@@ -56,6 +56,7 @@ from tests.bench.measure import (
     within,
 )
 from tests.bench.peers import Sample
+from tests.bench.reader import opened
 from tests.samples.homes import thread_id
 
 READ: Final = """
@@ -245,6 +246,10 @@ def long(folder: Path, size_mb: int, rounds: int) -> Iterator[Row]:
     )
     outline = f"`show --outline` {of} that is indexed"
     yield ratio(outline, costs["outline"], costs["list"], 2, "`list`")
+    write_long(home, 2, LEGACY, 10**6)
+    short, whole = thread_id(2), thread_id(1)
+    shown = asyncio.run(opened(home, unseen(), [short, whole], min(rounds, 5)))
+    yield ratio(f"the end {of}, in the reader", shown[whole], shown[short], 2, "one of 1 MB")
 
 
 def first_page(home: Path, index: Path) -> Cost:

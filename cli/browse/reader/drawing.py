@@ -110,6 +110,15 @@ class DrawnTurns(ScrollView, can_focus=True, inherit_bindings=False):
         segments = [Segment(text, base + _STYLES[style]) for text, style in (front, *pieces)]
         return Strip(segments).adjust_cell_length(width, base)
 
+    @property
+    def drawn(self) -> bool:
+        """Whether the lines that are seen are here."""
+        if not self.page.slots:
+            return False
+        top = self.scroll_offset.y
+        ys = range(top, min(top + self.size.height, self.page.height))
+        return all(spot.chunk < 0 or self.page.line(spot) for spot in map(self.page.spot, ys))
+
     def _front(self, spot: Spot) -> tuple[str, str]:
         """What stands before a line: a mark where the cursor is, and beside the rest of its
         block."""

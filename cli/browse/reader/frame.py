@@ -22,6 +22,7 @@ from cli.terminal.text import amount, local, plural
 from rollout.errors import RolloutError
 from state.errors import StateError
 from state.query.rows import Row
+from state.turns.cache import Closed
 
 _WIDE: Final = 110
 """From so many columns on the outline is shown at first."""
@@ -57,6 +58,15 @@ class ReaderFrame(ThreadScreen):
         self._waiting = ""
         """What is being waited for, until Esc ends that."""
         self._trouble = ""
+        self.turns = TurnsView(source, id="reader-turns")
+        self.outline = OutlineView(source, id="reader-outline")
+        self._title = _line("title")
+        self._facts = _line("facts")
+        self._warnings = _line("warnings")
+        self._empty = _line("empty")
+        self._status = _line("status")
+        self._keys = _line("keys")
+        self._searched = Input(placeholder="Find in this thread", id="reader-search", compact=True)
 
     @property
     def row(self) -> Row:
@@ -64,38 +74,23 @@ class ReaderFrame(ThreadScreen):
         return self._source.row
 
     def compose(self) -> ComposeResult:
-        yield Static(id="reader-title", markup=False)
-        yield Static(id="reader-facts", markup=False)
-        yield Static(id="reader-warnings", markup=False)
+        yield self._title
+        yield self._facts
+        yield self._warnings
         with Horizontal(id="reader-main"):
-            yield TurnsView(self._source, id="reader-turns")
-            yield Static(id="reader-empty", markup=False)
-            yield OutlineView(self._source, id="reader-outline")
-        yield Static(id="reader-status", markup=False)
-        yield Input(placeholder="Find in this thread", id="reader-search", compact=True)
-        yield Static(id="reader-keys", markup=False)
+            yield self.turns
+            yield self._empty
+            yield self.outline
+        yield self._status
+        yield self._searched
+        yield self._keys
 
     def on_mount(self) -> None:
-        self._searched.display = False
-        self.query_one("#reader-warnings").display = False
-        self.query_one("#reader-empty").display = False
+        for hidden in (self._searched, self._warnings, self._empty):
+            hidden.display = False
         self.outline.display = self.app.size.width >= _WIDE
         self._show_header()
         self.turns.focus()
-
-    @property
-    def turns(self) -> TurnsView:
-        """The turns."""
-        return self.query_one(TurnsView)
-
-    @property
-    def outline(self) -> OutlineView:
-        """The outline."""
-        return self.query_one(OutlineView)
-
-    @property
-    def _searched(self) -> Input:
-        return self.query_one("#reader-search", Input)
 
     def say(self, text: str) -> None:
         """Show a line of text until something is done."""
@@ -110,9 +105,15 @@ class ReaderFrame(ThreadScreen):
     def _own_keys(self) -> OwnKeys:
         return self.app.own_keys if isinstance(self.app, ActingApp) else {}
 
-    def _fail(self, error: RolloutError | StateError | OSError) -> None:
+    def _fail(self, error: RolloutError | StateError | OSError | Closed) -> None:
         """Say what cannot be read, as long as that is so."""
+        if isinstance(error, Closed):
+            return  # nobody reads on
         self._trouble = settled(str(error) if isinstance(error, OSError) else sentence(error))
+        if self._known is None:
+            self.turns.display = False
+            self._empty.display = True
+            self._empty.update(self._trouble)
         self._show_status()
 
     def _wait(self, what: str, part: float = 0.0) -> None:
@@ -122,9 +123,7 @@ class ReaderFrame(ThreadScreen):
     def _show_header(self) -> None:
         width = self.app.size.width - 2
         row = self.row
-        self.query_one("#reader-title", Static).update(
-            Text(cut(settled(label(row)) or row["id"], width), no_wrap=True)
-        )
+        self._title.update(Text(cut(settled(label(row)) or row["id"], width), no_wrap=True))
         turns = self._known and not self._known.partial and len(self._known.heads)
         facts = [
             f"on {settled(row['git_branch'])}" if row["git_branch"] else "",
@@ -137,7 +136,7 @@ class ReaderFrame(ThreadScreen):
         others = " · ".join(filter(None, facts))
         folder = cut_folder(settled(row["cwd"]), max(width - len(others) - 3, width // 4))
         line = cut(" · ".join(filter(None, (folder, others))), width)
-        self.query_one("#reader-facts", Static).update(Text(line, no_wrap=True))
+        self._facts.update(Text(line, no_wrap=True))
 
     def _show_status(self) -> None:
         left = self._waiting or self._said or self._trouble
@@ -162,8 +161,8 @@ class ReaderFrame(ThreadScreen):
         text = Text(left, style, no_wrap=True)
         text.append(" " * max(width - text.cell_len - len(right), 0))
         text.append(right, "not bold")
-        self.query_one("#reader-status", Static).update(text)
-        self.query_one("#reader-keys", Static).update(line_of("reader", self._own_keys, width))
+        self._status.update(text)
+        self._keys.update(line_of("reader", self._own_keys, width))
 
     def _percent(self) -> str:
         most = self.turns.max_scroll_y
@@ -196,3 +195,7 @@ class ReaderFrame(ThreadScreen):
         if self.is_mounted:
             self._show_header()
             self._show_status()
+
+
+def _line(name: str) -> Static:
+    return Static(id=f"reader-{name}", markup=False)

@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 
 from textual import on
 from textual.binding import BindingType
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from cli.browse.reader.drawing import Hit
 from cli.browse.reader.frame import SAID, ReaderFrame
@@ -62,14 +62,7 @@ class ReaderScreen(ReaderFrame):
     # Reading and following
 
     async def _open(self) -> None:
-        reading = asyncio.create_task(self._source.known())
-        while not (await asyncio.wait([reading], timeout=_TELL_S))[0]:
-            self._wait(f"Reading {amount(self.row['size_bytes'])}B", self._source.progress())
-        self._wait("")
-        try:
-            self._show(reading.result())
-        except TROUBLE as error:
-            self._fail(error)
+        await self._read(whole=False)
         if self._at:
             self._seek(self._at, words=True)
         self.run_worker(self._follow(), group="follow")
@@ -80,13 +73,11 @@ class ReaderScreen(ReaderFrame):
         self.outline.show(known.heads)
         self.outline.follow(self.turns.place)
         self._show_header()
-        warnings = self.query_one("#reader-warnings", Static)
-        warnings.display = bool(known.warnings)
-        warnings.update("\n".join(known.warnings))
+        self._warnings.display = bool(known.warnings)
+        self._warnings.update("\n".join(known.warnings))
         self.turns.display = bool(known.heads)
-        empty = self.query_one("#reader-empty", Static)
-        empty.display = not known.heads
-        empty.update("No messages yet.")
+        self._empty.display = not known.heads
+        self._empty.update("No messages yet.")
         self._show_status()
         self._outline_turns()
 
@@ -136,7 +127,11 @@ class ReaderScreen(ReaderFrame):
         """Have all turns, which may take a while: whether they are there and still wanted."""
         if self._known is not None and not self._known.partial:
             return True
-        reading = asyncio.create_task(self._source.known(whole=True))
+        return await self._read(whole=True)
+
+    async def _read(self, *, whole: bool) -> bool:
+        """Have the turns, and tell how far that is: whether they can be read."""
+        reading = asyncio.create_task(self._source.known(whole=whole))
         try:
             while not (await asyncio.wait([reading], timeout=_TELL_S))[0]:
                 self._wait(f"Reading {amount(self.row['size_bytes'])}B", self._source.progress())
@@ -208,7 +203,7 @@ class ReaderScreen(ReaderFrame):
     def action_back(self) -> None:
         if self._searched.display and self._searched.has_focus:
             self._close_search()
-        elif self._waiting or (self._sought and not self._found.done):
+        elif any(worker.group == "wait" for worker in self.workers):
             self.workers.cancel_group(self, "wait")
             self._found.done = True
             self._wait("")

@@ -14,8 +14,9 @@ from cli.browse.reader.source import Known, ThreadSource, TurnHead
 from rollout.errors import RolloutError
 from rollout.search.terms import Matcher
 from state.errors import StateError
+from state.turns.cache import Closed
 
-TROUBLE: Final = (RolloutError, StateError, OSError)
+TROUBLE: Final = (RolloutError, StateError, OSError, Closed)
 """What reading a thread may raise."""
 _MARGIN: Final = 2
 """Lines between the cursor and the border when it moves."""
@@ -35,7 +36,7 @@ class TurnsView(DrawnTurns, can_focus=True, inherit_bindings=False):
     class Failed(Message):
         """Some of the thread cannot be read."""
 
-        error: RolloutError | StateError | OSError
+        error: RolloutError | StateError | OSError | Closed
 
     def __init__(self, source: ThreadSource, *, id: str | None = None) -> None:
         super().__init__(id=id)

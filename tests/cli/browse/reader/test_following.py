@@ -1,11 +1,13 @@
 """Threads that change while they are read: written, moved, deleted, long ones that are read behind
 the screen."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cli.browse.reader.screen import ReaderScreen
 from rollout.schema.modes import LEGACY, PAGINATED
 from state.edit.archive import move_threads
 from state.edit.move_plan import Action
@@ -159,5 +161,38 @@ def test_a_search_finds_what_is_not_in_memory(
         assert reader.here == "answer 39"
         await reader.press("n")
         assert reader.here == "answer 3"
+
+    read(home, work, thread=thread_id(1))
+
+
+def test_the_reader_can_be_left_at_any_moment(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("state.turns.checkpoint.AT_ONCE_BYTES", 64 * 1024)
+    monkeypatch.setattr("state.turns.checkpoint._TAILS", (32 * 1024,))
+    long_threads.put(home, 1, long_threads.content(1, PAGINATED, 90))
+
+    async def work(reader: Reader) -> None:
+        for steps in range(12):
+            screen = ReaderScreen(reader.index, reader.screen.row, "answer")
+            await reader.app.push_screen(screen)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            await reader.app.pop_screen()
+            await reader.pilot.pause()
+
+    read(home, work, thread=thread_id(1))
+
+
+def test_going_to_the_beginning_can_be_stopped(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("state.turns.checkpoint.AT_ONCE_BYTES", 64 * 1024)
+    monkeypatch.setattr("state.turns.checkpoint._TAILS", (32 * 1024,))
+    long_threads.put(home, 1, long_threads.content(1, PAGINATED, 90))
+
+    async def work(reader: Reader) -> None:
+        async with reader.screen._source._turns._lock(thread_id(1)):
+            await reader.pilot.press("g")
+            await reader.until(lambda: "Esc stops" in reader.status)
+            await reader.pilot.press("escape")
+            await reader.until(lambda: "Stopped." in reader.status)
+        await reader.until(lambda: "turn 90 of 90 · end" in reader.status)
 
     read(home, work, thread=thread_id(1))
