@@ -94,7 +94,7 @@ class ReaderFrame(ThreadScreen):
 
     def say(self, text: str) -> None:
         """Show a line of text until something is done."""
-        self._said = text
+        self._said = settled(text)
         self._show_status()
 
     async def renew(self) -> None:
