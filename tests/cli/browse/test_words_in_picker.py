@@ -185,7 +185,9 @@ def test_enter_in_a_tree_reads_the_thread(home: Path, index_path: Path) -> None:
         await picker.until(lambda: isinstance(picker.app.screen, TreeScreen))
         await picker.press("up", "enter")
         await picker.until(lambda: isinstance(picker.app.screen, ReaderScreen))
-        assert picker.app.screen.row["id"] == thread_id(0)
+        reader = picker.app.screen
+        assert isinstance(reader, ReaderScreen)
+        assert reader.row["id"] == thread_id(0)
         await picker.press("escape")
         await picker.until(lambda: picker.app.screen is picker.app._screen)
 
