@@ -22,8 +22,6 @@ _COLUMNS: Final = (
     Column("tokens", worth=5, right=True),
     Column("took", worth=4, right=True),
 )
-_FAILED: Final = 4
-"""The place of the failures."""
 
 
 def lines(reading: Reading) -> Iterator[str]:

@@ -105,6 +105,6 @@ def lines_of(footer: Sequence[str]) -> int:
     return sum(text.count("\n") + 1 for text in footer)
 
 
-def showing(shown: int, listed: int, options: str = "--limit N or --all") -> str:
+def showing(shown: int, listed: int) -> str:
     """How much of a list that has more is shown, and how to see the rest."""
-    return f"Showing {shown:,} of {listed:,}. Use {options} to see more."
+    return f"Showing {shown:,} of {listed:,}. Use --limit N or --all to see more."

@@ -21,10 +21,9 @@ def new_id() -> str:
     return str(uuid7())
 
 
-def rollout_path(thread_id: str, at: datetime, rollout_id: str | None = None) -> str:
+def rollout_path(thread_id: str, at: datetime) -> str:
     """Where a thread that begins ``at`` (local time) has its file, relative to the home."""
-    owner = thread_id if rollout_id in (None, thread_id) else f"{thread_id}_{rollout_id}"
-    return f"{SESSIONS}/{at:%Y/%m/%d}/rollout-{at:%Y-%m-%dT%H-%M-%S}-{owner}.jsonl"
+    return f"{SESSIONS}/{at:%Y/%m/%d}/rollout-{at:%Y-%m-%dT%H-%M-%S}-{thread_id}.jsonl"
 
 
 def _checked_text(text: str) -> str:

@@ -105,11 +105,9 @@ async def set_memory_mode(
     mode: str,
     sqlite_home: Path | None = None,
     *,
-    dry_run: bool = False,
     live: LiveRecorders = NO_RECORDERS,
 ) -> Changed:
-    """Say whether memories may be made of a thread: ``enabled`` or ``disabled``. ``dry_run`` only
-    checks that.
+    """Say whether memories may be made of a thread: ``enabled`` or ``disabled``.
 
     Raises:
         FileUnusable: the rollout or the journal cannot be written.
@@ -126,8 +124,6 @@ async def set_memory_mode(
     if row["archived"]:
         raise ThreadArchived(row["id"])
     _check_mode(row)
-    if dry_run:
-        return Changed(row["id"])
     values = {"memory_mode": mode}
     return await finished(_change(index, row, values, values, live, sqlite_home))
 

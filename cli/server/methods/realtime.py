@@ -2,9 +2,7 @@
 
 import json
 from functools import partial
-from typing import Annotated, Any, Final
-
-from pydantic import Field
+from typing import Any, Final
 
 from cli.server.methods.call import Call
 from cli.server.protocol import params as p
@@ -15,7 +13,6 @@ from rollout.schema.modes import PAGINATED
 from rollout.schema.strict import Fields
 from state.errors import FileUnusable, ThreadNotFound
 
-_U64 = Annotated[int, Field(ge=0, lt=2**64)]
 _DEFAULT_PAGE: Final = 100
 _LARGEST_PAGE: Final = 500
 _AS_ASKED: Final[Fields] = {"cursor": None, "page_size": 0, "snapshot_end": None}
