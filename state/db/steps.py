@@ -3,7 +3,7 @@ connection, so that a command, a reader thread and the event loop run the same o
 
 import sqlite3
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from rollout.files.cancellation import check_cancelled
 
@@ -24,6 +24,23 @@ Steps = Generator[tuple[str, Sequence[Any]], list[Any], Result]
 def select_steps(sql: str, parameters: Sequence[Any] = ()) -> Steps[list[Any]]:
     """The rows of one statement."""
     return (yield sql, parameters)
+
+
+LAST_TEXT: Final = "\U0010ffff"
+"""Sorts after every text."""
+_HOPS: Final = (
+    "WITH RECURSIVE hop(value) AS (SELECT min({0}) FROM threads WHERE {0} >= ? AND {0} < ?"
+    " UNION ALL SELECT (SELECT min({0}) FROM threads WHERE {0} > value AND {0} < ?) FROM hop"
+    " WHERE value IS NOT NULL) SELECT value FROM hop WHERE value IS NOT NULL LIMIT ?"
+)
+
+
+def different_steps(
+    column: str, begin: str = "", end: str = LAST_TEXT, most: int = -1
+) -> Steps[list[Any]]:
+    """The different values of a column of ``threads`` from one text on and before another one, at
+    most so many. It skips from one to the next by an index on the column."""
+    return [value for (value,) in (yield _HOPS.format(column), [begin, end, end, most])]
 
 
 Work = Callable[[sqlite3.Connection], Result]

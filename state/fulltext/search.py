@@ -16,7 +16,7 @@ import orjson
 from rollout.files.digest import blake2b
 from rollout.search.terms import Term
 from state.db.sql import AMONG, listed
-from state.db.steps import Steps
+from state.db.steps import LAST_TEXT, Steps
 from state.errors import EmptySearch, IndexBusy, InvalidQuery
 from state.fulltext.candidates import Candidates, KeysetWalk, candidate_steps
 from state.fulltext.due import UNREAD
@@ -230,7 +230,7 @@ def _page(search: Search, found: list[Match], rows: Mapping[str, Row], behind: i
     other = replace(search, among=replace(among, descending=not among.descending, cursor=None))
     # As in a list: the opposite page begins with the first entry itself.
     step = -1 if among.descending else 1
-    back = other.cursor(found[0].key[0] + step, "\U0010ffff" if among.descending else "")
+    back = other.cursor(found[0].key[0] + step, LAST_TEXT if among.descending else "")
     return Found(hits, following, None if search.ranked else back, behind)
 
 

@@ -10,13 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from rollout.files.text import storable_text
-from state.db.steps import Steps
+from state.db.steps import LAST_TEXT, Steps, different_steps
 from state.query.model import Query
 from state.userdata.folders import (
     ALIASES_SQL,
     is_below,
-    is_windows,
-    moved_to,
     origins,
     spellings,
     tree_roots,
@@ -27,8 +25,6 @@ MOST_RARE: Final = 2000
 in its order."""
 _MOST_VALUES: Final = 1000
 """If there are more different values to look at, each row is compared instead."""
-LAST: Final = "\U0010ffff"
-"""Sorts after every text."""
 _INDEX_OF: Final = {
     "cwd_key": "ix_threads_cwd_recency_at",
     "model": "ix_threads_model",
@@ -111,7 +107,7 @@ def _pattern_steps(column: str, patterns: Sequence[str]) -> Steps[Choice]:
     values: list[str] | None = sorted({*patterns})
     if any("*" in pattern for pattern in patterns):
         heads = [pattern.partition("*") for pattern in patterns]
-        ranges = [(head, head + (LAST if star else "\0")) for head, star, _ in heads]
+        ranges = [(head, head + (LAST_TEXT if star else "\0")) for head, star, _ in heads]
         values = yield from _fitting(column, ranges, lambda v: matches_pattern(v, patterns))
     return Choice(column, values, *pattern_condition("{0}", patterns))
 
@@ -120,7 +116,7 @@ def similar_steps(column: str, given: Sequence[str]) -> Steps[list[str]]:
     """Values of a column that hold one of the ``given`` texts, if none is one of them."""
     texts = [text.strip("*").lower() for text in given if len(text) > 2]
     values = yield from _fitting(
-        column, [("", LAST)], lambda value: any(text in value.lower() for text in texts)
+        column, [("", LAST_TEXT)], lambda value: any(text in value.lower() for text in texts)
     )
     known = (values or []) if given else []
     return [] if any(matches_pattern(value, given) for value in known) else known
@@ -149,16 +145,6 @@ def _folder_steps(query: Query) -> Steps[Choice]:
     return Choice("cwd_key", values, f"({condition})", [end for each in ranges for end in each])
 
 
-def is_called(key: str, names: Iterable[str], aliases: dict[str, str]) -> bool:
-    """Whether a folder, or one above it, has one of ``names``, where it was or where it is now."""
-    places = {key, moved_to(key, aliases)} if aliases else {key}
-    return any(
-        f"/{(name.lower() if is_windows(place) else name).strip('/')}/" in f"/{place}/"
-        for place in places
-        for name in names
-    )
-
-
 def _tree(root: str) -> list[_Range]:
     """The keys of a folder, and of those below it."""
     stem = root.rstrip("/")
@@ -173,21 +159,17 @@ def _fitting(
     found: set[str] = set()
     left = _MOST_VALUES
     for begin, end in ranges:
-        rows = yield (
-            (HOPS if indexed else _DISTINCT).format(column),
-            [begin, end, *([end] if indexed else []), left + 1],
-        )
-        left -= len(rows)
+        if indexed:
+            values = yield from different_steps(column, begin, end, left + 1)
+        else:
+            rows = yield _DISTINCT.format(column), [begin, end, left + 1]
+            values = [value for (value,) in rows]
+        left -= len(values)
         if left < 0:
             return None
-        found.update(value for (value,) in rows if fits(value))
+        found.update(filter(fits, values))
     return sorted(found)
 
 
-HOPS: Final = (
-    "WITH RECURSIVE hop(value) AS (SELECT min({0}) FROM threads WHERE {0} >= ? AND {0} < ?"
-    " UNION ALL SELECT (SELECT min({0}) FROM threads WHERE {0} > value AND {0} < ?) FROM hop"
-    " WHERE value IS NOT NULL) SELECT value FROM hop WHERE value IS NOT NULL LIMIT ?"
-)
 _DISTINCT: Final = "SELECT DISTINCT {0} FROM threads WHERE {0} >= ? AND {0} < ? LIMIT ?"
 """While a first backfill has no index yet."""

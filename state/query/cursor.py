@@ -10,14 +10,13 @@ from typing import Final, NamedTuple
 
 from rollout.files.layout import name_time_ms, parse_uuid
 from rollout.schema.times import time_ms
+from state.db.steps import LAST_TEXT
 from state.errors import InvalidCursor
 
 _VERSION: Final = 1
 _TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 _FROM_URL: Final = bytes.maketrans(b"-_", b"+/")
 _LONGEST: Final = 512
-LAST_ID: Final = "\U0010ffff"
-"""Sorts after every id."""
 _RFC3339: Final = r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)"
 
 
@@ -84,6 +83,6 @@ def _codex_position(text: str, descending: bool) -> tuple[int, str] | None:
     if key_ms is None:
         return None
     if not bar:
-        return key_ms, "" if descending else LAST_ID
+        return key_ms, "" if descending else LAST_TEXT
     thread_id = parse_uuid(given)
     return None if thread_id is None else (key_ms, thread_id)

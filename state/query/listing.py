@@ -16,9 +16,9 @@ from typing import Any, Final
 from rollout.files.layout import parse_uuid
 from rollout.schema.session_source import kinds_selected
 from state.db.derived_columns import Facet, searchable, trigrams
-from state.db.steps import MalformedRow, Steps
-from state.query.choices import HOPS, MOST_RARE, Choice, choice_steps, rare_steps
-from state.query.cursor import LAST_ID, Cursor
+from state.db.steps import LAST_TEXT, MalformedRow, Steps, different_steps
+from state.query.choices import MOST_RARE, Choice, choice_steps, rare_steps
+from state.query.cursor import Cursor
 from state.query.marked import mark_conditions, rare_mark_steps
 from state.query.model import Counted, Hidden, Page, Query
 from state.query.rows import Row, rows_steps
@@ -50,7 +50,7 @@ def page_of(query: Query, more: Sequence[Key], by_id: Mapping[str, Row]) -> Page
     found = [by_id[id_] for _, id_, _ in keys if id_ in by_id]
     # As Codex's, it begins 1 ms before the first entry: the opposite list has that one again.
     first_ms = keys[0][0] + (-1 if query.descending else 1)
-    beyond = LAST_ID if query.descending else ""
+    beyond = LAST_TEXT if query.descending else ""
     filters = query.filters
     back = Cursor(query.sort_key, not query.descending, filters, first_ms, beyond)
     if len(more) == len(keys):
@@ -213,8 +213,8 @@ def _facets(query: Query) -> "Steps[list[str]]":
     hidden = (not _shows_empty(query)) + (not _shows_attached(query))
     flags = f"{query.archived:d}{'0' * hidden}"
     end = flags[:-1] + chr(ord(flags[-1]) + 1)
-    rows = yield (HOPS.format("facet"), [flags, end, end, -1])
-    return [value for (value,) in rows if fits(query, Facet.decode(value))]
+    values = yield from different_steps("facet", flags, end)
+    return [value for value in values if fits(query, Facet.decode(value))]
 
 
 def fits(query: Query, facet: Facet) -> bool:

@@ -11,14 +11,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from state.db.steps import MalformedRow, Steps
-from state.query.choices import HOPS, LAST, is_called
+from state.db.steps import MalformedRow, Steps, different_steps
 from state.userdata.folders import (
     ALIASES_SQL,
     absolute_folder,
     clean_folder,
     cwd_key,
     is_below,
+    is_called,
     is_windows,
     moved_to,
     shown_folder,
@@ -32,7 +32,6 @@ HAS_ORIGIN: Final = "git_origin_url != ''"
 _INDEXED: Final = (
     "SELECT count(*) FROM sqlite_schema WHERE name IN ('ix_threads_cwd_recency_at', ?)"
 )
-_FOLDERS: Final = f"SELECT value FROM ({HOPS.format('cwd_key')})"
 _NEWEST: Final = (
     f"FROM threads WHERE cwd_key = f.value AND {HAS_ORIGIN}"
     " ORDER BY created_at_ms DESC, git_origin_url DESC LIMIT 1"
@@ -100,8 +99,10 @@ def projects_steps() -> Steps["Projects"]:
     """The projects of all folders in the index."""
     aliases = dict((yield ALIASES_SQL, []))
     indexed = (yield _INDEXED, [INDEX])[0][0] == 2
-    rows = yield (_FOLDERS, ["", LAST, LAST, -1]) if indexed else (_DISTINCT, [])
-    folders = [key for (key,) in rows]
+    if indexed:
+        folders = yield from different_steps("cwd_key")
+    else:
+        folders = [key for (key,) in (yield _DISTINCT, [])]
     if not all(type(key) is str for key in folders):
         raise MalformedRow("a row of threads")
     newest: dict[str, Origin | None] = dict.fromkeys(folders)

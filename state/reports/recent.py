@@ -25,7 +25,7 @@ from rollout.usage.model import (
     without,
 )
 from state.db.sql import AMONG, listed
-from state.db.steps import Steps
+from state.db.steps import LAST_TEXT, Steps
 from state.query.listing import key_steps
 from state.query.model import Query
 
@@ -66,7 +66,7 @@ def recent_steps(home: Path, days: Sequence[str]) -> Steps[Recent | None]:
     )
     for day in days:
         folder = f"{_FOLDER}{day}/"
-        paths += yield _IN_FOLDER, [folder, f"{folder}\U0010ffff"]
+        paths += yield _IN_FOLDER, [folder, f"{folder}{LAST_TEXT}"]
     found = {path: stat_file(home, path) for (path,) in paths} | _in_folders(home, days)
     if None in found.values():  # a file was deleted, or moved to the archive
         return None
