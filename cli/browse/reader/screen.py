@@ -41,6 +41,8 @@ class ReaderScreen(ReaderFrame):
         super().__init__(ThreadSource(index, row))
         self._at = at
         self._gone = False
+        self._brought = False
+        """Whether what is searched for was typed in the list: Esc goes back there at once."""
         """Whether the thread's file is."""
         self._took = 0.0
         """How long the last look at a file that has grown took, in seconds."""
@@ -208,7 +210,7 @@ class ReaderScreen(ReaderFrame):
             self._found.done = True
             self._wait("")
             self.say("Stopped.")
-        elif self._sought:
+        elif self._sought and not self._brought:
             self._sought = ""
             self._found = Found()
             self.turns.mark(None)
@@ -277,7 +279,7 @@ class ReaderScreen(ReaderFrame):
     def _seek(self, text: str, *, words: bool = False) -> None:
         term = Term.of(text)
         terms = terms_of(text) if words else [term] if term else []
-        self._sought = settled(text) if terms else ""
+        self._sought, self._brought = settled(text) if terms else "", words
         self._found = Found()
         matcher = Matcher(terms) if terms else None
         self.turns.mark(matcher)

@@ -1,5 +1,6 @@
 """The picker as a person has it: in a terminal, from the command line to its end."""
 
+import json
 import os
 import shutil
 import signal
@@ -10,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.cli.browse.in_tmux import Tmux, terminal
-from tests.support.command import Cli, Inside, write_rollout
+from tests.support.command import Cli, Inside, thread_id, write_rollout
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux")
 
+AT = "2026-10-15T00:01:00.000Z"
 CRASHING = """
 import cli.browse.app
 from cli.main import main
@@ -39,6 +41,32 @@ def tmux(cli: Cli, tmp_path: Path) -> Iterator[Tmux]:
     ours = {"TERM": "tmux-256color", "PS1": "$ ", "PYTHONPATH": str(Path.cwd())}
     with terminal(tmp_path, cli.environment(ours)) as tmux:
         yield tmux
+
+
+def test_a_thread_is_found_by_a_word_read_tagged_and_picked(cli: Cli, tmux: Tmux) -> None:
+    path = next(cli.home.rglob(f"*{thread_id(1)}.jsonl"))
+    answer = {"type": "agent_message", "message": "A tin of periwinkle is in the shed."}
+    with path.open("a") as file:
+        file.write(json.dumps({"timestamp": AT, "type": "event_msg", "payload": answer}) + "\n")
+    script = f"id=$({sys.executable} -m cli browse --pick); echo picked $id"
+    tmux.command(["sh", "-c", script])
+    tmux.until("Fix the parser", "Paint it blue", gone="ended")
+    tmux.write("periwinkle")
+    tmux.until("Paint it blue", "tin of periwinkle", "messages", gone="Fix the parser")
+    tmux.press("C-o")
+    tmux.until("Esc back", "A tin of periwinkle is in the shed.")
+    tmux.press("C-t")
+    tmux.until("Tags of “Paint it blue”")
+    tmux.write("colour")
+    tmux.press("Enter")
+    tmux.until("Added #colour: “Paint it blue”.")
+    tmux.press("Escape")
+    tmux.until("❯ periwinkle", "#colour", gone="Esc back")
+    tmux.press("Enter")
+    tmux.until(f"picked {thread_id(1)}", "ended 0")
+    tmux.check_whole()
+    found = cli.run("list", "--tag", "colour", "--json").json["data"]
+    assert [thread["id"] for thread in found] == [thread_id(1)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
