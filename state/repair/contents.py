@@ -19,7 +19,8 @@ from state.fulltext.due import VERSION
 from state.fulltext.store import hex_of
 from state.jobs.pool import ReadPool
 from state.turns.checkpoint import TurnState, reduce_again
-from state.turns.outlines import complete, stored_outlines
+from state.turns.outline_rows import stored_outlines
+from state.turns.outlines import complete
 from state.turns.store import has_rows_of, stored_outline
 from state.workers import Workers
 

@@ -26,7 +26,7 @@ from rollout.turns.item_refs import ItemRef
 from rollout.turns.legacy import LegacyReducer
 from rollout.turns.paginated import PaginatedReducer
 from rollout.turns.turn import Turn
-from state.turns.outlines import KnownOutlines
+from state.turns.outline_rows import KnownOutlines
 
 Pause = Callable[[], None]
 

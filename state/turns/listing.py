@@ -10,7 +10,7 @@ from rollout.history.turn_outline import ListedTurn
 from rollout.turns.item_refs import ItemRefs, Position
 from rollout.turns.turn import Turn
 from state.db.steps import Steps
-from state.turns.outlines import OutlineRow
+from state.turns.outline_rows import OutlineRow
 from state.turns.store import SomeTurns, checkpoint_steps, files_of, is_checkpoint_of
 
 _LOAD: Final = (

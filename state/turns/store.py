@@ -23,7 +23,8 @@ from rollout.turns.turn import Turn
 from state.db.steps import Steps, run_steps
 from state.rows import resume_points
 from state.turns.checkpoint import ReadFile, TurnState, is_current, resumed
-from state.turns.outlines import dumped_mark, insert_outlines, outline_rows, outlines_steps
+from state.turns.outline_rows import insert_outlines, outlines_steps
+from state.turns.outlines import dumped_mark, rows_of
 
 if TYPE_CHECKING:
     from state.db.database import Database
@@ -117,7 +118,7 @@ def dumped(thread_id: str, state: TurnState, home: Path) -> Rows | None:
     }
     points = [file.resume for file in state.files]
     turns = [*_turn_rows(thread_id, state.reducer)]
-    return Rows(head, points, turns, [*outline_rows(thread_id, state)])
+    return Rows(head, points, turns, [*rows_of(thread_id, state)])
 
 
 def _turn_rows(thread_id: str, reducer: AnyReducer) -> Iterator[tuple[Any, ...]]:

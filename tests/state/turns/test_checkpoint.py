@@ -23,7 +23,8 @@ from state.db.schema import metadata, threads
 from state.db.steps import run_steps
 from state.thread_store import ThreadStore
 from state.turns.checkpoint import TurnState, reduce_anew
-from state.turns.outlines import complete, insert_outlines, listed
+from state.turns.outline_rows import insert_outlines
+from state.turns.outlines import complete, listed
 from state.turns.store import INSERT_TURNS, dumped, load_steps
 from tests.rollout.turns.test_turns import quickly, rollouts
 from tests.samples.histories import numbered, shown, spell, turns_in
@@ -78,21 +79,28 @@ def stored_and_loaded(found: TurnState, home: Path, blank: sa.Engine) -> TurnSta
     return loaded
 
 
+def written_in_parts(path: Path, whole: bytes, data: st.DataObject) -> Iterator[None]:
+    """Write the first line of a rollout, then in each step some more bytes, until all are there."""
+    first = whole.index(b"\n") + 1
+    cuts = data.draw(st.lists(st.integers(first, len(whole)), max_size=6).map(sorted))
+    path.write_bytes(b"")
+    for cut in [first, *cuts, len(whole)]:
+        with path.open("ab") as file:
+            file.write(whole[file.tell() : cut])
+        yield
+
+
 @quickly
 @given(rollout=rollouts, data=st.data())
 def test_an_index_made_in_steps_equals_one_made_at_once(
     tmp_path: Path, blank: sa.Engine, rollout: tuple[str, list[Fields]], data: st.DataObject
 ) -> None:
     mode, lines = rollout
-    whole = spell(lines)
-    first = whole.index(b"\n") + 1
-    cuts = data.draw(st.lists(st.integers(first, len(whole)), max_size=4).map(sorted))
     path = tmp_path / "rollout-2026-05-28T20-00-00-01a14000-0000-7000-8000-000000000001.jsonl"
-    path.write_bytes(whole[:first])
+    parts = written_in_parts(path, spell(lines), data)
+    next(parts)
     found = reduce_anew(outline(path, nobody))
-    for cut in [*cuts, len(whole)]:
-        with path.open("ab") as file:
-            file.write(whole[path.stat().st_size : cut])
+    for _ in parts:
         assert found.follow()
         torn = found.with_torn_line()
         assert shown(path, torn.reducer, mode, unknown=True) == turns_in(path, mode, unknown=True)

@@ -38,7 +38,7 @@ from tests.samples.histories import spell
 from tests.samples.homes import thread_id
 from tests.samples.long_threads import LONG, add, content, in_store, nobody, put, said, turn_lines
 from tests.samples.rollouts import event
-from tests.state.turns.test_checkpoint import blank, stored_and_loaded
+from tests.state.turns.test_checkpoint import blank, stored_and_loaded, written_in_parts
 from tests.support.checks import codes, synced, verified
 from tests.support.command import Cli
 from tests.support.indexes import rows
@@ -106,15 +106,11 @@ def test_outlines_that_were_kept_are_those_that_are_found_anew(
     tmp_path: Path, blank: sa.Engine, rollout: tuple[str, list[Fields]], data: st.DataObject
 ) -> None:
     mode, lines = rollout
-    whole = spell(lines)
-    first = whole.index(b"\n") + 1
-    cuts = data.draw(st.lists(st.integers(first, len(whole)), max_size=6).map(sorted))
     path = tmp_path / "rollout-2026-05-28T20-00-00-01a14000-0000-7000-8000-000000000001.jsonl"
-    path.write_bytes(whole[:first])
+    parts = written_in_parts(path, spell(lines), data)
+    next(parts)
     found = reduce_anew(outline(path, nobody))
-    for cut in [*cuts, len(whole)]:
-        with path.open("ab") as file:
-            file.write(whole[path.stat().st_size : cut])
+    for _ in parts:
         assert found.follow()
         match data.draw(st.sampled_from(["known", "torn", "not asked for"])):
             case "known":
