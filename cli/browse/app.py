@@ -26,8 +26,6 @@ from cli.browse.picker_screen import PickerScreen, SearchBox
 from cli.browse.preview_view import PreviewView
 from cli.browse.threads.counts import (
     Finding,
-    filling,
-    nothing,
     summary,
 )
 from cli.browse.threads.finder import Finder
@@ -40,7 +38,6 @@ from cli.browse.upkeep import Upkeep
 from cli.browse.words.filter import parse
 from cli.browse.words.keys import OwnKeys, bindings_of, keymap_of, line_of
 from cli.errors import INTERRUPTED
-from cli.terminal.cells import settled
 from state.jobs.progress import JobProgress
 from state.query.rows import Row
 from state.thread_index import ThreadIndex, open_index
@@ -106,6 +103,12 @@ class BrowseApp(ActingApp):
             keys = array("q", page.entries)
             self.threads.begin(self._source, keys, page.counted.listed)
             self._screen.rule.show(summary(page.finding), self._scope.text)
+
+    @property
+    def native_ansi_color(self) -> bool:
+        """The picker has the colours of the terminal. Textual asks for this before it knows the
+        theme, and without colours would draw black on black."""
+        return True
 
     def get_driver_class(self) -> type[Driver]:
         usual = super().get_driver_class()
@@ -240,22 +243,11 @@ class BrowseApp(ActingApp):
     def _found(self, finding: Finding) -> None:
         if finding.done:
             self._moved()  # what is highlighted may be something else, or the thread has grown
-        self._screen.rule.show(summary(finding), self._scope.text)
-        scope = self._scope.name if self._scope.only else ""
-        text = settled(self.box.value)
-        self.threads.empty = nothing(finding, text, scope, self.here.home) if finding.done else []
-        if not finding.threads:
-            self.threads.refresh()
+        self._screen.show_finding(finding, self._scope, self.here.home)
 
     def _behind(self, counts: JobProgress | None, why: str) -> None:
-        rule = self._screen.rule
         self.caught_up = counts is None and not why
-        if counts is None:
-            rule.set_share(None)
-            rule.show(right=why or self._scope.text)
-        else:
-            rule.set_share(counts.done / counts.total if counts.total else 0)
-            rule.show(right=filling(counts))
+        self._screen.show_progress(counts, why or self._scope.text)
 
     def _show_keys(self) -> None:
         keys = self._screen.keys

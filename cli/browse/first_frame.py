@@ -25,7 +25,7 @@ from state.query.oneshot import IndexReader
 
 NARROW: Final = 110
 """With fewer columns, the preview is below the list."""
-LIST_SHARE: Final = 54
+LIST_SHARE: Final = 58
 PREVIEW_SHARE: Final = 45
 """Of the columns or lines, in percent: browse.tcss has them, too."""
 _AROUND: Final = 3

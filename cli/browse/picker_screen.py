@@ -1,5 +1,7 @@
 """What the picker is made of: the search box, the list, the preview, and lines around them."""
 
+from pathlib import Path
+
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal, Vertical
@@ -10,11 +12,14 @@ from textual.widgets import Static
 from cli.browse.actions.acting import ActingApp
 from cli.browse.preview_view import PreviewView
 from cli.browse.rule import Heading, Rule
+from cli.browse.threads.counts import Finding, filling, nothing, summary
 from cli.browse.threads.lines import PROMPT
 from cli.browse.threads.list_view import ThreadListView
+from cli.browse.threads.scope import Scope
 from cli.browse.words.filter_box import FilterBox
 from cli.browse.words.keys import typed_actions
 from cli.terminal.cells import settled
+from state.jobs.progress import JobProgress
 
 
 class SearchBox(FilterBox):
@@ -66,3 +71,17 @@ class PickerScreen(Screen[None]):
         """Show a text below the list; an empty one takes it away."""
         self.message.update("\n".join(map(settled, text.split("\n"))))
         self.message.set_class(bool(text), "-shown")
+
+    def show_finding(self, finding: Finding, scope: Scope, home: Path) -> None:
+        """Say what was found, or why nothing was."""
+        self.rule.show(summary(finding), scope.text)
+        name, text = scope.name if scope.only else "", settled(self.box.value)
+        self.threads.empty = nothing(finding, text, name, home) if finding.done else []
+        if not finding.threads:
+            self.threads.refresh()
+
+    def show_progress(self, counts: JobProgress | None, otherwise: str) -> None:
+        """Show how far the index is; ``otherwise`` stands there if it is not being filled."""
+        share = counts.done / counts.total if counts and counts.total else 0
+        self.rule.set_share(None if counts is None else share)
+        self.rule.show(right=otherwise if counts is None else filling(counts))

@@ -52,10 +52,15 @@ class Drawn(NamedTuple):
 
 
 def read_preview(
-    path: Path, find: Find, width: int, terms: Sequence[Term], said: "Sequence[Message]"
+    path: Path,
+    find: Find,
+    width: int,
+    terms: Sequence[Term],
+    said: "Sequence[Message]",
+    match: str = MATCH,
 ) -> Drawn:
     """The last turns of the thread at ``path``, or with ``said`` the turn of its first message;
-    call it in a thread.
+    call it in a thread. Matches have the style ``match``.
 
     Raises:
         HistoryUnknown: its history mode is not known.
@@ -63,7 +68,7 @@ def read_preview(
     """
     draw = _Drawing(width)
     draw.turns(path, find, said)
-    return _with_matches(draw.lines, terms)
+    return _with_matches(draw.lines, terms, match)
 
 
 class _Drawing:
@@ -179,7 +184,7 @@ def _diff_style(line: str) -> str:
     return "green" if line.startswith("+") else "red" if line.startswith("-") else "dim"
 
 
-def _with_matches(lines: Iterable[Line], terms: Sequence[Term]) -> Drawn:
+def _with_matches(lines: Iterable[Line], terms: Sequence[Term], style: str) -> Drawn:
     """The lines with the terms highlighted."""
     drawn = [*lines]
     if not terms:
@@ -191,7 +196,7 @@ def _with_matches(lines: Iterable[Line], terms: Sequence[Term]) -> Drawn:
         if not spans:
             continue
         for start, end in spans:
-            text.stylize(MATCH, start, end)
+            text.stylize(style, start, end)
         drawn[number] = [*text.render(_plain_console())]
         if first is None:
             first = number

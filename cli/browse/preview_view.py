@@ -10,6 +10,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from cli.browse.preview import Drawn, Line, read_preview
+from cli.browse.threads.lines import MATCH, PLAIN_MATCH
 from cli.terminal.cells import settled, wrapped
 from rollout.errors import RolloutError
 from rollout.search.messages import Message
@@ -34,6 +35,12 @@ class PreviewView(ScrollView, can_focus=False):
         """What it shows, for tests and for screen readers."""
         return "\n".join("".join(piece.text for piece in line) for line in self._lines)
 
+    def is_of(self, thread_id: str, terms: Sequence[Term]) -> bool:
+        """Whether it shows this thread, with these terms highlighted; without an id, nothing."""
+        if self._of is None or not thread_id:
+            return self._of is None and not thread_id
+        return (self._of[0], self._of[3]) == (thread_id, tuple(terms))
+
     def clear(self) -> None:
         """Show nothing."""
         self._of = None
@@ -48,9 +55,10 @@ class PreviewView(ScrollView, can_focus=False):
         if stamp == self._of:
             return
         path, find = index.home / row["rollout_path"], rollout_locator(index)
+        match = PLAIN_MATCH if self.app.no_color else MATCH
         try:
             drawn = await index.database.workers.run(
-                partial(read_preview, path, find, width, terms, said)
+                partial(read_preview, path, find, width, terms, said, match)
             )
         except (RolloutError, StateError, OSError) as error:
             drawn = Drawn(self._sentence(str(error)))

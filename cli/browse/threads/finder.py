@@ -40,6 +40,7 @@ class Finder:
     ) -> None:
         self.source, self._view, self._report = source, view, report
         self.finding = Finding()
+        self.clock = time.perf_counter
         self.hits: dict[str, Hit] = {}
         """What was said, by thread id."""
         self._snippets: dict[int, Snippet] = {}
@@ -75,7 +76,7 @@ class Finder:
         self, wanted: Wanted, finding: Finding, shown: asyncio.Event, *, keep: bool
     ) -> "array[int]":
         """Show the threads whose titles hold all words. Gives all of their row ids."""
-        began, view, query, source = time.perf_counter(), self._view, wanted.query, self.source
+        began, view, query, source = self.clock(), self._view, wanted.query, self.source
         top = await source.pinned(query) if not wanted.text else array("q")
         pinned = set(top)
         counted = None if query.words else await source.counted(query)
@@ -90,7 +91,7 @@ class Finder:
                     if not keep:
                         view.extend(more)
                     continue
-                finding.titles_s = finding.titles_s or time.perf_counter() - began
+                finding.titles_s = finding.titles_s or self.clock() - began
                 if waits:
                     continue
                 known = keys + _behind(keys, view.keys) if keep else keys[:]
@@ -141,7 +142,7 @@ class Finder:
     async def _messages(self, wanted: Wanted, finding: Finding, titles: "array[int]") -> None:
         """Add the threads whose messages hold all terms, the best first, and take out those whose
         messages hold what is not wanted."""
-        began, source = time.perf_counter(), self.source
+        began, source = self.clock(), self.source
         hits: dict[str, Hit] = {}
         if wanted.terms:
             asked = Search(wanted.terms, wanted.among, ranked=True, most_hits=3)
@@ -159,7 +160,7 @@ class Finder:
             for id_, hit in hits.items()
             if id_ in places and (snippet := _snippet(hit, wanted))
         }
-        finding.messages_s = time.perf_counter() - began
+        finding.messages_s = self.clock() - began
         finding.threads = len(keys)
         await self._view.show(source, keys, len(keys), keep=True, snippets=self._snippets)
 

@@ -20,6 +20,7 @@ Pieces = list[Piece]
 Snippet = Sequence[tuple[str, bool]]
 """What was said, on one line, in pieces, each with whether it is one of the terms."""
 
+PLAIN_MATCH: Final = "bold underline"
 MATCH: Final = "black on bright_yellow"
 CURSOR: Final = "bright_white on blue"
 """The line under the cursor: readable on light and dark, in colours that every terminal has."""
@@ -72,6 +73,11 @@ def placeholder_lines(look: Look) -> list[Pieces]:
     return [_filled(line, look.width) for line in lines]
 
 
+def without_colours(pieces: Pieces) -> Pieces:
+    """A line for a terminal without colours: matches are underlined."""
+    return [(text, words.replace(MATCH, PLAIN_MATCH)) for text, words in pieces]
+
+
 def on_cursor(pieces: Pieces, *, plain: bool, first: bool = True) -> Pieces:
     """A line as it is under the cursor; ``plain`` without colours."""
     under = "reverse" if plain else CURSOR
@@ -83,7 +89,7 @@ def on_cursor(pieces: Pieces, *, plain: bool, first: bool = True) -> Pieces:
 
 def _weight(words: str, under: str) -> str:
     """The style of a piece in the line under the cursor."""
-    if " on " in words:
+    if " on " in words or PLAIN_MATCH in words:
         return words
     return " ".join([*(word for word in words.split() if word in ("bold", "italic")), under])
 

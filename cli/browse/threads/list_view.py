@@ -23,6 +23,7 @@ from cli.browse.threads.lines import (
     on_cursor,
     placeholder_lines,
     thread_lines,
+    without_colours,
 )
 from cli.browse.threads.source import ThreadSource
 from cli.terminal.cells import cut, settled, wrapped
@@ -318,8 +319,10 @@ class ThreadListView(ScrollView, can_focus=True):
             selected = entry.row["id"] in self.selected
             snippet = self._snippets.get(self.keys[at])
             pieces = thread_lines(entry, look, selected=selected, snippet=snippet)[part]
+        if plain := self.app.no_color:
+            pieces = without_colours(pieces)
         if at == self.cursor:
-            pieces = on_cursor(pieces, plain=self.app.no_color, first=not part)
+            pieces = on_cursor(pieces, plain=plain, first=not part)
         segments = [Segment(text, style_of(words)) for text, words in pieces]
         return Strip(segments, width).apply_style(self.rich_style)
 

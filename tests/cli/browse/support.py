@@ -1,11 +1,16 @@
 """The picker on a home, for tests: driven by keys, waiting for conditions and never for times."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.segment import Segment
+from rich.terminal_theme import DEFAULT_TERMINAL_THEME, SVG_EXPORT_THEME
 from textual.pilot import Pilot
+from textual.strip import Strip
 
 from cli.arguments.locations import Locations
 from cli.browse.app import BrowseApp
@@ -44,6 +49,31 @@ class Picker:
         """The lines of the screen."""
         strips = self.app.screen._compositor.render_strips(self.app.size)
         return ["".join(piece.text for piece in strip) for strip in strips]
+
+    def picture(self, *, light: bool = False) -> str:
+        """The screen as an SVG, in the colours of a dark terminal or of a light one."""
+        width, height = self.app.size
+        paper = Console(
+            width=width,
+            height=height,
+            file=StringIO(),
+            force_terminal=True,
+            color_system="truecolor",
+            record=True,
+            legacy_windows=False,
+            safe_box=False,
+        )
+        screen = self.app.screen
+        paper.print(screen._compositor.render_update(full=True, simplify=True))
+        theme = DEFAULT_TERMINAL_THEME if light else SVG_EXPORT_THEME
+        return paper.export_svg(title="threadkeep browse", theme=theme, unique_id="t")
+
+    def filtered(self, strip: Strip) -> Iterable[Segment]:
+        """A line as it goes to the terminal."""
+        pieces = [*strip]
+        for line_filter in self.app._filters:
+            pieces = line_filter.apply(pieces, self.app.screen.background_colors[1])
+        return pieces
 
     @property
     def titles(self) -> list[str]:

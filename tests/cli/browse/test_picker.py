@@ -5,6 +5,8 @@ import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
+
 from state.edit.marks import set_marks
 from tests.cli.browse.support import Picker, picking
 from tests.support.command import thread_id, write_rollout
@@ -261,3 +263,26 @@ def said(home: Path, number: int, text: str) -> None:
     line = {"timestamp": "2026-10-15T01:00:00.000Z", "type": "event_msg", "payload": payload}
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
+
+
+def test_without_colours_matches_are_underlined(
+    home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads(home, "apples", "more apples", "pears")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def steps(picker: Picker) -> None:
+        await picker.type("apples")
+        strips = picker.app.screen._compositor.render_strips(picker.app.size)
+        drawn = [piece for strip in strips for piece in picker.filtered(strip) if piece.style]
+        assert all(
+            (each.style.color is None or each.style.color.is_default)
+            and (each.style.bgcolor is None or each.style.bgcolor.is_default)
+            for each in drawn
+            if each.style
+        )
+        found = [each.text for each in drawn if each.style and each.style.underline]
+        assert found.count("apples") >= 2
+        assert any(each.style.reverse for each in drawn if each.style)
+
+    run(home, index_path, steps)
