@@ -12,9 +12,9 @@ import pytest
 
 from tests.cli.commands.test_user_settings import not_writable
 from tests.cli.test_errors import is_reported
-from tests.state.checks.test_faults_index import garbage, sql
 from tests.support.checks import synced
 from tests.support.command import COMMAND, Cli, Inside, Within, plain_user, thread_id, write_rollout
+from tests.support.damage import garbage, sql
 from tests.support.effort import PATIENCE_S
 
 __all__ = ["plain_user"]

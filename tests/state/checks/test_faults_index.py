@@ -19,6 +19,7 @@ from state.userdata.model import UserValue
 from tests import FIXTURES
 from tests.samples.homes import BASE_MS, encoded, lines, thread_id, write
 from tests.support.checks import codes, listed, planned, repaired, synced, the, verified
+from tests.support.damage import damaged_pages, garbage, sql, truncated
 from tests.support.indexes import meaning, rows
 
 PARENT, CHILD = 1, 2
@@ -49,17 +50,6 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("sound")
     synced(fill(folder / "home"), folder / "index.sqlite3")
     return folder / "home", folder / "index.sqlite3"
-
-
-def sql(*statements: str) -> Callable[[Path], None]:
-    def harm(index: Path) -> None:
-        with closing(sqlite3.connect(index)) as connection:
-            connection.execute("PRAGMA ignore_check_constraints = ON")
-            for statement in statements:
-                connection.execute(statement)
-            connection.commit()
-
-    return harm
 
 
 ONE = f"'{thread_id(PARENT)}'"
@@ -310,21 +300,6 @@ def test_a_plan_that_is_out_of_date_is_refused(home: Path, index_path: Path) -> 
     now = planned(home, index_path)
     asyncio.run(repair(home, index_path, deep=True, plan_id=now.id))
     assert codes(verified(home, index_path)) == {}
-
-
-def garbage(index: Path) -> None:
-    index.write_bytes(os.urandom(20_000))
-
-
-def truncated(index: Path) -> None:
-    os.truncate(index, index.stat().st_size // 2)
-
-
-def damaged_pages(index: Path) -> None:
-    data = bytearray(index.read_bytes())
-    for page in range(3, len(data) // 4096, 3):
-        data[page * 4096 : page * 4096 + 2048] = os.urandom(2048)
-    index.write_bytes(data)
 
 
 WRECKS: dict[str, tuple[Callable[[Path], None], str]] = {

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.state.checks.test_faults_index import damaged_pages
 from tests.state.codex.checked import GENUINE, PLAIN, added, check, codes
 from tests.state.codex.databases import STATE, Codex
+from tests.support.damage import damaged_pages
 
 BACKFILLS: dict[str, tuple[list[Any], Counter[str]]] = {
     "running, and nobody there": (

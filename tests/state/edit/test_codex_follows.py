@@ -19,7 +19,6 @@ from state.errors import (
 )
 from state.thread_index import ThreadIndex
 from tests.samples.homes import encoded, lines, thread_id, write
-from tests.state.checks.test_faults_index import damaged_pages
 from tests.state.codex.databases import STATE, STATE_OF_64, Codex
 from tests.state.edit.moved import (
     _locked,
@@ -31,6 +30,7 @@ from tests.state.edit.moved import (
     with_index,
 )
 from tests.support.checks import synced
+from tests.support.damage import damaged_pages
 from tests.support.indexes import meaning
 
 

@@ -20,7 +20,6 @@ from state.thread_index import open_index
 from state.userdata.journal import append_settings
 from state.userdata.model import UserValue
 from state.userdata.store import put_settings
-from tests.state.checks.test_faults_index import damaged_pages, garbage, sql, truncated
 from tests.support.command import (
     Cli,
     Inside,
@@ -31,6 +30,7 @@ from tests.support.command import (
     with_files_of_at_most,
     write_rollout,
 )
+from tests.support.damage import damaged_pages, garbage, sql, truncated
 from tests.support.effort import PATIENCE_S
 
 __all__ = ["plain_user"]
