@@ -30,6 +30,7 @@ from cli.browse.threads.counts import (
 )
 from cli.browse.threads.finder import Finder
 from cli.browse.threads.lines import facts, one_title
+from cli.browse.threads.list_keys import ListKeys
 from cli.browse.threads.list_view import ThreadListView
 from cli.browse.threads.scope import Scope
 from cli.browse.threads.source import ThreadSource
@@ -47,7 +48,7 @@ _PREVIEW_S: Final = 0.05
 _ACTIONS: Final = frozenset(each.action for each in bindings_of("picker")) - {"interrupt"}
 
 
-class BrowseApp(ActingApp):
+class BrowseApp(ListKeys, ActingApp):
     """Gives what was picked, or None."""
 
     CSS_PATH = "browse.tcss"
@@ -302,34 +303,6 @@ class BrowseApp(ActingApp):
             return False
         return super().check_action(action, parameters)
 
-    def action_up(self) -> None:
-        self._move(-1)
-
-    def action_down(self) -> None:
-        self._move(1)
-
-    def _move(self, by: int) -> None:
-        self.threads.focus()
-        self.threads.move(by)
-
-    def action_page_up(self) -> None:
-        self.threads.move_pages(-1)
-
-    def action_page_down(self) -> None:
-        self.threads.move_pages(1)
-
-    def action_first(self) -> None:
-        self.threads.go(0)
-
-    def action_last(self) -> None:
-        self.threads.go(self.threads.total - 1)
-
-    def action_select(self) -> None:
-        self.threads.select()
-
-    async def action_select_all(self) -> None:
-        await self.threads.select_all()
-
     @on(ThreadListView.Selected)
     def _selected(self) -> None:
         self._screen.rule.show_selected(len(self.threads.selected))
@@ -337,9 +310,6 @@ class BrowseApp(ActingApp):
     def action_scope(self) -> None:
         self._scope.change()
         self._find(keep=True)
-
-    def action_density(self) -> None:
-        self.threads.set_detailed(not self.threads.detailed)
 
     def action_redraw(self) -> None:
         self.refresh(repaint=True, layout=True)
