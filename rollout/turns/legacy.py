@@ -298,4 +298,5 @@ def _counts(read: line_events.ParsedEvent) -> bool:
 def _has_events(item: Any) -> bool:
     """Whether an unreadable item is of a type that also has events."""
     kind = item.get("type") if isinstance(item, dict) else None
-    return kind in ITEM_BUILDERS and kind != "Extension" and not kinds.is_legacy_item(item)
+    known = isinstance(kind, str) and kind in ITEM_BUILDERS and kind != "Extension"
+    return known and not kinds.is_legacy_item(item)

@@ -349,6 +349,17 @@ def test_no_line_makes_a_reducer_fail_and_skipping_stays_right(
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kind", [{}, [], None, 3])
+def test_an_item_whose_type_is_no_text_does_no_harm(
+    tmp_path: Path, kind: object, mode: str
+) -> None:
+    lines = [first_line(mode), completed("A", {"type": kind, "id": "a"})]
+    reducer = new_reducer(mode)
+    reduce_file(written(tmp_path, spell(lines)), reducer)
+    assert reducer.turns == []
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_huge_lines_and_nuls_between_turns_do_no_harm(tmp_path: Path, mode: str) -> None:
     long = response("x" * 700_000)
     lines = with_head(mode, [event("task_started", turn_id="A"), long, user("u"), long])
