@@ -76,7 +76,8 @@ def outlines_steps(thread_id: str, turns: int, read_bytes: int) -> Steps[KnownOu
     found = KnownOutlines({at: OutlineRow(*row) for at, *row in rows})
     if not marks or not all(map(_is_fit, found.rows.values())):
         return KnownOutlines()
-    if marks[0][0] is not None and len(found.rows) == turns:
+    # The last one is not stored while the file ends within a line.
+    if marks[0][0] is not None and len(found.rows) >= turns - 1:
         try:
             mark = json.loads(marks[0][0])
             found.mark = None if mark is None else UsageMark(*mark)

@@ -200,6 +200,37 @@ def test_of_a_thread_that_grows_only_the_new_turns_are_read(
     assert len(rows(index_path, "SELECT * FROM turn_outlines")) == 2 * LONG + 3
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_file_that_ends_within_a_line_is_not_read_again_for_that(
+    mode: str, home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = put(home, 1, content(1, mode, 0))
+    add(path, busy_turns(mode, LONG), mode)
+    path.write_bytes(path.read_bytes().rstrip(b"\n"))
+    right = truth(path)
+    counted_from: list[int] = []
+    real = OutlinePass._count_until
+
+    def noted(self: OutlinePass, part: int, offset: int) -> None:
+        counted_from.append(self._offset)
+        real(self, part, offset)
+
+    monkeypatch.setattr(OutlinePass, "_count_until", noted)
+    assert in_store(home, index_path, synced_outlines) == right
+    assert len(rows(index_path, "SELECT * FROM turn_outlines")) == LONG - 1
+    stored = rows(index_path, "SELECT * FROM turn_checkpoints")
+    for _ in range(2):
+        counted_from.clear()
+        assert in_store(home, index_path, synced_outlines) == right
+        assert len(counted_from) == 1
+        assert counted_from[0] > path.stat().st_size * 0.9
+    assert rows(index_path, "SELECT * FROM turn_checkpoints") == stored
+    with path.open("ab") as file:
+        file.write(b"\n")
+    add(path, busy_turns(mode, 3, LONG), mode)
+    assert in_store(home, index_path, synced_outlines) == truth(path)
+
+
 def test_what_is_taken_back_is_in_no_outline(home: Path, index_path: Path) -> None:
     path = put(home, 1, content(1, LEGACY, 0))
     add(path, busy_turns(LEGACY, LONG), LEGACY)
