@@ -115,7 +115,8 @@ class ActingApp(ActionKeys, App[Picked | None]):
     """The keys that the user's file sets."""
 
     def __init__(self) -> None:
-        super().__init__()
+        # Else NO_COLOR, which is looked at here, would paint the terminal's own colours black.
+        super().__init__(ansi_color=True)
         self._action: Worker[None] | None = None
         self._undoable: list[Undo] = []
 

@@ -51,6 +51,8 @@ _STYLES: Final = {
     }.items()
 }
 """Colours of the terminal, which fit it whether it is light or dark."""
+_PLAIN: Final = {"hit": Style.parse("bold underline"), "hit-current": Style.parse("reverse")}
+"""What has no other sign than its colour, where colours are not wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,12 @@ class DrawnTurns(ScrollView, can_focus=True, inherit_bindings=False):
         overflow-x: hidden;
         overflow-y: scroll;
         scrollbar-size-vertical: 1;
+        scrollbar-color: ansi_bright_black;
+        scrollbar-color-hover: ansi_blue;
+        scrollbar-color-active: ansi_blue;
+        scrollbar-background: ansi_default;
+        scrollbar-background-hover: ansi_default;
+        scrollbar-background-active: ansi_default;
     }
     """
 
@@ -107,7 +115,8 @@ class DrawnTurns(ScrollView, can_focus=True, inherit_bindings=False):
         if spot.chunk < 0 and spot.line:
             pieces = []
         front = self._front(spot)
-        segments = [Segment(text, base + _STYLES[style]) for text, style in (front, *pieces)]
+        styles = _STYLES | _PLAIN if self.app.no_color else _STYLES
+        segments = [Segment(text, base + styles[style]) for text, style in (front, *pieces)]
         return Strip(segments).adjust_cell_length(width, base)
 
     @property

@@ -22,7 +22,7 @@ from cli.terminal.text import amount
 
 _AT_ONCE: Final = 100
 """Rows that are read together."""
-_SHORTEST: Final = 14
+_SHORTEST: Final = 10
 """Cells of a prompt that are shown before what came of the turn."""
 
 
@@ -50,6 +50,12 @@ class OutlineView(ScrollView, can_focus=True, inherit_bindings=False):
         overflow-x: hidden;
         overflow-y: auto;
         scrollbar-size-vertical: 1;
+        scrollbar-color: ansi_bright_black;
+        scrollbar-color-hover: ansi_blue;
+        scrollbar-color-active: ansi_blue;
+        scrollbar-background: ansi_default;
+        scrollbar-background-hover: ansi_default;
+        scrollbar-background-active: ansi_default;
         &:focus { border-left: solid ansi_yellow; }
     }
     """

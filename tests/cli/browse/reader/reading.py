@@ -25,7 +25,7 @@ class ReaderApp(App[Picked | None]):
     """Shows one thread."""
 
     def __init__(self, index: ThreadIndex, row: Row, at: str) -> None:
-        super().__init__()
+        super().__init__(ansi_color=True)
         self.reader = ReaderScreen(index, row, at)
 
     def on_mount(self) -> None:
