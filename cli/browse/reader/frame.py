@@ -15,12 +15,11 @@ from cli.browse.reader.pieces import TOOLS
 from cli.browse.reader.search import Found
 from cli.browse.reader.source import Known, ThreadSource
 from cli.browse.reader.view import TurnsView
+from cli.browse.reader.work import Trouble
 from cli.browse.words.keys import OwnKeys, line_of
 from cli.render.labels import label
 from cli.terminal.cells import cut, cut_folder, settled
 from cli.terminal.text import amount, local, plural
-from rollout.errors import RolloutError
-from state.errors import StateError
 from state.query.rows import Row
 from state.turns.cache import Closed
 
@@ -105,7 +104,7 @@ class ReaderFrame(ThreadScreen):
     def _own_keys(self) -> OwnKeys:
         return self.app.own_keys if isinstance(self.app, ActingApp) else {}
 
-    def _fail(self, error: RolloutError | StateError | OSError | Closed) -> None:
+    def _fail(self, error: Trouble) -> None:
         """Say what cannot be read, as long as that is so."""
         if isinstance(error, Closed):
             return  # nobody reads on

@@ -16,7 +16,7 @@ from textual.strip import Strip
 
 from cli.browse.reader.pieces import wrap
 from cli.browse.reader.source import OutlineRow, ThreadSource, TurnHead, TurnKey
-from cli.browse.reader.view import TROUBLE
+from cli.browse.reader.work import TROUBLE, begin
 from cli.terminal.cells import cells, settled
 from cli.terminal.text import amount
 
@@ -150,7 +150,7 @@ class OutlineView(ScrollView, can_focus=True, inherit_bindings=False):
     def _fill(self) -> None:
         if not self._filling and self.is_mounted and self._wanted():
             self._filling = True
-            self.run_worker(self._fill_all(), group="outline")
+            begin(self, self._fill_all, "outline")
 
     async def _fill_all(self) -> None:
         self._stuck = False

@@ -16,7 +16,7 @@ from cli.browse.reader.pieces import TOOLS
 from cli.browse.reader.search import Found, order_of, search
 from cli.browse.reader.source import Known, ThreadSource
 from cli.browse.reader.taking import copied, edited
-from cli.browse.reader.view import TROUBLE
+from cli.browse.reader.work import TROUBLE, begin
 from cli.browse.words.keys import bindings_of
 from cli.render.blocks.block import Role
 from cli.terminal.cells import settled
@@ -59,7 +59,7 @@ class ReaderScreen(ReaderFrame):
         return self.is_mounted and not busy and self.turns.settled and self.outline.settled
 
     def on_mount(self) -> None:
-        self.run_worker(self._open(), group="read")
+        begin(self, self._open, "read")
 
     # Reading and following
 
@@ -67,7 +67,7 @@ class ReaderScreen(ReaderFrame):
         await self._read(whole=False)
         if self._at:
             self._seek(self._at, words=True)
-        self.run_worker(self._follow(), group="follow")
+        begin(self, self._follow, "follow")
 
     def _show(self, known: Known) -> None:
         self._known, self._trouble = known, ""
@@ -86,7 +86,7 @@ class ReaderScreen(ReaderFrame):
     def _outline_turns(self) -> None:
         """Find what came of the turns, if that is to be seen."""
         if self.outline.display and self._known is not None and not self._known.partial:
-            self.run_worker(self._outline_all(), group="outline", exclusive=True)
+            begin(self, self._outline_all, "outline", instead=True)
 
     async def _outline_all(self) -> None:
         try:
@@ -174,7 +174,7 @@ class ReaderScreen(ReaderFrame):
         self.say("At the end: what is added to the thread is shown as it comes.")
 
     def action_top(self) -> None:
-        self.run_worker(self._to_top(), group="wait", exclusive=True)
+        begin(self, self._to_top, "wait", instead=True)
 
     async def _to_top(self) -> None:
         if await self._whole():
@@ -221,7 +221,7 @@ class ReaderScreen(ReaderFrame):
             self.dismiss(None)
 
     def action_copy(self) -> None:
-        self.run_worker(self._copy(), group="take", exclusive=True)
+        begin(self, self._copy, "take", instead=True)
 
     async def _copy(self) -> None:
         head, shown = self.turns.current, self.turns.shown
@@ -241,7 +241,7 @@ class ReaderScreen(ReaderFrame):
         self.say(f"Copied {what}: {plural(len(text), 'character')}.")
 
     def action_edit(self) -> None:
-        self.run_worker(self._edit(), group="take", exclusive=True)
+        begin(self, self._edit, "take", instead=True)
 
     async def _edit(self) -> None:
         head, shown, at = self.turns.current, self.turns.shown, self.turns.text_at
@@ -285,7 +285,7 @@ class ReaderScreen(ReaderFrame):
         self.turns.mark(matcher)
         self._show_status()
         if matcher is not None:
-            self.run_worker(self._search(matcher, first=words), group="wait", exclusive=True)
+            begin(self, partial(self._search, matcher, first=words), "wait", instead=True)
 
     async def _search(self, matcher: Matcher, *, first: bool) -> None:
         """Search the thread and go to the nearest match, or to the ``first``."""
@@ -293,14 +293,14 @@ class ReaderScreen(ReaderFrame):
         if not await self._whole() or self._known is None:
             return
         heads, place = self._known.heads, self.turns.place
-        begin = (0,) if first else (place, -1)
+        order = (0,) if first else (place, -1)
         gone: Hit | None = None
         try:
             async for part in search(self._source, heads, matcher, place, found):
                 if part:
                     self._wait("Searching" if part < 1 else "", part)
-                hit = found.nearest(begin)
-                behind = hit is not None and order_of(hit) >= begin and not first
+                hit = found.nearest(order)
+                behind = hit is not None and order_of(hit) >= order and not first
                 if gone is None and hit is not None and (behind or found.done):
                     gone = hit
                     self.turns.to_hit(hit)

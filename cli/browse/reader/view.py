@@ -11,13 +11,9 @@ from cli.browse.reader.drawing import GUTTER, DrawnTurns, Hit
 from cli.browse.reader.pieces import RUNS, TOOLS, Key, Laid, Look, Shown
 from cli.browse.reader.slots import Slot, Spot
 from cli.browse.reader.source import Known, ThreadSource, TurnHead
-from rollout.errors import RolloutError
+from cli.browse.reader.work import TROUBLE, Trouble, begin
 from rollout.search.terms import Matcher
-from state.errors import StateError
-from state.turns.cache import Closed
 
-TROUBLE: Final = (RolloutError, StateError, OSError, Closed)
-"""What reading a thread may raise."""
 _MARGIN: Final = 2
 """Lines between the cursor and the border when it moves."""
 _AT_ONCE: Final = 8
@@ -36,7 +32,7 @@ class TurnsView(DrawnTurns, can_focus=True, inherit_bindings=False):
     class Failed(Message):
         """Some of the thread cannot be read."""
 
-        error: RolloutError | StateError | OSError | Closed
+        error: Trouble
 
     def __init__(self, source: ThreadSource, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -309,7 +305,7 @@ class TurnsView(DrawnTurns, can_focus=True, inherit_bindings=False):
     def _fill(self) -> None:
         if not self._filling and self.is_mounted and self._wanted():
             self._filling = True
-            self.run_worker(self._fill_all(), group="fill", exit_on_error=True)
+            begin(self, self._fill_all, "fill")
 
     async def _fill_all(self) -> None:
         self._stuck = False
