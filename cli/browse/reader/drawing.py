@@ -10,7 +10,7 @@ from textual.strip import Strip
 
 from cli.browse.reader.pieces import Key, Laid, Line
 from cli.browse.reader.slots import Page, Spot
-from cli.browse.reader.source import TurnHead
+from cli.browse.reader.turns import TurnHead
 from cli.terminal.cells import cut, settled
 from cli.terminal.text import local
 

@@ -13,7 +13,8 @@ from cli.browse.actions.told import sentence
 from cli.browse.reader.outline_view import OutlineView
 from cli.browse.reader.pieces import TOOLS
 from cli.browse.reader.search import Found
-from cli.browse.reader.source import Known, ThreadSource
+from cli.browse.reader.source import TurnSource
+from cli.browse.reader.turns import KnownTurns
 from cli.browse.reader.view import TurnsView
 from cli.browse.reader.work import Trouble
 from cli.browse.words.keys import OwnKeys, line_of
@@ -45,10 +46,10 @@ class ReaderFrame(ThreadScreen):
     }
     """
 
-    def __init__(self, source: ThreadSource) -> None:
+    def __init__(self, source: TurnSource) -> None:
         super().__init__()
         self._source = source
-        self._known: Known | None = None
+        self._known: KnownTurns | None = None
         self._sought = ""
         """What was searched for ..."""
         self._found = Found()

@@ -15,7 +15,8 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from cli.browse.reader.pieces import wrap
-from cli.browse.reader.source import OutlineRow, ThreadSource, TurnHead, TurnKey
+from cli.browse.reader.source import TurnSource
+from cli.browse.reader.turns import OutlineEntry, TurnHead, TurnKey
 from cli.browse.reader.work import TROUBLE, begin
 from cli.terminal.cells import cells, settled
 from cli.terminal.text import amount
@@ -66,11 +67,11 @@ class OutlineView(ScrollView, can_focus=True, inherit_bindings=False):
 
         place: int
 
-    def __init__(self, source: ThreadSource, *, id: str | None = None) -> None:
+    def __init__(self, source: TurnSource, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._source = source
         self._heads: list[TurnHead] = []
-        self._rows: dict[TurnKey, OutlineRow] = {}
+        self._rows: dict[TurnKey, OutlineEntry] = {}
         self._at = 0
         self._filling = False
         self._stuck = False
@@ -86,7 +87,7 @@ class OutlineView(ScrollView, can_focus=True, inherit_bindings=False):
         self.virtual_size = Size(self._width(), len(heads))
         self._after()
 
-    def know(self, rows: dict[TurnKey, OutlineRow]) -> None:
+    def know(self, rows: dict[TurnKey, OutlineEntry]) -> None:
         """Show also what came of the turns."""
         self._rows |= rows
         self.refresh()
@@ -200,7 +201,7 @@ def _cut(text: str, room: int) -> str:
     return f"{text[: parts[0][1]].rstrip()}…"
 
 
-def _facts(row: OutlineRow) -> list[tuple[str, str]]:
+def _facts(row: OutlineEntry) -> list[tuple[str, str]]:
     found = []
     if row.failures:
         found.append((f" ✗{row.failures}", "red"))

@@ -14,8 +14,9 @@ from cli.browse.reader.drawing import Hit
 from cli.browse.reader.frame import SAID, ReaderFrame
 from cli.browse.reader.pieces import TOOLS
 from cli.browse.reader.search import Found, order_of, search
-from cli.browse.reader.source import Known, ThreadSource
+from cli.browse.reader.source import TurnSource
 from cli.browse.reader.taking import copied, edited
+from cli.browse.reader.turns import KnownTurns
 from cli.browse.reader.work import TROUBLE, begin
 from cli.browse.words.keys import bindings_of
 from cli.render.blocks.block import Role
@@ -38,7 +39,7 @@ class ReaderScreen(ReaderFrame):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("reader")]
 
     def __init__(self, index: ThreadIndex, row: Row, at: str = "") -> None:
-        super().__init__(ThreadSource(index, row))
+        super().__init__(TurnSource(index, row))
         self._at = at
         self._gone = False
         self._brought = False
@@ -69,7 +70,7 @@ class ReaderScreen(ReaderFrame):
             self._seek(self._at, words=True)
         begin(self, self._follow, "follow")
 
-    def _show(self, known: Known) -> None:
+    def _show(self, known: KnownTurns) -> None:
         self._known, self._trouble = known, ""
         self.turns.show(known)
         self.outline.show(known.heads)

@@ -6,7 +6,8 @@ from typing import Final
 
 from cli.browse.reader.drawing import Hit
 from cli.browse.reader.pieces import spans_of
-from cli.browse.reader.source import ThreadSource, TurnHead
+from cli.browse.reader.source import TurnSource
+from cli.browse.reader.turns import TurnHead
 from rollout.search.terms import Matcher
 
 MOST_HITS: Final = 10_000
@@ -62,10 +63,10 @@ def order_of(hit: Hit) -> tuple[int, ...]:
 
 
 async def search(
-    source: ThreadSource, heads: Sequence[TurnHead], matcher: Matcher, near: int, found: Found
+    source: TurnSource, heads: Sequence[TurnHead], matcher: Matcher, near: int, found: Found
 ) -> AsyncIterator[float]:
     """Look for matches in turns, those ``near`` a place first; they are in ``found`` each time that
-    this says how much was searched, from 0 to 1. Raises as :meth:`ThreadSource.known` does."""
+    this says how much was searched, from 0 to 1. Raises as :meth:`TurnSource.known` does."""
     first = sorted(range(len(heads)), key=lambda at: abs(at - near))[: 2 * _NEAR + 1]
     for at in first:
         await _search_turn(source, heads[at], at, matcher, found)
@@ -82,7 +83,7 @@ async def search(
 
 
 async def _search_turn(
-    source: ThreadSource, head: TurnHead, place: int, matcher: Matcher, found: Found
+    source: TurnSource, head: TurnHead, place: int, matcher: Matcher, found: Found
 ) -> None:
     blocks = await source.blocks(head)
 

@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import Final, NamedTuple
 
 from cli.browse.reader.pieces import Key, Laid, Line
-from cli.browse.reader.source import Chunk, TurnHead
+from cli.browse.reader.turns import Chunk, TurnHead
 
 HEADING: Final = 2
 """Lines of the heading of a turn: itself, and one that is blank."""

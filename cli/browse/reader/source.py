@@ -9,9 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
-from cli.browse.reader.pieces import Key, Laid, Look, lay_out
+from cli.browse.reader.pieces import Key, Look, lay_out
+from cli.browse.reader.turns import Chunk, KnownTurns, OutlineEntry, TurnHead, TurnKey
 from cli.render.blocks.block import Block
 from cli.render.blocks.items import blocks
 from cli.render.blocks.tools import duration_text
@@ -39,63 +40,6 @@ _TOLD_BYTES: Final = 16 * 2**20
 Result = TypeVar("Result")
 
 
-TurnKey = tuple[str, int, int]
-
-
-class TurnHead(NamedTuple):
-    """A turn without what is in it."""
-
-    id: str
-    at: tuple[int, int]
-    """Where it begins: a file of the history, and a byte in it."""
-    place: int
-    """Its place among all that are known; orphans follow the others."""
-    number: int | None
-    """From 1; 0 for items outside of any turn; None as long as only the last turns are known."""
-    started_ms: int | None
-    duration: str
-    status: str
-    """How it ended, unless it completed."""
-    size: int
-    """How many items it has, to guess its height."""
-    version: tuple[int, ...]
-    """Changes when the turn does."""
-
-    @property
-    def key(self) -> TurnKey:
-        """The same as long as it is the same turn."""
-        return (self.id, *self.at)
-
-
-class Known(NamedTuple):
-    """The turns of a thread that are known at some moment."""
-
-    heads: list[TurnHead]
-    partial: bool
-    """Whether only the last ones are."""
-    warnings: list[str]
-    """What is missing or damaged, for people."""
-
-
-class OutlineRow(NamedTuple):
-    """A turn in the outline."""
-
-    prompt: str
-    files: int = 0
-    """How many it changed."""
-    failures: int = 0
-    """How many of its commands failed."""
-    tokens: int | None = None
-
-
-class Chunk(NamedTuple):
-    """A part of a turn as lines."""
-
-    of: int
-    """How many chunks the turn has."""
-    laid: Laid
-
-
 @dataclass(frozen=True, slots=True)
 class _Plan:
     version: tuple[int, ...]
@@ -105,7 +49,7 @@ class _Plan:
     orphan: bool
 
 
-class ThreadSource:
+class TurnSource:
     """The turns of the thread of a row. Close it."""
 
     def __init__(self, index: ThreadIndex, row: Row) -> None:
@@ -125,7 +69,7 @@ class ThreadSource:
         """End all work within a moment."""
         await self._turns.close()
 
-    async def known(self, *, whole: bool = False) -> Known:
+    async def known(self, *, whole: bool = False) -> KnownTurns:
         """The turns as the files are now: only the last ones of a long thread that was never read,
         unless ``whole``.
 
@@ -141,7 +85,7 @@ class ThreadSource:
     async def _ask(self, work: Callable[[TurnState], Result], *, whole: bool = False) -> Result:
         return await self._turns.ask(self.row["id"], self.path, work, whole=whole)
 
-    def _known(self, state: TurnState) -> Known:
+    def _known(self, state: TurnState) -> KnownTurns:
         with self._reading(state) as reading:
             dialogue = reading.dialogue
             if state.partial and not dialogue.turns:
@@ -157,7 +101,7 @@ class ThreadSource:
             for at in range(count):
                 if at not in last:
                     heads[at] = heads[at]._replace(version=heads[at].version[:2])
-            return Known(heads, state.partial, reading.warnings())
+            return KnownTurns(heads, state.partial, reading.warnings())
 
     def _reading(self, state: TurnState) -> Reading:
         dialogue = Transcript(bare_if_empty(state.history))
@@ -244,12 +188,12 @@ class ThreadSource:
 
         return await self._ask(work)
 
-    async def outline(self) -> dict[TurnKey, OutlineRow]:
+    async def outline(self) -> dict[TurnKey, OutlineEntry]:
         """What all turns are about, and what came of them; for a long thread that was never read it
         takes a pass over its files. Raises as :meth:`known` does."""
         listed = await self._turns.outline(self.row["id"], self.path)
         return {
-            (each.turn.id, *each.turn.start[:2]): OutlineRow(
+            (each.turn.id, *each.turn.start[:2]): OutlineEntry(
                 each.prompt,
                 len(each.outline.files),
                 len(each.outline.failures),
@@ -258,17 +202,17 @@ class ThreadSource:
             for each in listed
         }
 
-    async def prompts(self, heads: Sequence[TurnHead]) -> list[OutlineRow]:
+    async def prompts(self, heads: Sequence[TurnHead]) -> list[OutlineEntry]:
         """What some turns are about. Raises as :meth:`known` does."""
 
-        def work(state: TurnState) -> list[OutlineRow]:
+        def work(state: TurnState) -> list[OutlineEntry]:
             with self._reading(state) as reading:
                 found = []
                 for head in heads:
                     at = _place(reading.dialogue, head, partial=state.partial)
                     inside = at is not None and at < len(reading.dialogue.turns)
                     prompt = reading.prompt(at + 1) if inside and at is not None else ""
-                    found.append(OutlineRow(prompt))
+                    found.append(OutlineEntry(prompt))
                 return found
 
         return await self._ask(work)

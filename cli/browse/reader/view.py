@@ -10,7 +10,8 @@ from textual.message import Message
 from cli.browse.reader.drawing import GUTTER, DrawnTurns, Hit
 from cli.browse.reader.pieces import RUNS, TOOLS, Key, Laid, Look, Shown
 from cli.browse.reader.slots import Slot, Spot
-from cli.browse.reader.source import Known, ThreadSource, TurnHead
+from cli.browse.reader.source import TurnSource
+from cli.browse.reader.turns import KnownTurns, TurnHead
 from cli.browse.reader.work import TROUBLE, Trouble, begin
 from rollout.search.terms import Matcher
 
@@ -34,7 +35,7 @@ class TurnsView(DrawnTurns, can_focus=True, inherit_bindings=False):
 
         error: Trouble
 
-    def __init__(self, source: ThreadSource, *, id: str | None = None) -> None:
+    def __init__(self, source: TurnSource, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.source = source
         self.partial = False
@@ -93,7 +94,7 @@ class TurnsView(DrawnTurns, can_focus=True, inherit_bindings=False):
         """Whether the end of the thread is seen."""
         return self.scroll_offset.y >= self.max_scroll_y
 
-    def show(self, known: Known) -> None:
+    def show(self, known: KnownTurns) -> None:
         """Show these turns: at their end when it is the first time, and else where one was."""
         row = self._row()
         kept = self.page.show(known.heads, self.tools)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.browse.reader.pieces import Look, Piece, spans_of, wrap
-from cli.browse.reader.source import ThreadSource
+from cli.browse.reader.source import TurnSource
 from cli.render.blocks.block import Block, Role
 from cli.render.reading import open_reading
 from cli.render.text import written
@@ -22,7 +22,7 @@ _WIDE = 1_000_000
 _NOT_SHOWN = ("user", "agent", "reasoning")
 
 
-async def _lines(source: ThreadSource) -> list[str]:
+async def _lines(source: TurnSource) -> list[str]:
     """All lines of a thread."""
     found = []
     for head in (await source.known(whole=True)).heads:
@@ -57,7 +57,7 @@ def test_all_that_show_shows_of_real_threads_is_there(tmp_path: Path) -> None:
             rows = [*(await index.rows_of(every)).values()]
             assert len(rows) > 50
             for row in rows:
-                source = ThreadSource(index, row)
+                source = TurnSource(index, row)
                 here = "\n".join(await _lines(source)).replace("▸ ", "").replace("▾ ", "")
                 await source.close()
                 for line in await _shown(index, row["id"]):
