@@ -33,6 +33,13 @@ def turns(*numbers: int, ended: bool = True) -> list[dict[str, Any]]:
     ]
 
 
+def put_long(home: Path, monkeypatch: pytest.MonkeyPatch, mode: str = PAGINATED) -> None:
+    """Write a thread of 90 turns, which is read from its end."""
+    monkeypatch.setattr("state.turns.checkpoint.AT_ONCE_BYTES", 64 * 1024)
+    monkeypatch.setattr("state.turns.checkpoint._TAILS", (32 * 1024,))
+    long_threads.put(home, 1, long_threads.content(1, mode, 90))
+
+
 @BOTH
 def test_new_turns_appear_at_the_end(home: Path, mode: str) -> None:
     path = long_threads.put(home, 1, long_threads.content(1, mode, 9, bulk=10))
@@ -128,9 +135,7 @@ def test_turns_that_are_taken_back_go(home: Path) -> None:
 def test_a_long_thread_is_there_before_all_of_it_is_read(
     home: Path, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("state.turns.checkpoint.AT_ONCE_BYTES", 64 * 1024)
-    monkeypatch.setattr("state.turns.checkpoint._TAILS", (32 * 1024,))
-    long_threads.put(home, 1, long_threads.content(1, mode, 90))
+    put_long(home, monkeypatch, mode)
 
     async def work(reader: Reader) -> None:
         assert "answer 89" in reader.text
@@ -151,9 +156,7 @@ def test_a_long_thread_is_there_before_all_of_it_is_read(
 def test_a_search_finds_what_is_not_in_memory(
     home: Path, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("state.turns.checkpoint.AT_ONCE_BYTES", 64 * 1024)
-    monkeypatch.setattr("state.turns.checkpoint._TAILS", (32 * 1024,))
-    long_threads.put(home, 1, long_threads.content(1, mode, 90))
+    put_long(home, monkeypatch, mode)
 
     async def work(reader: Reader) -> None:
         await reader.find("Answer 3")
@@ -166,9 +169,7 @@ def test_a_search_finds_what_is_not_in_memory(
 
 
 def test_the_reader_can_be_left_at_any_moment(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("state.turns.checkpoint.AT_ONCE_BYTES", 64 * 1024)
-    monkeypatch.setattr("state.turns.checkpoint._TAILS", (32 * 1024,))
-    long_threads.put(home, 1, long_threads.content(1, PAGINATED, 90))
+    put_long(home, monkeypatch)
 
     async def work(reader: Reader) -> None:
         for steps in range(12):
@@ -183,9 +184,7 @@ def test_the_reader_can_be_left_at_any_moment(home: Path, monkeypatch: pytest.Mo
 
 
 def test_going_to_the_beginning_can_be_stopped(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("state.turns.checkpoint.AT_ONCE_BYTES", 64 * 1024)
-    monkeypatch.setattr("state.turns.checkpoint._TAILS", (32 * 1024,))
-    long_threads.put(home, 1, long_threads.content(1, PAGINATED, 90))
+    put_long(home, monkeypatch)
 
     async def work(reader: Reader) -> None:
         async with reader.screen._source._turns._lock(thread_id(1)):
