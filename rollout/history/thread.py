@@ -184,16 +184,9 @@ def reduce_part(
     return reached
 
 
-def reduce_file(
-    path: Path,
-    reducer: TurnReducer,
-    *,
-    offset: int = 0,
-    torn: bool = True,
-    damage: list[Damage] | None = None,
-) -> int:
+def reduce_file(path: Path, reducer: TurnReducer, damage: list[Damage] | None = None) -> None:
     """As :func:`reduce_part`, for a file that is a history of its own."""
-    return reduce_part(Part(path), 0, reducer, offset=offset, torn=torn, damage=damage)
+    reduce_part(Part(path), 0, reducer, damage=damage)
 
 
 def reduce_stream(

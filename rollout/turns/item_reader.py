@@ -189,11 +189,10 @@ class ItemReader(AbstractContextManager["ItemReader"]):
         line = self.file(number).read(offset)
         return line if line and isinstance(line.get("payload"), dict) else None
 
-    def items(self, turn: Turn, *, unknown: bool = False) -> Iterator[Fields]:
-        """The items of a turn in order; ``unknown``: also those that Codex does not know, which
-        have their content in ``raw``."""
+    def _full(self, turn: Turn) -> Iterator[Fields]:
+        """The items of a turn in order, without those that Codex does not know."""
         for ref in turn.items:
-            if (unknown or ref.kind != UNKNOWN) and (item := self.item(ref)) is not None:
+            if ref.kind != UNKNOWN and (item := self.item(ref)) is not None:
                 yield item
 
     def _summary(self, turn: Turn) -> Iterator[Fields]:
@@ -204,13 +203,11 @@ class ItemReader(AbstractContextManager["ItemReader"]):
             if (item := self.item(turn.items.at(record))) is not None:
                 yield item
 
-    def turn(
-        self, turn: Turn, view: View = "full", *, unknown: bool = False, live: bool = False
-    ) -> Fields:
+    def turn(self, turn: Turn, view: View = "full", *, live: bool = False) -> Fields:
         """A turn as responses have it. ``live``: the turn is running now."""
         items: list[Fields] = []
         if view == "full":
-            items.extend(self.items(turn, unknown=unknown))
+            items.extend(self._full(turn))
         elif view == "summary":
             items.extend(self._summary(turn))
         return turn_answer(turn, items, view, live=live)

@@ -94,9 +94,14 @@ def new_reducer(mode: str) -> LegacyReducer | PaginatedReducer:
 
 
 def shown(path: Path, fold: TurnReducer, mode: str, *, unknown: bool = False) -> list[Any]:
-    """The turns that a fold has found, as answers have them."""
+    """The turns that a fold has found, as answers have them; ``unknown``: with the items that Codex
+    does not know, too."""
     with ItemReader([path], mode) as reader:
-        return [reader.turn(turn, unknown=unknown) for turn in fold.turns]
+        answers = [reader.turn(turn) for turn in fold.turns]
+        if unknown:
+            for turn, answer in zip(fold.turns, answers, strict=True):
+                answer["items"] = [item for ref in turn.items if (item := reader.item(ref))]
+        return answers
 
 
 def turns_in(path: Path, mode: str, *, unknown: bool = False) -> list[Any]:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from rollout.history.thread import open_history, reduce_file
+from rollout.history.segments import Part
+from rollout.history.thread import open_history, reduce_file, reduce_part
 from rollout.schema.strict import Fields
 from rollout.turns.bare import BARE, BareReducer
 from tests.cli.server.test_turns import walked
@@ -161,5 +162,5 @@ def test_a_reducer_goes_on_from_where_it_was_saved(tmp_path: Path) -> None:
         begun = BareReducer()
         reduce_file(path, begun)
         resumed = BareReducer(begun.dump(), begun.turns)
-        reduce_file(rest, resumed, offset=path.stat().st_size)
+        reduce_part(Part(rest), 0, resumed, offset=path.stat().st_size)
         assert resumed.turns == whole.turns

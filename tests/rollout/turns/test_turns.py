@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.history.last_turns import last_turns
-from rollout.history.thread import outline, reduce_file
+from rollout.history.segments import Part
+from rollout.history.thread import outline, reduce_file, reduce_part
 from rollout.jsonl.parse import Line, parse_line
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
@@ -186,7 +187,7 @@ def test_a_reducer_that_was_saved_goes_on_as_if_it_had_not_stopped(
     at = data.draw(st.integers(0, len(whole)))
     path = written(tmp_path, whole[:at])
     reducer = new_reducer(mode)
-    offset = reduce_file(path, reducer, torn=False)
+    offset = reduce_part(Part(path), 0, reducer, torn=False)
     saved = json.loads(
         json.dumps(
             [
@@ -199,9 +200,9 @@ def test_a_reducer_that_was_saved_goes_on_as_if_it_had_not_stopped(
     turns, orphans = ([Turn.load(turn) for turn in dumped] for dumped in saved[1:])
     later = (LegacyReducer if mode == LEGACY else PaginatedReducer)(saved[0], turns, orphans)
     written(tmp_path, whole)
-    reduce_file(path, later, offset=offset, torn=False)
+    reduce_part(Part(path), 0, later, offset=offset, torn=False)
     once = new_reducer(mode)
-    reduce_file(path, once, torn=False)
+    reduce_part(Part(path), 0, once, torn=False)
     assert (later.turns, later.orphans, later.dump()) == (once.turns, once.orphans, once.dump())
 
 
@@ -216,7 +217,7 @@ def test_turns_that_begin_in_a_suffix_are_those_of_the_whole(
     path = written(tmp_path, spell(rollout))
     whole, suffix = PaginatedReducer(), PaginatedReducer()
     reduce_file(path, whole)
-    reduce_file(path, suffix, offset=offset)
+    reduce_part(Part(path), 0, suffix, offset=offset)
     # A turn begins with its first line, be it only an item.
     early = {line["payload"].get("turn_id") for line in rollout[:at]}
     expected = [turn for turn in whole.turns if turn.id not in early]
