@@ -15,7 +15,7 @@ def main() -> None:
     """Print what may stand at the cursor. Whatever goes wrong, nothing is offered and no message
     disturbs the line that is being typed."""
     try:
-        from cli.completion.line import candidates
+        from cli.completion.candidates import candidates
         from cli.terminal.text import one_line, shortened
 
         lines = [

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from cli.completion.line import Line
 from state.userdata.marks import STATUSES
 
 if TYPE_CHECKING:
     from cli.arguments.locations import Locations
-    from cli.completion.line import Line
     from state.db.steps import Result, Steps
 
 Candidate = tuple[str, str]
@@ -34,7 +34,7 @@ _ARCHIVED: Final = {"archive": 0, "resume": 0, "rename": 0, "fork": 0, "unarchiv
 """Commands that take only threads in the archive (1), or none of it (0)."""
 
 
-def values(line: "Line", parameter: Any, current: str) -> Iterator[Candidate]:
+def values(line: Line, parameter: Any, current: str) -> Iterator[Candidate]:
     """What an option or argument may be, of what begins with ``current``."""
     name = max(parameter.opts, key=len) if parameter.param_type_name == "option" else ""
     metavar = parameter.metavar or ""
@@ -76,25 +76,25 @@ def _with_commas(words: Iterable[str], current: str) -> Iterator[Candidate]:
             yield f"{front}{comma}{word}", ""
 
 
-def _sources(_: "Line", current: str) -> Iterator[Candidate]:
+def _sources(_: Line, current: str) -> Iterator[Candidate]:
     from rollout.schema.session_source import SOURCE_KINDS
 
     return _words(SOURCE_KINDS, current)
 
 
-def _sort_keys(line: "Line", current: str) -> Iterator[Candidate]:
+def _sort_keys(line: Line, current: str) -> Iterator[Candidate]:
     from state.db.derived_columns import SORT_KEYS
 
     return _words((*SORT_KEYS, *(["matches"] if line.name == "search" else [])), current)
 
 
-def _columns(_: "Line", current: str) -> Iterator[Candidate]:
+def _columns(_: Line, current: str) -> Iterator[Candidate]:
     from cli.render.threads import COLUMNS
 
     return _with_commas(COLUMNS, current)
 
 
-def _dimensions(line: "Line", current: str) -> Iterator[Candidate]:
+def _dimensions(line: Line, current: str) -> Iterator[Candidate]:
     if line.name == "du":
         from cli.commands.du import DIMENSIONS as of_files
 
@@ -104,7 +104,7 @@ def _dimensions(line: "Line", current: str) -> Iterator[Candidate]:
     return _words(DIMENSIONS, current)
 
 
-def _formats(line: "Line", current: str) -> Iterator[Candidate]:
+def _formats(line: Line, current: str) -> Iterator[Candidate]:
     if line.name == "browse":
         from cli.commands.browse import FIELDS
 
@@ -116,7 +116,7 @@ def _formats(line: "Line", current: str) -> Iterator[Candidate]:
     return _words(KINDS, current)
 
 
-def _topics(line: "Line", current: str) -> Iterator[Candidate]:
+def _topics(line: Line, current: str) -> Iterator[Candidate]:
     from cli.help.pages import topics
     from cli.help.table import ENTRIES, HELP
 
@@ -135,7 +135,7 @@ def _topics(line: "Line", current: str) -> Iterator[Candidate]:
 def _distinct(column: str) -> "Callable[[Line, str], Iterator[Candidate]]":
     """The values of a column of threads, the most recently used first."""
 
-    def found(line: "Line", current: str) -> Iterator[Candidate]:
+    def found(line: Line, current: str) -> Iterator[Candidate]:
         sql = (
             f"SELECT {column}, count(*) FROM v_threads WHERE substr({column}, 1, ?) = ?"
             f" GROUP BY {column} ORDER BY max(recency_at_ms) DESC LIMIT {_MOST}"
@@ -147,13 +147,13 @@ def _distinct(column: str) -> "Callable[[Line, str], Iterator[Candidate]]":
     return found
 
 
-def _folders(line: "Line", current: str) -> Iterator[Candidate]:
+def _folders(line: Line, current: str) -> Iterator[Candidate]:
     """Folders that threads have; those of the disk where none begins so."""
     found = [*_distinct("cwd")(line, current)] if current[:1] in ("", "/") else []
     yield from found or [FOLDERS]
 
 
-def _projects(line: "Line", current: str) -> Iterator[Candidate]:
+def _projects(line: Line, current: str) -> Iterator[Candidate]:
     """The names of projects, those used last first; folders where a path begins."""
     if current.startswith(("/", ".", "~")):
         yield FOLDERS
@@ -165,7 +165,7 @@ def _projects(line: "Line", current: str) -> Iterator[Candidate]:
     yield from _words(filter(None, names), current)
 
 
-def _threads(line: "Line", current: str, *, full: bool = False) -> Iterator[Candidate]:
+def _threads(line: Line, current: str, *, full: bool = False) -> Iterator[Candidate]:
     """Threads by the beginning of their ids, as short as they are unique, or by ``full`` ids; the
     newest first. With nothing typed those that ``list`` hides are left out."""
     from cli.terminal.text import age, shortened
@@ -195,7 +195,7 @@ def _threads(line: "Line", current: str, *, full: bool = False) -> Iterator[Cand
             yield value, f"{age(used_ms, now_ms):>3}  {shortened(' '.join(title.split()), _TITLE)}"
 
 
-def _trashed(line: "Line", current: str) -> Iterator[Candidate]:
+def _trashed(line: Line, current: str) -> Iterator[Candidate]:
     """Threads in the trash, the last deleted first, each delete with its id before it."""
     from cli.terminal.text import age, plural
     from rollout.files.trash import folder_names, read_folder
@@ -210,7 +210,7 @@ def _trashed(line: "Line", current: str) -> Iterator[Candidate]:
                 yield value, f"{ago}  {about}"
 
 
-def _tags(line: "Line", current: str) -> Iterator[Candidate]:
+def _tags(line: Line, current: str) -> Iterator[Candidate]:
     """The tags of threads, the most frequent first."""
     sql = (
         "SELECT tag, count(*) FROM v_tags WHERE substr(tag, 1, ?) = ?"
@@ -221,18 +221,18 @@ def _tags(line: "Line", current: str) -> Iterator[Candidate]:
             yield tag, f"{count:,} thread{'s' * (count != 1)}"
 
 
-def _full_ids(line: "Line", current: str) -> Iterator[Candidate]:
+def _full_ids(line: Line, current: str) -> Iterator[Candidate]:
     return _threads(line, current, full=True)
 
 
-def _read(line: "Line", sql: str, parameters: list[Any]) -> Iterable[Any]:
+def _read(line: Line, sql: str, parameters: list[Any]) -> Iterable[Any]:
     """Rows of the index as it is."""
     from state.db.steps import select_steps
 
     return _steps(line, select_steps(sql, parameters)) or ()
 
 
-def _steps(line: "Line", steps: "Steps[Result]") -> "Result | None":
+def _steps(line: Line, steps: "Steps[Result]") -> "Result | None":
     """What ``steps`` give of the index as it is; None if there is none: no index is made or brought
     up to date for completion."""
     from contextlib import closing
@@ -247,7 +247,7 @@ def _steps(line: "Line", steps: "Steps[Result]") -> "Result | None":
         return run_steps(steps, connection)
 
 
-def _locations(line: "Line") -> "Locations":
+def _locations(line: Line) -> "Locations":
     """The home and the index of the command that is being typed."""
     import os
 
