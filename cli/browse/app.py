@@ -248,7 +248,7 @@ class BrowseApp(ListKeys, ActingApp):
 
     def _behind(self, counts: JobProgress | None, why: str) -> None:
         self.caught_up = counts is None and not why
-        self._screen.show_progress(counts, why or self._scope.text)
+        self._screen.show_progress(counts, why, self._scope)
 
     def _show_keys(self) -> None:
         keys = self._screen.keys

@@ -88,19 +88,24 @@ class Layout(NamedTuple):
         return cls(width, height, width, main - main * PREVIEW_SHARE // 100)
 
 
-def frame(page: FirstPage, layout: Layout, *, scope: str, colours: bool) -> list[str]:
-    """The lines of the screen but the last, that of the keys."""
+def frame(
+    page: FirstPage | None, layout: Layout, *, scope: str, colours: bool, text: str = ""
+) -> list[str]:
+    """The lines of the screen but the last, that of the keys; without a ``page`` those above the
+    list alone."""
     width = layout.width
-    total = page.counted.listed
-    room = layout.list_width - (total > layout.list_height)
-    look = Look(room, now_ms=time.time_ns() // 1_000_000, user_home=os.path.expanduser("~"))
+    prompt = (text, "") if text else (PROMPT[: width - 4], "dim")
+    said = summary(page.finding) if page else ""
     above: list[Pieces] = [
-        [(" ", ""), ("❯ ", "bold cyan"), (PROMPT[: width - 4], "dim")],
-        [(rule_text(summary(page.finding), scope, width), "dim")],
+        [(" ", ""), ("❯ ", "bold cyan"), prompt],
+        [(rule_text(said, scope, width), "dim")],
     ]
     lines = [_drawn(line, width, colours) for line in above]
-    entries = [*page.entries.values()][: layout.list_height]
-    for place, entry in enumerate(entries):
+    if page is None:
+        return lines
+    room = layout.list_width - (page.counted.listed > layout.list_height)
+    look = Look(room, now_ms=time.time_ns() // 1_000_000, user_home=os.path.expanduser("~"))
+    for place, entry in enumerate([*page.entries.values()][: layout.list_height]):
         (pieces,) = thread_lines(entry, look, selected=False, snippet=None)
         shown = on_cursor(pieces, plain=not colours) if not place else pieces
         lines.append(_drawn(shown, room, colours))

@@ -50,6 +50,8 @@ class PickerScreen(Screen[None]):
         self.preview = PreviewView(id="preview")
         self.message = Static(id="message", markup=False)
         self.keys = Static(id="keys", markup=False)
+        self._behind = ""
+        """How far the index is, or why it is not in step with the files."""
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="prompt"):
@@ -74,14 +76,15 @@ class PickerScreen(Screen[None]):
 
     def show_finding(self, finding: Finding, scope: Scope, home: Path) -> None:
         """Say what was found, or why nothing was."""
-        self.rule.show(summary(finding), scope.text)
+        self.rule.show(summary(finding), self._behind or scope.text)
         name, text = scope.name if scope.only else "", settled(self.box.value)
         self.threads.empty = nothing(finding, text, name, home) if finding.done else []
         if not finding.threads:
             self.threads.refresh()
 
-    def show_progress(self, counts: JobProgress | None, otherwise: str) -> None:
-        """Show how far the index is; ``otherwise`` stands there if it is not being filled."""
+    def show_progress(self, counts: JobProgress | None, why: str, scope: Scope) -> None:
+        """Show how far the index is, or ``why`` it is not in step with the files."""
         share = counts.done / counts.total if counts and counts.total else 0
         self.rule.set_share(None if counts is None else share)
-        self.rule.show(right=otherwise if counts is None else filling(counts))
+        self._behind = why if counts is None else filling(counts)
+        self.rule.show(right=self._behind or scope.text)

@@ -71,7 +71,7 @@ class PreviewView(ScrollView, can_focus=False):
         height = self.size.height
         end = max(len(drawn.lines) - height, 0)
         at = end if drawn.at is None else max(drawn.at - height // 3, 0)
-        self.scroll_to(y=min(at, end), animate=False)
+        self.scroll_to(y=min(at, end), animate=False, force=True)
         self.refresh()
 
     def _sentence(self, text: str) -> list[Line]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from cli.arguments.locations import Locations
 from cli.browse.first_frame import Layout, first_page, frame, taken_screen, terminal_size
 from cli.browse.threads.counts import project_name, scope_text
+from cli.terminal.cells import settled
+from cli.terminal.output import held_messages
 from rollout.files.scan import check_codex_home
 
 if TYPE_CHECKING:
@@ -29,11 +31,10 @@ def browse(
     size = terminal_size()
     layout = Layout.of(*size)
     page = None if text else first_page(here, layout.list_height)
-    lines = []
-    if page is not None:
-        colours = "NO_COLOR" not in os.environ
-        lines = frame(page, layout, scope=scope_text(project_name()), colours=colours)
-    with taken_screen(lines):
+    colours = "NO_COLOR" not in os.environ
+    scope = scope_text(project_name())
+    lines = frame(page, layout, scope=scope, colours=colours, text=settled(text))
+    with held_messages(), taken_screen(lines):
         # Loaded behind the first frame.
         from cli.browse.app import BrowseApp
         from cli.runtime.open_index import read_index

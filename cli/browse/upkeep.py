@@ -12,6 +12,7 @@ from state.jobs.progress import JobProgress
 from state.sync.paths import MOST_PATHS, sync_paths
 from state.thread_index import ThreadIndex
 
+_FIRST_S: Final = 0.1
 RELOAD_S: Final = 1.0
 """Between two looks at an index that is being filled, in seconds."""
 LOOK_AGAIN_S: Final = 2.0
@@ -77,11 +78,11 @@ class Upkeep:
 
     async def _reload_for_ever(self) -> None:
         """Show what there is so far, now and then."""
-        wait_s = RELOAD_S / 4  # the first threads as soon as they are there
+        wait_s = _FIRST_S  # the first threads as soon as they are there
         while True:
             await asyncio.sleep(wait_s)
             await self._changed()
-            wait_s = RELOAD_S
+            wait_s = min(wait_s * 2, RELOAD_S)
 
     def _note(self, paths: Collection[str] | None) -> None:
         if paths is None or self._paths is None or len(self._paths) + len(paths) >= MOST_PATHS:

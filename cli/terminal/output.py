@@ -7,6 +7,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, NoReturn
 
 from cli.terminal.delegated import DELEGATED
@@ -194,8 +195,9 @@ interrupted = "Interrupted."
 _receiver: "Callable[[str, str], None] | None" = None
 
 
-def redirect_messages(receiver: "Callable[[str, str], None]") -> None:
-    """From now on pass the messages of :func:`say` and their levels to ``receiver``."""
+def redirect_messages(receiver: "Callable[[str, str], None] | None") -> None:
+    """From now on pass the messages of :func:`say` and their levels to ``receiver``; None prints
+    them again."""
     global _receiver
     _receiver = receiver
 
@@ -215,3 +217,16 @@ def say(text: str, level: str = "info") -> None:
 
 _CONTROLS = UNPRINTED | {"Zl", "Zp"}
 """What JSON on a terminal escapes: with line separators, so that lines end where they seem to."""
+
+
+@contextmanager
+def held_messages() -> Iterator[None]:
+    """Keep the messages of :func:`say` until the end: the screen is not theirs."""
+    held: list[tuple[str, str]] = []
+    redirect_messages(lambda text, level: held.append((text, level)))
+    try:
+        yield
+    finally:
+        redirect_messages(None)
+        for text, level in held:
+            say(text, level)

@@ -140,7 +140,7 @@ class ThreadListView(ScrollView, can_focus=True):
         self.cursor = place
         line = self.scroll_offset.y + by * self.lines_each if keep else 0
         self._resize()
-        self.scroll_to(y=max(line, 0), animate=False)
+        self.scroll_to(y=max(line, 0), animate=False, force=True)
         self._reveal()
         self._tell()
         self.refresh()
@@ -195,9 +195,9 @@ class ThreadListView(ScrollView, can_focus=True):
         each, top = self.lines_each, self.scroll_offset.y
         first, last = self.cursor * each, self.cursor * each + each
         if first < top:
-            self.scroll_to(y=first, animate=False)
+            self.scroll_to(y=first, animate=False, force=True)
         elif last > top + self.size.height > 0:
-            self.scroll_to(y=last - self.size.height, animate=False)
+            self.scroll_to(y=last - self.size.height, animate=False, force=True)
         self._load_seen()
 
     def _tell(self) -> None:
@@ -248,7 +248,7 @@ class ThreadListView(ScrollView, can_focus=True):
         above = self.cursor - self.scroll_offset.y // self.lines_each
         self.detailed = detailed
         self._resize()
-        self.scroll_to(y=max(self.cursor - above, 0) * self.lines_each, animate=False)
+        self.scroll_to(y=max(self.cursor - above, 0) * self.lines_each, animate=False, force=True)
         self._reveal()
         self.refresh()
 

@@ -2,12 +2,17 @@
 
 import asyncio
 import json
+import os
+import sqlite3
+import time
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from state.edit.marks import set_marks
+from state.jobs.lease import Owner
 from tests.cli.browse.support import Picker, picking
 from tests.support.command import thread_id, write_rollout
 from tests.support.indexes import sync
@@ -284,5 +289,78 @@ def test_without_colours_matches_are_underlined(
         found = [each.text for each in drawn if each.style and each.style.underline]
         assert found.count("apples") >= 2
         assert any(each.style.reverse for each in drawn if each.style)
+
+    run(home, index_path, steps)
+
+
+def test_the_preview_shows_the_end_of_a_thread_or_the_first_match(
+    home: Path, index_path: Path
+) -> None:
+    threads(home, "apples", "pears")
+    said(home, 1, "one\n\n" * 60 + "about **plums** here")
+    said(home, 1, "and\n\n" * 60 + "the end")
+
+    async def steps(picker: Picker) -> None:
+        preview = picker.app.preview
+
+        def shows(text: str) -> bool:
+            height = preview.size.height
+            return any(text in preview.render_line(y).text for y in range(height))
+
+        await picker.until(lambda: shows("the end"))
+        await picker.type("plums")
+        await picker.until(lambda: shows("about plums here"))
+        assert not shows("the end")
+        await picker.press("escape", "down")
+        await picker.until(lambda: shows("apples"))
+        (path,) = home.glob(f"sessions/**/*{thread_id(1)}.jsonl")
+        path.chmod(0)
+        path.rename(path.with_name("elsewhere"))
+        await picker.press("up")
+        await picker.settled()
+        assert picker.app.is_running
+
+    run(home, index_path, steps)
+
+
+def test_an_index_that_another_process_fills_is_shown_as_it_grows(
+    home: Path, index_path: Path
+) -> None:
+    threads(home, "apples", "pears")
+    sync(home, index_path)
+    with closing(sqlite3.connect(index_path)) as connection, connection:
+        connection.execute(
+            "UPDATE backfill_state SET status = 'running', owner = ?, lease_expires_at_ms = ?",
+            [Owner.this_process().to_json(), time.time_ns() // 1_000_000 + 3_600_000],
+        )
+
+    async def steps(picker: Picker) -> None:
+        assert [title.split("  ")[0] for title in picker.titles] == ["pears", "apples"]
+        await picker.until(lambda: f"by pid {os.getpid()}" in picker.screen[1])
+        await picker.app.reload()
+        await picker.settled()
+        assert f"by pid {os.getpid()}" in picker.screen[1]
+        assert picker.app.is_running
+
+    run(home, index_path, steps, caught_up=False, size=(120, 30))
+
+
+def test_the_cursor_stays_while_many_keys_come_at_once(home: Path, index_path: Path) -> None:
+    threads(home, *(f"thing {number}" for number in range(90)))
+    sync(home, index_path)
+
+    async def steps(picker: Picker) -> None:
+        view = picker.app.threads
+        for key in ("pagedown", "pagedown", "down", "up", "ctrl+end", "ctrl+home", "pageup"):
+            await picker.press(key)
+            assert view.cursor in view.seen
+            assert 0 <= view.cursor < view.total
+        await picker.press(*["down"] * 40)
+        at = picker.current
+        assert at == thread_id(49)
+        await picker.pilot.resize_terminal(60, 12)
+        await picker.settled()
+        assert picker.current == at
+        assert view.cursor in view.seen
 
     run(home, index_path, steps)
