@@ -21,6 +21,7 @@ from textual.widgets import Input
 from cli.arguments.locations import Locations
 from cli.browse.actions.acting import ActingApp, ThreadScreen
 from cli.browse.first_frame import NARROW, FirstPage
+from cli.browse.index_sync import IndexSync
 from cli.browse.picked import Picked
 from cli.browse.picker_screen import PickerScreen, SearchBox
 from cli.browse.preview_view import PreviewView
@@ -35,7 +36,6 @@ from cli.browse.threads.list_view import ThreadListView
 from cli.browse.threads.scope import Scope
 from cli.browse.threads.source import ThreadSource
 from cli.browse.threads.typed import Wanted, wanted
-from cli.browse.upkeep import Upkeep
 from cli.browse.words.filter import parse
 from cli.browse.words.keys import OwnKeys, bindings_of, keymap_of, line_of
 from cli.errors import INTERRUPTED
@@ -161,16 +161,16 @@ class BrowseApp(ListKeys, ActingApp):
         await self._scope.look_up(index)
         await self.reload(keep=self._page is not None)
         self.ready.set()
-        upkeep = asyncio.create_task(Upkeep(index, self.reload, self._behind).run())
+        syncing = asyncio.create_task(IndexSync(index, self.reload, self._behind).run())
         ending = asyncio.create_task(self._ending.wait())
         try:
-            await asyncio.wait((upkeep, ending), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((syncing, ending), return_when=asyncio.FIRST_COMPLETED)
         finally:
             await self.end_action()
             index.database.stop_waiting()  # nobody waits for what is cut off now
-            for task in (upkeep, ending):
+            for task in (syncing, ending):
                 task.cancel()
-            ended, _ = await asyncio.gather(upkeep, ending, return_exceptions=True)
+            ended, _ = await asyncio.gather(syncing, ending, return_exceptions=True)
         if isinstance(ended, Exception):
             raise ended
 

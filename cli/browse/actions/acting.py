@@ -25,7 +25,7 @@ _MODULES: Final = {
     "archive": "archive",
     "rename": "rename",
     **dict.fromkeys(("tag", "pin", "note", "status"), "marks"),
-    **dict.fromkeys(("resume", "fork", "copy"), "go_on"),
+    **dict.fromkeys(("resume", "fork", "copy"), "resume"),
 }
 """The module of each action, which is loaded when a key asks for it."""
 Work = Callable[["ActingApp", Sequence[str]], Awaitable[None]]
@@ -210,7 +210,7 @@ class ActingApp(ActionKeys, App[Picked | None]):
         running."""
         if ids := self.chosen if ids is None else ids:
             module = import_module(f"cli.browse.actions.{_MODULES[name]}")
-            self._begin(getattr(module, name), ids, changes=_MODULES[name] != "go_on")
+            self._begin(getattr(module, name), ids, changes=_MODULES[name] != "resume")
         else:
             self.say("There is no thread here.")
 
@@ -221,7 +221,7 @@ class ActingApp(ActionKeys, App[Picked | None]):
             self.say("One moment: the last change is not done yet.")
 
     async def _carry_out(self, work: Work, ids: Sequence[str], changes: bool) -> None:
-        from cli.browse.actions.told import sentence
+        from cli.browse.actions.sentences import sentence
 
         await self.ready.wait()
         try:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from cli.browse.actions.acting import ActingApp
-from cli.browse.actions.told import called, refusals
+from cli.browse.actions.sentences import called, refusals
 from cli.browse.dialogs import Question
 from cli.terminal.text import plural
 from rollout.files.move import MoveGroup

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from cli.browse.actions.acting import ActingApp
-from cli.browse.actions.told import Error, called, capital, of_codex, refusals
+from cli.browse.actions.sentences import Error, called, capital, of_codex, refusals
 from cli.browse.dialogs import Choice, Entered, Question, TextDialog
 from cli.terminal.text import one_line, plural
 from state.aio import finished

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cli.browse.actions.acting import ActingApp
-from cli.browse.actions.told import called, capital, of_codex
+from cli.browse.actions.sentences import called, capital, of_codex
 from cli.browse.dialogs import Entered, TextDialog
 from cli.terminal.text import one_line
 from state.edit.metadata import checked_name, set_name, take_back_name

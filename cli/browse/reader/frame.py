@@ -9,7 +9,7 @@ from textual.containers import Horizontal
 from textual.widgets import Input, Static
 
 from cli.browse.actions.acting import ActingApp, ThreadScreen
-from cli.browse.actions.told import sentence
+from cli.browse.actions.sentences import sentence
 from cli.browse.reader.outline_view import OutlineView
 from cli.browse.reader.pieces import TOOLS
 from cli.browse.reader.search import Found

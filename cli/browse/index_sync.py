@@ -20,7 +20,7 @@ LOOK_AGAIN_S: Final = 2.0
 _PASSING: Final = (errors.IndexBusy, errors.LeaseHeld, errors.LeaseLost, HomeNotFound, OSError)
 
 
-class Upkeep:
+class IndexSync:
     """Catches up with the files, then follows them."""
 
     def __init__(

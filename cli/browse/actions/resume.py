@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from cli.browse.actions.acting import ActingApp
-from cli.browse.actions.told import sentence
+from cli.browse.actions.sentences import sentence
 from cli.browse.picked import Picked
 from cli.runtime.resuming import codex_words, shell_command
 from cli.terminal.text import one_line, plural
