@@ -57,12 +57,14 @@ _PLAIN: Final = {"hit": Style.parse("bold underline"), "hit-current": Style.pars
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A match: its turn, the chunk and the block it is in, and where it begins there."""
+    """A match: its turn, the chunk and the block it is in, where it begins there, and how many of
+    the terms that block has."""
 
     place: int
     chunk: int
     key: Key
     at: int
+    terms: int = 1
 
 
 class DrawnTurns(ScrollView, can_focus=True, inherit_bindings=False):

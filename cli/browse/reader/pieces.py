@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from cli.render.blocks.block import Block, Form, Role, collapsed
 from cli.terminal.cells import cells, settled, steady
 from cli.terminal.text import plural
+from rollout.search.normalize import casefold
 from rollout.search.terms import Matcher
 
 MOST_CHARACTERS: Final = 500_000
@@ -102,6 +103,13 @@ def _settled(text: str) -> str:
 def spans_of(block: Block, matcher: Matcher) -> list[tuple[int, int]]:
     """Where matches are in a block: in its title, a line break and its text."""
     return [*matcher.spans("\n".join(texts_of(block)))]
+
+
+def terms_in(block: Block, matcher: Matcher) -> int:
+    """How many of the terms a block has."""
+    if len(matcher.terms) < 2:
+        return 1
+    return len(matcher.found_in(casefold("\n".join(texts_of(block)))))
 
 
 def lay_out(blocks: Iterable[tuple[Key, Block]], look: Look, unfolded: frozenset[Key]) -> Laid:

@@ -289,18 +289,18 @@ class ReaderScreen(ReaderFrame):
             begin(self, partial(self._search, matcher, first=words), "wait", instead=True)
 
     async def _search(self, matcher: Matcher, *, first: bool) -> None:
-        """Search the thread and go to the nearest match, or to the ``first``."""
+        """Search the thread and go to the nearest match, or to the ``first`` of most terms."""
         found = self._found
         if not await self._whole() or self._known is None:
             return
         heads, place = self._known.heads, self.turns.place
-        order = (0,) if first else (place, -1)
+        order = (place, -1)
         gone: Hit | None = None
         try:
             async for part in search(self._source, heads, matcher, place, found):
                 if part:
                     self._wait("Searching" if part < 1 else "", part)
-                hit = found.nearest(order)
+                hit = found.fullest if first else found.nearest(order)
                 behind = hit is not None and order_of(hit) >= order and not first
                 if gone is None and hit is not None and (behind or found.done):
                     gone = hit

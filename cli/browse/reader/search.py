@@ -1,16 +1,19 @@
 """Find a text in all of a thread, also where it is not in memory."""
 
+import re
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from operator import attrgetter
 from typing import Final
 
 from cli.browse.reader.drawing import Hit
-from cli.browse.reader.pieces import spans_of
 from cli.browse.reader.source import TurnSource
 from cli.browse.reader.turns import TurnHead
-from rollout.search.terms import Matcher
+from rollout.search.terms import Matcher, Term
 
 MOST_HITS: Final = 10_000
+_PLAIN: Final = re.compile(r'[^\x00-\x20"\\/\x7f]*')
+"""What JSON has as it is."""
 _NEAR: Final = 5
 """Turns on both sides of the cursor that are searched first."""
 
@@ -33,12 +36,17 @@ class Found:
         if place in self._places:
             return
         self._places.add(place)
-        at = bisect_right([hit.place for hit in self.hits], place) if self.hits else 0
+        at = bisect_right(self.hits, place, key=attrgetter("place"))
         self.hits[at:at] = hits
 
     def has(self, place: int) -> bool:
         """Whether a turn was searched."""
         return place in self._places
+
+    @property
+    def fullest(self) -> Hit | None:
+        """The first match in a block that has the most of the terms."""
+        return max(self.hits, key=attrgetter("terms"), default=None)
 
     def nearest(self, order: tuple[int, ...]) -> Hit | None:
         """The first match at or behind a position, or else the last one."""
@@ -68,13 +76,11 @@ async def search(
     """Look for matches in turns, those ``near`` a place first; they are in ``found`` each time that
     this says how much was searched, from 0 to 1. Raises as :meth:`TurnSource.known` does."""
     first = sorted(range(len(heads)), key=lambda at: abs(at - near))[: 2 * _NEAR + 1]
-    for at in first:
-        await _search_turn(source, heads[at], at, matcher, found)
+    await _search_turns(source, heads, first, matcher, found)
     yield 0.0
     if len(heads) > len(first):
-        async for at, part in source.turns_with(matcher.may_be_in, heads):
-            if not found.has(at):
-                await _search_turn(source, heads[at], at, matcher, found)
+        async for places, part in source.turns_with(quick_look(matcher.terms), heads):
+            await _search_turns(source, heads, places, matcher, found)
             yield part
             if found.full:
                 break
@@ -82,16 +88,32 @@ async def search(
     yield 1.0
 
 
-async def _search_turn(
-    source: TurnSource, head: TurnHead, place: int, matcher: Matcher, found: Found
+async def _search_turns(
+    source: TurnSource,
+    heads: Sequence[TurnHead],
+    places: Sequence[int],
+    matcher: Matcher,
+    found: Found,
 ) -> None:
-    blocks = await source.blocks(head)
+    new = [place for place in places if not found.has(place)]
+    if new:
+        every = await source.matches([heads[place] for place in new], matcher)
+        for place, hits in zip(new, every, strict=True):
+            found.add(place, [Hit(place, *hit) for hit in hits])
 
-    def hits() -> list[Hit]:
-        return [
-            Hit(place, chunk, key, start)
-            for key, chunk, block in blocks
-            for start, _ in spans_of(block, matcher)
-        ]
 
-    found.add(place, await source.run(hits))
+def quick_look(terms: Sequence[Term]) -> Callable[[bytes], bool]:
+    """Tells whether a text in a line of JSON may hold one of the terms; of a phrase the line has to
+    hold all words."""
+    wanted = [
+        [max(_PLAIN.findall(piece), key=len).encode() for piece in term.pieces] for term in terms
+    ]
+
+    def may_hold(line: bytes) -> bool:
+        # Letters that are casefolded to others, invisible ones and escape sequences.
+        if not line.isascii() or b"\\u" in line:
+            return True
+        line = line.lower()
+        return any(all(piece in line for piece in pieces) for pieces in wanted)
+
+    return may_hold

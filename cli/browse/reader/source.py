@@ -11,18 +11,20 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from cli.browse.reader.pieces import Key, Look, lay_out
+from cli.browse.reader.pieces import Key, Look, lay_out, spans_of, terms_in
 from cli.browse.reader.turns import Chunk, KnownTurns, OutlineEntry, TurnHead, TurnKey
 from cli.render.blocks.block import Block
 from cli.render.blocks.items import blocks
 from cli.render.blocks.tools import duration_text
 from cli.render.reading import Reading, end_blocks
 from rollout.errors import RolloutError
+from rollout.files.cancellation import check_cancelled
 from rollout.files.stamp import FileStamp
 from rollout.history.thread import bare_if_empty
 from rollout.history.transcript import Transcript, TurnPlan, with_calls
 from rollout.jsonl.parse import Line
 from rollout.jsonl.reader import LineReader, open_rollout
+from rollout.search.terms import Matcher
 from rollout.turns.turn import COMPLETED, IN_PROGRESS, Turn
 from state.errors import StateError
 from state.query.rows import Row
@@ -36,7 +38,8 @@ _CHUNK_BYTES: Final = 256 * 1024
 """A chunk of a turn has at most so many entries, and few of them if they are long."""
 _KEPT_PLANS: Final = 8
 _TOLD_BYTES: Final = 16 * 2**20
-"""After so many bytes a search says how far it is."""
+_TOLD_LINES: Final = 50
+"""After so many bytes or lines a search says how far it is."""
 Result = TypeVar("Result")
 
 
@@ -156,22 +159,35 @@ class TurnSource:
 
         return await self._ask(work)
 
-    async def blocks(self, head: TurnHead) -> list[tuple[Key, int, Block]]:
-        """All blocks of a turn, each with its chunk. Raises as :meth:`known` does."""
+    async def matches(
+        self, heads: Sequence[TurnHead], matcher: Matcher
+    ) -> list[list[tuple[int, Key, int, int]]]:
+        """Where turns have matches: for each of these its chunk, its block, where it begins in the
+        text of that, and how many of the terms are there. Raises as :meth:`known` does."""
 
-        def work(state: TurnState) -> list[tuple[Key, int, Block]]:
+        def work(state: TurnState) -> list[list[tuple[int, Key, int, int]]]:
             with self._reading(state) as reading:
-                at = _place(reading.dialogue, head, partial=state.partial)
-                if at is None:
-                    return []
-                plan = self._plan(reading.dialogue, at, head)
                 return [
-                    (key, chunk, block)
-                    for chunk in range(len(plan.starts) - 1)
-                    for key, block in _blocks(reading.dialogue, plan, chunk)
+                    [*self._matches(reading.dialogue, head, matcher, partial=state.partial)]
+                    for head in heads
                 ]
 
         return await self._ask(work)
+
+    def _matches(
+        self, dialogue: Transcript, head: TurnHead, matcher: Matcher, *, partial: bool
+    ) -> Iterator[tuple[int, Key, int, int]]:
+        at = _place(dialogue, head, partial=partial)
+        if at is None:
+            return
+        plan = self._plan(dialogue, at, head)
+        for chunk in range(len(plan.starts) - 1):
+            check_cancelled()
+            for key, block in _blocks(dialogue, plan, chunk):
+                spans = spans_of(block, matcher)
+                terms = terms_in(block, matcher) if spans else 0
+                for start, _ in spans:
+                    yield chunk, key, start, terms
 
     async def block(self, head: TurnHead, key: Key) -> Block | None:
         """One block, as it is now. Raises as :meth:`known` does."""
@@ -229,24 +245,24 @@ class TurnSource:
 
     async def turns_with(
         self, may_hold: Callable[[bytes], bool], heads: Sequence[TurnHead]
-    ) -> AsyncIterator[tuple[int, float]]:
-        """The places of turns that have a line for which ``may_hold``, some more than once, each
-        with how much was looked at, from 0 to 1. Raises as :meth:`known` does."""
+    ) -> AsyncIterator[tuple[list[int], float]]:
+        """The places of turns that have a line for which ``may_hold``, some at a time and some more
+        than once, each time with how much was looked at, from 0 to 1. Raises as :meth:`known`
+        does."""
         paths = await self._ask(lambda state: [part.path for part in state.outline.parts])
         lines = _lines_of(paths, may_hold)
         starts = sorted((head.at, head.place) for head in heads if head.number != 0)
         by_id = {head.id: head.place for head in heads}
-        for head in heads:
-            if head.number == 0:  # its items are anywhere
-                yield head.place, 0.0
+        yield [head.place for head in heads if head.number == 0], 0.0  # their items are anywhere
         try:
             while (found := await self.run(partial(next, lines, None))) is not None:
-                part, at, turn_id = found
-                place = bisect_right(starts, (at, len(heads))) - 1
-                if at != _NOWHERE and place >= 0:
-                    yield starts[place][1], part
-                if turn_id in by_id:
-                    yield by_id[turn_id], part
+                part, named = found
+                places = dict.fromkeys(by_id[id_] for _, id_ in named if id_ in by_id)
+                for at, _ in named:
+                    place = bisect_right(starts, (at, len(heads))) - 1
+                    if place >= 0:
+                        places[starts[place][1]] = None
+                yield [*places], part
         finally:
             lines.close()
 
@@ -255,31 +271,30 @@ class TurnSource:
         return await self._index.database.workers.run(work)
 
 
-_NOWHERE: Final = (-1, -1)
 _TURN_ID: Final = re.compile(rb'"turn_id": ?"([^"]{1,200})"')
 
 
 def _lines_of(
     paths: Sequence[Path], may_hold: Callable[[bytes], bool]
-) -> Generator[tuple[float, tuple[int, int], str]]:
-    """The lines that may hold something: how much was read, file and byte, and the turn that they
-    name. Now and then one that is nowhere, to say how much was read."""
+) -> Generator[tuple[float, list[tuple[tuple[int, int], str]]]]:
+    """Some at a time, the lines that may hold something: file and byte, and the turn that they
+    name; with how much was read."""
     sizes = [max(stamp.size, 1) if (stamp := _stamp(path)) else 1 for path in paths]
-    told = done = 0
+    whole, told, done = sum(sizes), 0, 0
+    found: list[tuple[tuple[int, int], str]] = []
     for number, path in enumerate(paths):
         with open_rollout(path, []) as stream:
             for line in LineReader().lines(stream):
-                part = min((done + line.offset) / sum(sizes), 1.0)
                 if isinstance(line, Line) and may_hold(bytes(line.data)):
                     named = _TURN_ID.search(line.data)
                     turn_id = named[1].decode("utf-8", "replace") if named else ""
-                    yield part, (number, line.offset), turn_id
-                elif done + line.offset - told > _TOLD_BYTES:
-                    yield part, _NOWHERE, ""
-                else:
-                    continue
-                told = done + line.offset
+                    found.append(((number, line.offset), turn_id))
+                here = done + line.offset
+                if len(found) >= _TOLD_LINES or here - told > _TOLD_BYTES:
+                    yield min(here / whole, 1.0), found
+                    told, found = here, []
         done += sizes[number]
+    yield 1.0, found
 
 
 def _stamp(path: Path) -> FileStamp | None:

@@ -207,6 +207,17 @@ def test_the_first_match_of_a_term_is_shown_at_first(home: Path) -> None:
     read(home, work, at="question")
 
 
+def test_of_several_words_what_has_most_of_them_is_shown_at_first(home: Path) -> None:
+    said = [event("agent_message", message=text) for text in ("a green one", "a green house", "x")]
+    put(home, [line for number, each in enumerate(said, 1) for line in turn(number, each)])
+
+    async def work(reader: Reader) -> None:
+        assert reader.here == "a green house"
+        assert "2/3" in reader.status
+
+    read(home, work, at="house green")
+
+
 def test_a_message_is_copied(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(home, turn(1, *commands()))
 
