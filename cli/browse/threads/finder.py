@@ -150,10 +150,12 @@ class Finder:
             hits = {hit.row["id"]: hit for hit in found.hits}
         places = await source.row_ids([*hits])
         without = await self._left_out(wanted)
-        known = set(titles)
+        found_said = {*places.values()}
+        known = {each for each in titles if each in found_said}  # few: titles may be all
         others = (places[id_] for id_ in hits if id_ in places)
-        every = [*titles, *(each for each in others if each not in known)]
-        keys = array("q", (each for each in every if each not in without))
+        keys = titles + array("q", (each for each in others if each not in known))
+        if without:
+            keys = array("q", (each for each in keys if each not in without))
         self.hits = hits
         self._snippets = {
             places[id_]: snippet
