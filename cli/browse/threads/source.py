@@ -52,10 +52,10 @@ class ThreadSource:
             del self._entries[oldest]
             self._stale.discard(oldest)
 
-    async def keys(self, query: Query, first: int = FIRST_KEYS) -> AsyncGenerator["array[int]"]:
-        """The row ids of a list in its order: the ``first`` ones, then the others in chunks."""
+    async def keys(self, query: Query) -> AsyncGenerator["array[int]"]:
+        """The row ids of a list in its order: a few, then the others in chunks."""
         after: Cursor | None = None
-        count = first
+        count = FIRST_KEYS
         while True:
             keys = await self.index.database.query(key_steps(query, after, count))
             yield array("q", (row_id for _, _, row_id in keys))

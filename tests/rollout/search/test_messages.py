@@ -16,9 +16,9 @@ from rollout.search.extract import (
     rebuilt_messages,
 )
 from rollout.search.messages import Location, digest_of, read_messages, sum_of
-from tests.rollout.turns.test_turns import quickly, rollouts, with_head
 from tests.samples.histories import rollouts_by_id, spell
 from tests.samples.rollouts import CORPUS, corpus_rollouts
+from tests.samples.turn_lines import quickly, rollouts, with_head
 from tests.support.each import each
 
 Fields = dict[str, Any]

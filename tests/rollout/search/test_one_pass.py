@@ -13,7 +13,6 @@ from rollout.metadata.outcomes import Extracted
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.search import one_pass
 from rollout.search.documents import Documents, Thread, header_of, read_many
-from tests.rollout.turns.test_turns import MODES, quickly, rollouts, with_head
 from tests.samples.histories import spell
 from tests.samples.rollouts import (
     CORPUS,
@@ -30,6 +29,7 @@ from tests.samples.rollouts import (
     write_rollout,
 )
 from tests.samples.strategies import rollout_bytes
+from tests.samples.turn_lines import MODES, quickly, rollouts, with_head
 from tests.support.each import each
 from tests.support.effort import examples
 

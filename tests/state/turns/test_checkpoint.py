@@ -26,7 +26,6 @@ from state.turns.checkpoint import TurnState, reduce_anew
 from state.turns.outline_rows import insert_outlines
 from state.turns.outlines import complete, listed
 from state.turns.store import INSERT_TURNS, dumped, load_steps
-from tests.rollout.turns.test_turns import quickly, rollouts
 from tests.samples.histories import numbered, shown, spell, turns_in
 from tests.samples.long_threads import (
     LONG,
@@ -41,6 +40,7 @@ from tests.samples.long_threads import (
     truth,
     turn_lines,
 )
+from tests.samples.turn_lines import quickly, rollouts
 from tests.support.indexes import rows
 
 

@@ -24,7 +24,11 @@ from state.thread_store import ThreadStore
 from state.turns.checkpoint import reduce_anew
 from state.turns.outlines import complete, listed
 from tests.rollout.history.tool_lines import FREEFORM, PATCH, custom, function, gave
-from tests.rollout.turns.test_turns import (
+from tests.samples.histories import spell
+from tests.samples.homes import thread_id
+from tests.samples.long_threads import LONG, add, content, in_store, nobody, put, said, turn_lines
+from tests.samples.rollouts import event
+from tests.samples.turn_lines import (
     aborts,
     ends,
     events,
@@ -34,10 +38,6 @@ from tests.rollout.turns.test_turns import (
     turn_items,
     with_head,
 )
-from tests.samples.histories import spell
-from tests.samples.homes import thread_id
-from tests.samples.long_threads import LONG, add, content, in_store, nobody, put, said, turn_lines
-from tests.samples.rollouts import event
 from tests.state.turns.test_checkpoint import blank, stored_and_loaded, written_in_parts
 from tests.support.checks import codes, synced, verified
 from tests.support.command import Cli
