@@ -1,8 +1,9 @@
-"""Who may import whom: package by package, and room by room within each."""
+"""Who may import whom: package by package, and room by room within each; and how large they are."""
 
 import ast
 import builtins
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -89,6 +90,17 @@ cli.__main__          -> cli.main
 """A room may import the rooms to the right of its arrow, what these may import, and no other."""
 
 
+LONGEST = 400
+MOST_FILES = 15
+LARGE = {
+    "state/errors.py",
+    "cli/commands",
+    "tests/cli/commands",
+    "migrations/versions",
+}
+"""A class an error, a file a command, a test or two of each, a file a migration."""
+
+
 def imported(path: Path) -> set[str]:
     """The top-level names that a module imports, wherever in it."""
     names: set[str] = set()
@@ -155,6 +167,15 @@ def test_rooms_import_only_what_their_row_allows(package: str) -> None:
             if there not in rooms()[here] | {here, f"{package}.errors"}:
                 wrong.add((here, there))
     assert wrong == set()
+
+
+def test_files_and_folders_can_be_looked_through() -> None:
+    paths = [path for name in (*ALLOWED, "tests") for path in modules(name)]
+    lines = {path: path.read_text("utf-8").count("\n") for path in paths}
+    files = Counter(path.parent for path in paths)
+    large = {path for path, count in lines.items() if count > LONGEST}
+    large |= {folder for folder, count in files.items() if count > MOST_FILES}
+    assert {path.relative_to(ROOT).as_posix() for path in large} - LARGE == set()
 
 
 @pytest.mark.parametrize("package", sorted(ALLOWED))
