@@ -37,9 +37,9 @@ class FilterBox(Input):
         self.run_worker(work, group="known", exclusive=True)
 
     async def _learn(self, index: "ThreadIndex") -> None:
-        await asyncio.sleep(_PAUSE_S)
-        if self._learned_s and time.monotonic() - self._learned_s < _FRESH_S:
-            return
+        # Nothing is known of an index that is only being filled.
+        fresh_s = self._learned_s + _FRESH_S - time.monotonic() if any(self.known) else 0.0
+        await asyncio.sleep(max(_PAUSE_S, fresh_s))
         with suppress(StateError):  # of which the list tells, too
             self.known = await index.database.query(known_steps())
             self._learned_s = time.monotonic()
