@@ -18,7 +18,6 @@ from state.userdata.folders import (
     clean_folder,
     cwd_key,
     is_below,
-    is_called,
     is_windows,
     moved_to,
     shown_folder,
@@ -132,6 +131,7 @@ class Projects:
         self.folders = newest.keys()
         """The keys of all folders."""
         self._aliases = dict(aliases or {})
+        self._moved: dict[str, str] = {}
         self._disk = Disk()
         self._origins: dict[str, Origin] = {}
         self._spelled = {key: shown_folder(cwd) for key, cwd in (spelled or {}).items()}
@@ -181,14 +181,18 @@ class Projects:
             key
             for key in self.folders
             if self.place(key) in places
-            or is_called(key, called, self._aliases)
+            or any(_is_in(each, name) for each in {key, self._now(key)} for name in called)
             or any(self._is_called(self.place(key), name) for name in called)
             or any(is_below(each, root) for root in plain for each in (key, self._now(key)))
         )
 
     def _now(self, key: str) -> str:
         """Where a folder is now."""
-        return cwd_key(moved_to(key, self._aliases)) if self._aliases else key
+        if not self._aliases:
+            return key
+        if key not in self._moved:
+            self._moved[key] = cwd_key(moved_to(key, self._aliases))
+        return self._moved[key]
 
     def _find(self, folder: str) -> str:
         """The place that a folder belongs to: by its origin, or by the repository on disk."""
@@ -256,6 +260,11 @@ class Projects:
 
     def _is_called(self, place: str, name: str) -> bool:
         return f"/{self._spelled.get(place, place)}".endswith(f"/{name}")
+
+
+def _is_in(key: str, name: str) -> bool:
+    """Whether a folder, or one above it, has this name."""
+    return f"/{name.lower() if is_windows(key) else name}/" in f"/{key}/"
 
 
 def is_path(text: str) -> bool:

@@ -8,7 +8,7 @@ lists runs through here.
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -183,13 +183,3 @@ def check_current_folder(path: Path | str) -> None:
             raise InvalidFolder(
                 f"{str(path)!r} is relative, and the current folder has been removed"
             ) from None
-
-
-def is_called(key: str, names: Iterable[str], aliases: dict[str, str]) -> bool:
-    """Whether a folder, or one above it, has one of ``names``, where it was or where it is now."""
-    places = {key, moved_to(key, aliases)} if aliases else {key}
-    return any(
-        f"/{(name.lower() if is_windows(place) else name).strip('/')}/" in f"/{place}/"
-        for place in places
-        for name in names
-    )

@@ -146,6 +146,9 @@ def test_folders_that_moved_are_one_project_with_where_they_are(
     assert found.names("/old/shop", "/old/shop/src", tmp_path / "new" / "shop") == ["shop"] * 3
     assert found.numbers(tmp_path / "new" / "shop") == [1, 2, 3]
     assert found.numbers(tmp_path / "plain") == found.numbers("plain") == [4, 5]
+    thread_in(home, 6, "/old/depot")
+    found.relink("/old/depot", "C:\\Work\\Depot")
+    assert found.numbers("Depot") == found.numbers("depot") == [6]
 
 
 def test_two_projects_of_one_name_are_told_apart(home: Path, found: Found, tmp_path: Path) -> None:
