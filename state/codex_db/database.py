@@ -75,7 +75,7 @@ def codex_database(home: Path, sqlite_home: Path | None = None) -> Path:
 
     ``sqlite_home`` is the value of ``CODEX_SQLITE_HOME``; the one in ``config.toml`` wins.
     """
-    import tomllib  # few commands come here
+    import tomllib
 
     try:
         with (home / "config.toml").open("rb") as file:
