@@ -6,7 +6,7 @@ from contextlib import aclosing
 from functools import partial
 
 from rollout.search.changed_files import LastChange, last_changes
-from state.jobs.pool import read_files
+from state.fulltext.grep import read_rollouts
 from state.jobs.progress import Report
 from state.query.model import Query
 from state.query.rows import Row
@@ -19,14 +19,8 @@ async def threads_changing(
     """The threads of a list that have changed a file whose path holds ``name``, each with the last
     change that it made, in the order of the list. Rollouts that cannot be read have none. Turns
     that were undone count: undoing a turn leaves the files as they are."""
-    rows = [row async for row in index.all_rows(among)]
-    files = [(row["rollout_path"], row["size_bytes"]) for row in rows]
-    reading = read_files(
-        index.home, partial(last_changes, name=name), files, batch=20, report=report
-    )
-    waiting = iter(rows)
+    reading = read_rollouts(index, among, partial(last_changes, name=name), report)
     async with aclosing(reading):
-        async for change in reading:
-            row = next(waiting)
-            if change is not None:
+        async for id_, _, change in reading:
+            if change is not None and (row := (await index.rows_of([id_])).get(id_)):
                 yield row, change
