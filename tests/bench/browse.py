@@ -26,22 +26,30 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, Self
 
+from textual.app import App
+
+from cli.browse.picked import Picked
+from cli.browse.reader.screen import ReaderScreen
 from cli.render.labels import label
 from cli.terminal.cells import settled
 from state.db.steps import run_steps
 from state.query.listing import page_steps
 from state.query.model import Query
-from tests.bench.goals import START, command, python
+from state.query.rows import Row
+from state.thread_index import ThreadIndex, open_index
 from tests.bench.measure import (
+    START,
     Cost,
     Failed,
     busy,
+    command,
     compile_program,
     cpu_of,
     environment,
     machine,
     of_home,
     peak_mb,
+    python,
     run,
     seconds,
     table,
@@ -51,6 +59,8 @@ from tests.bench.measure import (
 TEXTUAL: Final = "import textual.app; print('started')"
 """The floor of a program with a screen."""
 _SIZE: Final = (40, 120)
+_SCREEN: Final = (_SIZE[1], _SIZE[0])
+_LOOK_S: Final = 0.001
 _PATIENCE_S: Final = 60
 _SEQUENCE: Final = re.compile(
     rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[=>()].?)"
@@ -178,6 +188,33 @@ def keys(home: Path, index: Path, rounds: int) -> dict[str, list[Cost]]:
             screen.press("\x1b")
             screen.settle()
     return found
+
+
+async def reader_opened(
+    home: Path, index: Path, ids: list[str], rounds: int
+) -> dict[str, list[Cost]]:
+    """What opening each of some threads costs, in turn, in each round in another app: until its
+    last line is drawn. None of them may be stored in the index."""
+    found: dict[str, list[Cost]] = {id_: [] for id_ in ids}
+    async with open_index(home, index) as store:
+        await store.sync()
+        rows = [await store.thread(id_) for id_ in ids]
+        for _ in range(rounds):
+            for row in rows:
+                found[row["id"]].append(await _once(store, row))
+    return found
+
+
+async def _once(store: ThreadIndex, row: Row) -> Cost:
+    app: App[Picked | None] = App()
+    async with app.run_test(size=_SCREEN) as pilot:
+        await pilot.pause()
+        began, used = time.perf_counter(), time.process_time()
+        screen = ReaderScreen(store, row)
+        await app.push_screen(screen)
+        while not screen.turns.drawn:
+            await pilot.pause(_LOOK_S)
+        return Cost(time.perf_counter() - began, time.process_time() - used)
 
 
 def memory(home: Path, index: Path) -> float:

@@ -17,7 +17,6 @@ import resource
 import shutil
 import sqlite3
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,18 +36,21 @@ from state.thread_index import ThreadIndex, open_index
 from state.thread_store import open_store
 from state.turns.answers import TurnAnswers
 from state.turns.pages import PageQuery
+from tests.bench.browse import reader_opened
 from tests.bench.homes import make_home
 from tests.bench.long import write_long
 from tests.bench.measure import (
-    THREADKEEP,
+    START,
     Cost,
     Row,
     busy,
+    command,
     compile_program,
     environment,
     in_turn,
     machine,
     of_home,
+    python,
     ratio,
     run,
     table,
@@ -56,7 +58,6 @@ from tests.bench.measure import (
     within,
 )
 from tests.bench.peers import Sample
-from tests.bench.reader import opened
 from tests.samples.homes import thread_id
 
 READ: Final = """
@@ -71,22 +72,10 @@ for folder, _, files in os.walk(sys.argv[1]):
 print("read")
 """
 """The floor of a fill."""
-START: Final = "import sqlite3; print('started')"
-"""The floor of a command."""
 THREE_WORDS: Final = "parser stream query"
 _MANY: Final = 10_000
 SCREEN: Final = 40
 """Lines of a first screen."""
-
-
-def command(home: Path, index: Path, *arguments: str) -> list[str]:
-    """A command of ours."""
-    return [*THREADKEEP, "--home", str(home), "--db", str(index), *arguments]
-
-
-def python(program: str, *arguments: str) -> list[str]:
-    """A program in a Python of its own."""
-    return [sys.executable, "-c", program, *arguments]
 
 
 def fill(home: Path, folder: Path, rounds: int) -> Iterator[Row]:
@@ -248,7 +237,7 @@ def long(folder: Path, size_mb: int, rounds: int) -> Iterator[Row]:
     yield ratio(outline, costs["outline"], costs["list"], 2, "`list`")
     write_long(home, 2, LEGACY, 10**6)
     short, whole = thread_id(2), thread_id(1)
-    shown = asyncio.run(opened(home, unseen(), [short, whole], min(rounds, 5)))
+    shown = asyncio.run(reader_opened(home, unseen(), [short, whole], min(rounds, 5)))
     yield ratio(f"the end {of}, in the reader", shown[whole], shown[short], 2, "one of 1 MB")
 
 

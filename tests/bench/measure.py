@@ -18,6 +18,8 @@ from typing import Final
 
 PROJECT: Final = Path(__file__).parents[2]
 THREADKEEP: Final = (sys.executable, "-m", "cli")
+START: Final = "import sqlite3; print('started')"
+"""The floor of a command."""
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -37,6 +39,16 @@ class Cost:
 
 class Failed(Exception):
     """A program ended with an error, or did not end in time."""
+
+
+def command(home: Path, index: Path, *arguments: str) -> list[str]:
+    """A command of ours."""
+    return [*THREADKEEP, "--home", str(home), "--db", str(index), *arguments]
+
+
+def python(program: str, *arguments: str) -> list[str]:
+    """A program in a Python of its own."""
+    return [sys.executable, "-c", program, *arguments]
 
 
 def environment(**more: str) -> dict[str, str]:
