@@ -71,6 +71,20 @@ class Laid(NamedTuple):
     lines: list[Line]
     blocks: list[Shown]
 
+    def line_of(self, key: Key, at: int, *, exact: bool = False) -> int | None:
+        """The line of a block that has what is at ``at`` in its text; ``exact``: only if that is
+        shown, as a match."""
+        found = None
+        for number, line in enumerate(self.lines):
+            if line.block < 0 or self.blocks[line.block].key != key:
+                continue
+            if exact:
+                if any(piece.hit == at for piece in line.pieces):
+                    return number
+            elif found is None or 0 <= line.at <= at:
+                found = number
+        return found
+
 
 class Look(NamedTuple):
     """How blocks are shown."""

@@ -196,7 +196,10 @@ class TurnsView(DrawnTurns, can_focus=True, inherit_bindings=False):
         self._cursor = Spot(hit.place, hit.chunk if slot.counted else 0, 0)
         if self._reach_goal():
             return
-        self._scroll(self.page.y(self._cursor))
+        top = self.scroll_offset.y
+        seen = self.page.around(top, top + max(self.size.height, 1) - 1)
+        if (hit.place, self._cursor.chunk) not in seen:  # else the page may stay where it is
+            self._scroll(self.page.y(self._cursor))
         self._fill()
 
     def _go(self, y: int) -> None:
@@ -354,7 +357,7 @@ class TurnsView(DrawnTurns, can_focus=True, inherit_bindings=False):
         slot = self.page.slots[self._cursor.slot]
         if before is not None:
             found = slot.laid(self._cursor.chunk)
-            line = None if found is None else _line_of(found, *before)
+            line = None if found is None else found.line_of(*before)
             if line is not None:
                 self._cursor = self._cursor._replace(line=line)
         self._cursor = self.page.spot(self.page.y(self._cursor))
@@ -368,7 +371,7 @@ class TurnsView(DrawnTurns, can_focus=True, inherit_bindings=False):
         look, laid = slot.here.get(hit.chunk, (-1, None))
         if laid is None or look != self._look:
             return False
-        line = _line_of(laid, hit.key, hit.at, exact=True)
+        line = laid.line_of(hit.key, hit.at, exact=True)
         if line is None and not unfolded:
             self._goal = (hit, True)
             slot.unfolded |= {hit.key, RUNS} if self.tools == "off" else {hit.key}
@@ -381,18 +384,3 @@ class TurnsView(DrawnTurns, can_focus=True, inherit_bindings=False):
             self._scroll(max(y - height // 3, 0))
         self._after()
         return True
-
-
-def _line_of(laid: Laid, key: Key, at: int, *, exact: bool = False) -> int | None:
-    """The line of a block that has what is at ``at`` in its text; ``exact``: only if that is shown,
-    as a match."""
-    found = None
-    for number, line in enumerate(laid.lines):
-        if line.block < 0 or laid.blocks[line.block].key != key:
-            continue
-        if exact:
-            if any(piece.hit == at for piece in line.pieces):
-                return number
-        elif found is None or 0 <= line.at <= at:
-            found = number
-    return found
