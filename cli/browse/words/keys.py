@@ -38,6 +38,16 @@ def _reader(group: str, name: str, keys: str, help_: str, brief: str = "") -> Ac
     return Action(name, (*keys.split(),), help_, "reader", group, brief)
 
 
+_CHANGES: Final = (
+    ("tag", "ctrl+t", "Add or remove tags", "tag"),
+    ("pin", "ctrl+p", "Pin or unpin", "pin"),
+    ("rename", "f2", "Rename", "rename"),
+    ("note", "f4", "Write a note"),
+    ("status", "f5", "Set the status: todo, doing, waiting or done"),
+    ("archive", "ctrl+a", "Archive or unarchive", "archive"),
+    ("undo", "ctrl+z f6", "Undo the last change"),
+)
+"""What changes threads, in the list and in the reader."""
 ACTIONS: Final = (
     _picker("Move", "up", "up ctrl+k", "The thread above"),
     _picker("Move", "down", "down ctrl+j", "The thread below"),
@@ -55,13 +65,7 @@ ACTIONS: Final = (
     _picker("Go on", "copy", "ctrl+y", "Copy the command that resumes it"),
     _picker("Change", "select", "space", "Select it, in the list; changes are for all"),
     _picker("Change", "select-all", "f9", "Select all threads of the list, or none"),
-    _picker("Change", "tag", "ctrl+t", "Add or remove tags", "tag"),
-    _picker("Change", "pin", "ctrl+p", "Pin or unpin", "pin"),
-    _picker("Change", "rename", "f2", "Rename", "rename"),
-    _picker("Change", "note", "f4", "Write a note"),
-    _picker("Change", "status", "f5", "Set the status: todo, doing, waiting or done"),
-    _picker("Change", "archive", "ctrl+a", "Archive or unarchive", "archive"),
-    _picker("Change", "undo", "ctrl+z f6", "Undo the last change"),
+    *(_picker("Change", *row) for row in _CHANGES),
     _picker("Screen", "keys", "f1 ?", "All keys and filters", "keys"),
     _picker("Screen", "back", "escape", "Clear the text, then the selection, then leave", "leave"),
     _picker("Screen", "redraw", "ctrl+l", "Draw the screen again"),
@@ -86,13 +90,7 @@ ACTIONS: Final = (
     _reader("Take along", "resume", "ctrl+r", "Resume it in Codex, in its folder", "resume"),
     _reader("Take along", "fork", "ctrl+f", "Fork it in Codex, in its folder"),
     _reader("Take along", "copy-command", "ctrl+y", "Copy the command that resumes it"),
-    _reader("Change", "tag", "ctrl+t", "Add or remove tags"),
-    _reader("Change", "pin", "ctrl+p", "Pin or unpin"),
-    _reader("Change", "rename", "f2", "Rename"),
-    _reader("Change", "note", "f4", "Write a note"),
-    _reader("Change", "status", "f5", "Set the status: todo, doing, waiting or done"),
-    _reader("Change", "archive", "ctrl+a", "Archive or unarchive"),
-    _reader("Change", "undo", "ctrl+z f6", "Undo the last change"),
+    *(_reader("Change", *row[:3]) for row in _CHANGES),
     _reader("Screen", "keys", "? f1", "These keys", "keys"),
     _reader("Screen", "back", "escape q", "Back to the list", "back"),
 )  # fmt: skip
