@@ -67,16 +67,14 @@ class Hit:
     terms: int = 1
 
 
-class DrawnTurns(ScrollView, can_focus=True, inherit_bindings=False):
-    """Draws the lines of a page that are seen."""
+class LinesView(ScrollView, can_focus=True, inherit_bindings=False):
+    """Lines with a scroll bar in the colours of the terminal."""
 
     ALLOW_SELECT = False
     DEFAULT_CSS = """
-    DrawnTurns {
-        width: 1fr;
+    LinesView {
         height: 1fr;
         overflow-x: hidden;
-        overflow-y: scroll;
         scrollbar-size-vertical: 1;
         scrollbar-color: ansi_bright_black;
         scrollbar-color-hover: ansi_blue;
@@ -85,6 +83,14 @@ class DrawnTurns(ScrollView, can_focus=True, inherit_bindings=False):
         scrollbar-background-hover: ansi_default;
         scrollbar-background-active: ansi_default;
     }
+    """
+
+
+class DrawnTurns(LinesView):
+    """Draws the lines of a page that are seen."""
+
+    DEFAULT_CSS = """
+    DrawnTurns { width: 1fr; overflow-y: scroll; }
     """
 
     def __init__(self, *, id: str | None = None) -> None:

@@ -11,9 +11,9 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from cli.browse.reader.drawing import LinesView
 from cli.browse.reader.pieces import wrap
 from cli.browse.reader.source import TurnSource
 from cli.browse.reader.turns import OutlineEntry, TurnHead, TurnKey
@@ -27,10 +27,9 @@ _SHORTEST: Final = 10
 """Cells of a prompt that are shown before what came of the turn."""
 
 
-class OutlineView(ScrollView, can_focus=True, inherit_bindings=False):
+class OutlineView(LinesView):
     """Number, time, prompt and what came of it, for each turn."""
 
-    ALLOW_SELECT = False
     FOCUS_ON_CLICK = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)", show=False),
@@ -46,17 +45,8 @@ class OutlineView(ScrollView, can_focus=True, inherit_bindings=False):
         width: 36%;
         min-width: 36;
         max-width: 60;
-        height: 1fr;
         border-left: solid ansi_bright_black;
-        overflow-x: hidden;
         overflow-y: auto;
-        scrollbar-size-vertical: 1;
-        scrollbar-color: ansi_bright_black;
-        scrollbar-color-hover: ansi_blue;
-        scrollbar-color-active: ansi_blue;
-        scrollbar-background: ansi_default;
-        scrollbar-background-hover: ansi_default;
-        scrollbar-background-active: ansi_default;
         &:focus { border-left: solid ansi_yellow; }
     }
     """

@@ -9,12 +9,31 @@ from typing import Any
 from rich.console import Console
 from rich.segment import Segment
 from rich.terminal_theme import DEFAULT_TERMINAL_THEME, SVG_EXPORT_THEME
+from textual.app import App
 from textual.pilot import Pilot
 from textual.strip import Strip
 
 from cli.arguments.locations import Locations
 from cli.browse.app import BrowseApp
 from cli.browse.picked import Picked
+
+
+def picture(app: App[Any], *, light: bool = False) -> str:
+    """The screen of an app as an SVG, in the colours of a dark terminal or of a light one."""
+    width, height = app.size
+    paper = Console(
+        width=width,
+        height=height,
+        file=StringIO(),
+        force_terminal=True,
+        color_system="truecolor",
+        record=True,
+        legacy_windows=False,
+        safe_box=False,
+    )
+    paper.print(app.screen._compositor.render_update(full=True, simplify=True))
+    theme = DEFAULT_TERMINAL_THEME if light else SVG_EXPORT_THEME
+    return paper.export_svg(title="threadkeep browse", theme=theme, unique_id="t")
 
 
 class Picker:
@@ -52,21 +71,7 @@ class Picker:
 
     def picture(self, *, light: bool = False) -> str:
         """The screen as an SVG, in the colours of a dark terminal or of a light one."""
-        width, height = self.app.size
-        paper = Console(
-            width=width,
-            height=height,
-            file=StringIO(),
-            force_terminal=True,
-            color_system="truecolor",
-            record=True,
-            legacy_windows=False,
-            safe_box=False,
-        )
-        screen = self.app.screen
-        paper.print(screen._compositor.render_update(full=True, simplify=True))
-        theme = DEFAULT_TERMINAL_THEME if light else SVG_EXPORT_THEME
-        return paper.export_svg(title="threadkeep browse", theme=theme, unique_id="t")
+        return picture(self.app, light=light)
 
     def filtered(self, strip: Strip) -> Iterable[Segment]:
         """A line as it goes to the terminal."""

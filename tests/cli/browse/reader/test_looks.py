@@ -7,15 +7,13 @@ it if it is right.
 import json
 import time
 from collections.abc import Iterator
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
-from rich.terminal_theme import DEFAULT_TERMINAL_THEME, SVG_EXPORT_THEME
 
 from tests.cli.browse.reader.reading import Reader, put, read
+from tests.cli.browse.support import picture
 from tests.support.reading import call, event, item
 
 SNAPSHOTS = Path(__file__).parents[1] / "snapshots"
@@ -127,7 +125,7 @@ def test_the_reader_looks_as_it_did(
             await reader.find(sought)
         if reader.screen.outline.display:
             await reader.until(lambda: "✗1" in reader.outline[1])
-        made = _picture(reader, light=light)
+        made = picture(reader.app, light=light)
 
     try:
         read(tmp_path / "home", work, size=size)
@@ -138,21 +136,3 @@ def test_the_reader_looks_as_it_did(
     if not path.exists() or path.read_text("utf-8") != made:
         path.with_suffix(".new.svg").write_text(made, "utf-8")
         pytest.fail(f"{path} is not what the screen looks like: see {path.stem}.new.svg")
-
-
-def _picture(reader: Reader, *, light: bool) -> str:
-    """The screen as an SVG, in the colours of a dark terminal or of a light one."""
-    width, height = reader.app.size
-    paper = Console(
-        width=width,
-        height=height,
-        file=StringIO(),
-        force_terminal=True,
-        color_system="truecolor",
-        record=True,
-        legacy_windows=False,
-        safe_box=False,
-    )
-    paper.print(reader.app.screen._compositor.render_update(full=True, simplify=True))
-    theme = DEFAULT_TERMINAL_THEME if light else SVG_EXPORT_THEME
-    return paper.export_svg(title="threadkeep browse", theme=theme, unique_id="t")
