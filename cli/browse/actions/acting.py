@@ -86,6 +86,11 @@ class ThreadScreen(ActionKeys, Screen[Picked | None]):
         """Show a text."""
         raise NotImplementedError
 
+    @property
+    def acting(self) -> bool:
+        """Whether an action is running, which says itself what became of the thread."""
+        return isinstance(self.app, ActingApp) and not self.app.action_done
+
     async def renew(self) -> None:
         """Show what the thread is called and where it is by now."""
         raise NotImplementedError

@@ -122,7 +122,7 @@ class ReaderScreen(ReaderFrame):
                 self.say("The file of this thread is gone. What is on the screen is all there is.")
             return False
         self._gone = False
-        if self.row["archived"] != archived:
+        if self.row["archived"] != archived and not self.acting:
             self.say("The thread was archived." if not archived else "It is no longer archived.")
         return True
 

@@ -24,16 +24,16 @@ def test_the_thread_that_is_read_is_changed(tmp_path: Path) -> None:
             assert dialog.query_one(Input).value == ""
             await picker.write("Named")
             await picker.act("enter")
-            assert shown(picker, "status").startswith("It is now named “Named”. Ctrl+Z undoes.")
-            assert shown(picker, "title").strip() == "Named"
+            await until(picker, "status", "It is now named “Named”. Ctrl+Z undoes.")
+            await until(picker, "title", "Named")
             await picker.act("ctrl+a")
-            assert shown(picker, "status").startswith("Archived “Named”. Ctrl+Z undoes.")
-            assert shown(picker, "facts").endswith("archived")
+            await until(picker, "status", "Archived “Named”. Ctrl+Z undoes.")
+            await until(picker, "facts", "archived")
             assert not file.exists()
             await picker.act("ctrl+z")
             await picker.act("ctrl+z")
-            assert shown(picker, "status").startswith("Undone: named “Named”.")
-            assert shown(picker, "title").strip() == "second thing"
+            await until(picker, "status", "Undone: named “Named”.")
+            await until(picker, "title", "second thing")
             assert file.exists()
             await picker.press("escape")
             assert picker.app.chosen == [thread_id(0)]
@@ -41,6 +41,7 @@ def test_the_thread_that_is_read_is_changed(tmp_path: Path) -> None:
     asyncio.run(work())
 
 
-def shown(picker: Picker, part: str) -> str:
-    """What a line of the reader says."""
-    return picker.app.screen.query_one(f"#reader-{part}", Static).render_line(0).text.rstrip()
+async def until(picker: Picker, part: str, text: str) -> None:
+    """Wait until a line of the reader has a text."""
+    line = picker.app.screen.query_one(f"#reader-{part}", Static)
+    await picker.until(lambda: text in line.render_line(0).text)
