@@ -10,11 +10,9 @@ from typing import Final
 from rollout.errors import Damage, DamagedCompression, HistoryIncomplete, HistoryUnknown
 from rollout.files.layout import COMPRESSED_SUFFIX
 from rollout.history.segments import Find, Part, known_parts, source_meta
-from rollout.items.thread_item import UNKNOWN
 from rollout.jsonl.parse import BadLine, Item, Line, parse_line
 from rollout.jsonl.reader import LineReader, RolloutStream, open_rollout
 from rollout.schema.modes import LEGACY, PAGINATED
-from rollout.schema.strict import Fields
 from rollout.turns.bare import BARE, BareReducer
 from rollout.turns.item_reader import ItemReader
 from rollout.turns.item_refs import ItemRef, Position
@@ -53,17 +51,6 @@ class ThreadTurns:
         every = (_by_ordinal(turn) for turn in (*self.turns, *self.orphans))
         for _, _, turn, ref in heapq.merge(*every, key=lambda entry: entry[:2]):
             yield turn, ref
-
-    def items(self, reader: ItemReader, *, unknown: bool = False) -> Iterator[Fields]:
-        """The entries of ``thread/items/list``, in order; ``unknown``: also items that
-        Codex does not know."""
-        for turn, ref in self.refs():
-            if ref.kind == UNKNOWN and not unknown:
-                continue
-            item = reader.item(ref)
-            if item is not None:
-                times = {name: item[name] for name in ("startedAtMs", "completedAtMs")}
-                yield {"turnId": turn.id, "item": item, **times}
 
 
 def _by_ordinal(turn: Turn) -> Iterator[tuple[int, str, Turn, ItemRef]]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from rollout.files.layout import parse_name
-from rollout.history.thread import reduce_file
+from rollout.history.thread import ThreadTurns, reduce_file
+from rollout.items.thread_item import UNKNOWN
 from rollout.schema.modes import LEGACY
 from rollout.turns.item_reader import ItemReader
 from rollout.turns.legacy import LegacyReducer
@@ -109,3 +110,15 @@ def turns_in(path: Path, mode: str, *, unknown: bool = False) -> list[Any]:
     fold = new_reducer(mode)
     reduce_file(path, fold)
     return shown(path, fold, mode, unknown=unknown)
+
+
+def listed_items(history: ThreadTurns) -> list[Any]:
+    """The items of a thread in order, as ``thread/items/list`` has them."""
+    with history.reader() as reader:
+        every = [(turn, reader.item(ref)) for turn, ref in history.refs() if ref.kind != UNKNOWN]
+    return [
+        {"turnId": turn.id, "item": item}
+        | {name: item[name] for name in ("startedAtMs", "completedAtMs")}
+        for turn, item in every
+        if item is not None
+    ]

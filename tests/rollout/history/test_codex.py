@@ -14,6 +14,7 @@ import pytest
 from rollout.history.thread import open_history
 from rollout.schema.modes import PAGINATED
 from tests.fixtures.codex.make_histories import RECORDING, line_bytes, thread_id
+from tests.samples.histories import listed_items
 
 THREADS: list[dict[str, Any]] = json.loads(gzip.decompress(RECORDING.read_bytes()))
 
@@ -44,7 +45,7 @@ def answers(thread: dict[str, Any], number: int, folder: Path) -> dict[str, Any]
             "summary": [reader.turn(turn, "summary") for turn in history.turns],
         }
         if thread["mode"] == PAGINATED:
-            found["items"] = [*history.items(reader)]
+            found["items"] = listed_items(history)
     return found
 
 

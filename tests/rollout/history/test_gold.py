@@ -13,7 +13,7 @@ import pytest
 
 from rollout.errors import DamagedCompression, HistoryIncomplete, HistoryUnknown
 from rollout.history.thread import ThreadTurns, open_history
-from tests.samples.histories import recorded, reduced, rollouts_by_id
+from tests.samples.histories import listed_items, recorded, reduced, rollouts_by_id
 from tests.support.each import each
 
 LIVE = {
@@ -56,8 +56,7 @@ def turns_of(history: ThreadTurns, params: dict[str, Any]) -> list[Any]:
 
 def items_of(history: ThreadTurns) -> list[Any]:
     """Our answer to ``thread/items/list``."""
-    with history.reader() as reader:
-        return [reduced(item) for item in history.items(reader)]
+    return [reduced(item) for item in listed_items(history)]
 
 
 FULL = {"itemsView": "full", "sortDirection": "asc"}

@@ -11,7 +11,14 @@ from rollout.history.model_context import context_items
 from rollout.history.thread import ThreadTurns, open_history
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.turns.item_refs import ItemRefs, Position, key_of
-from tests.samples.histories import first_line, numbered, rollouts_by_id, spell, turns_in
+from tests.samples.histories import (
+    first_line,
+    listed_items,
+    numbered,
+    rollouts_by_id,
+    spell,
+    turns_in,
+)
 from tests.samples.rollouts import THREAD_ID, envelope, event, response, user
 
 DAY = "sessions/2026/10/15"
@@ -77,7 +84,7 @@ def test_turns_of_bases_below_the_cut_come_first(home: Path, chain: Path) -> Non
     history = opened(home, chain)
     with history.reader() as reader:
         turns = [reader.turn(turn) for turn in history.turns]
-        items = [*history.items(reader)]
+    items = listed_items(history)
     assert [turn["id"] for turn in turns] == ["A", "B", "C", "D"]
     assert [turn["items"][0]["text"] for turn in turns] == [f"about {id_}" for id_ in "ABCD"]
     assert [item["turnId"] for item in items] == ["A", "B", "C", "D"]

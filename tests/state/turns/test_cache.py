@@ -27,7 +27,7 @@ from state.turns.answers import TurnAnswers
 from state.turns.checkpoint import Pause, TurnState, reduce_anew, tail_states
 from state.turns.pages import ItemQuery, PageQuery
 from state.turns.store import worth_storing
-from tests.samples.histories import numbered, spell
+from tests.samples.histories import listed_items, numbered, spell
 from tests.samples.homes import thread_id
 from tests.samples.long_threads import (
     LONG,
@@ -175,8 +175,7 @@ def test_an_end_that_does_not_tell_where_turns_begin_is_not_enough(
 def test_items_are_listed_in_order_both_ways_and_within_turns(home: Path, index_path: Path) -> None:
     path = put(home, 1, content(1, PAGINATED, 20))
     history = open_history(path, nobody)
-    with history.reader() as reader:
-        right = list(history.items(reader))
+    right = listed_items(history)
 
     async def walked(store: ThreadStore, limit: int, **options: Any) -> list[Fields]:
         found: list[Fields] = []
