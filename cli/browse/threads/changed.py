@@ -4,14 +4,15 @@ from array import array
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
-from pathlib import PurePosixPath
 from typing import Final
 
 from cli.browse.threads.lines import Snippet
 from cli.browse.threads.source import ThreadSource
 from cli.browse.threads.typed import Wanted
-from cli.terminal.cells import settled
+from cli.terminal.cells import settled_pieces
 from rollout.search.changed_files import LastChange
+from rollout.search.snippet import snippet
+from rollout.search.terms import Matcher, Term
 from state.fulltext.changed_files import threads_changing
 from state.fulltext.search import Search, search
 from state.jobs.progress import Report
@@ -65,11 +66,6 @@ def _subject(wanted: Wanted) -> tuple[str, str]:
 
 
 def _snippet(change: LastChange, name: str) -> Snippet:
-    path = settled(change.path)
-    shown = path if len(path) < 40 else PurePosixPath(path).name
-    at = shown.casefold().find(name.casefold())
-    sign = _SIGNS.get(change.kind, "")
-    if at < 0:
-        return [(f"{sign} {shown}", False)]
-    end = at + len(name)
-    return [(f"{sign} {shown[:at]}", False), (shown[at:end], True), (shown[end:], False)]
+    term = Term.of(name)
+    path, spans = snippet(change.path, Matcher((term,) if term else ()))
+    return [(f"{_SIGNS.get(change.kind, '')} ", False), *settled_pieces(path, spans)]

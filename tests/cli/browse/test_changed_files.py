@@ -4,8 +4,12 @@ import asyncio
 import json
 from pathlib import Path
 
+from rich.color import Color
+
 from tests.cli.browse.support import picking
 from tests.support.command import thread_id, write_rollout
+
+YELLOW = Color.parse("bright_yellow")
 
 
 def change(path: Path, name: str) -> None:
@@ -20,7 +24,8 @@ def change(path: Path, name: str) -> None:
 def test_a_file_finds_the_threads_that_changed_it(home: Path, index_path: Path) -> None:
     for number, text in enumerate(("first thing", "second thing", "third thing", "fourth app.py")):
         write_rollout(home, number, text)
-    rollouts = sorted(home.rglob("rollout-*.jsonl"))
+    write_rollout(home, 4, "fifth thing", archived=True)
+    rollouts = sorted((home / "sessions").rglob("rollout-*.jsonl"))
     for at, name in ((0, "src/app.py"), (1, "readme.md"), (2, "src/app.py")):
         change(rollouts[at], name)
 
@@ -36,5 +41,25 @@ def test_a_file_finds_the_threads_that_changed_it(home: Path, index_path: Path) 
             await picker.press("escape")
             await picker.type("file:nowhere")
             assert picker.app.threads.total == 0
+            assert "is:archived" not in picker.titles_as_text
+            await picker.press("escape")
+            await picker.type("fifth")
+            assert "1 archived thread: type is:archived" in picker.titles_as_text
+
+    asyncio.run(work())
+
+
+def test_what_was_typed_is_highlighted_in_the_path(home: Path, index_path: Path) -> None:
+    name = f"İstanbul/straße/{'deep/' * 12}app.py"  # longer when case is set aside
+    change(write_rollout(home, 0, "first thing"), name)
+
+    async def work() -> None:
+        async with picking(home, index_path, size=(160, 24)) as picker:
+            for text, marked in (("app.PY", "app.py"), ("STRASSE", "straße")):
+                await picker.type(f"file:{text}")
+                line = picker.app.threads.render_line(0)
+                found = [part.text for part in line if part.style and part.style.bgcolor == YELLOW]
+                assert found == [marked]
+                await picker.press("escape")
 
     asyncio.run(work())
