@@ -250,10 +250,11 @@ class ReaderScreen(ReaderFrame):
         try:
             if head is not None and shown is not None and shown.role is Role.TOOL:
                 block = await self._source.block(head, shown.key)
+            folder = await self._source.folder()
         except TROUBLE as error:
             self._fail(error)
             return
-        self.say(edited(self.app, block, at, self.row["cwd"]))
+        self.say(edited(self.app, block, at, folder))
 
     def action_keys(self) -> None:
         from cli.browse.words.help import HelpScreen

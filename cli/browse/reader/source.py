@@ -68,6 +68,15 @@ class TurnSource:
         """The thread's own file."""
         return self._index.home / str(self.row["rollout_path"])
 
+    async def folder(self) -> str:
+        """The folder of the thread, or where that is by now.
+
+        Raises:
+            StateError: the index does not say.
+        """
+        details = await self._index.details(self.row["id"])
+        return str(details["moved_to"] or details["cwd"])
+
     async def close(self) -> None:
         """End all work within a moment."""
         await self._turns.close()

@@ -8,6 +8,7 @@ import pytest
 
 from cli.browse.reader.taking import changed_file
 from cli.render.blocks.block import Block, Form, Role
+from state.userdata.relink import relink
 from tests.cli.browse.reader.reading import Reader, put, read
 from tests.support.reading import call, event, item, turn
 
@@ -242,6 +243,22 @@ def test_the_file_of_a_patch_is_found() -> None:
     assert changed_file(patch, begin + PATCH.index("+first")) == "src/b.py"
     assert changed_file(Block(Role.TOOL, "update src/c.py", "@@", Form.DIFF), 0) == "src/c.py"
     assert changed_file(Block(Role.TOOL, "ls", "src/c.py", Form.OUTPUT), 0) is None
+
+
+def test_a_patched_file_is_sought_where_the_folder_is_now(home: Path, tmp_path: Path) -> None:
+    put(home, turn(1, *commands()))
+
+    async def work(reader: Reader) -> None:
+        await relink(reader.index.database, "/w", str(tmp_path / "new"))
+        await reader.find("src/a.py")
+        await reader.press("o")
+        assert f"{tmp_path}/new/src/a.py is not there any more." in reader.status
+        (tmp_path / "new/src").mkdir(parents=True)
+        (tmp_path / "new/src/a.py").write_text("new line")
+        await reader.press("o")  # an editor needs a real terminal
+        assert "An editor cannot be opened in this terminal." in reader.status
+
+    read(home, work, size=(240, 40))
 
 
 def test_the_place_stays_when_the_width_changes(home: Path) -> None:
