@@ -86,6 +86,8 @@ def nothing(finding: Finding, text: str, scope: str, home: Path) -> list[str]:
         said = [f"No thread of {scope} matches “{text}”." if text else f"No threads in {scope}."]
         said.append("Tab searches all projects." if text else "Tab shows all projects.")
     left_out = finding.counted.hidden if finding.counted else Hidden()
+    if finding.titles_s is None:  # for a file, all are counted, whether they have changed it or not
+        left_out = Hidden()
     if left_out.archived:
         said.append(f"{plural(left_out.archived, 'archived thread')}: type is:archived")
     if others := left_out.source + left_out.attached:
