@@ -225,7 +225,7 @@ class ReaderScreen(ReaderFrame):
         begin(self, self._copy, "take", instead=True)
 
     async def _copy(self) -> None:
-        head, shown = self.turns.current, self.turns.shown
+        head, shown = self.turns.current, self.turns.message
         if head is None or shown is None:
             self.say("There is no message under the cursor.")
             return

@@ -13,6 +13,7 @@ from cli.browse.reader.slots import Slot, Spot
 from cli.browse.reader.source import TurnSource
 from cli.browse.reader.turns import KnownTurns, TurnHead
 from cli.browse.reader.work import TROUBLE, Trouble, begin
+from cli.render.blocks.block import Role
 from rollout.search.terms import Matcher
 
 _MARGIN: Final = 2
@@ -82,6 +83,15 @@ class TurnsView(DrawnTurns, can_focus=True, inherit_bindings=False):
         """The block under the cursor."""
         found = self._line()
         return found[1].blocks[found[0].block] if found and found[0].block >= 0 else None
+
+    @property
+    def message(self) -> Shown | None:
+        """The same; in the heading of a turn, its prompt."""
+        if not self.page.slots or self._cursor.chunk >= 0:
+            return self.shown
+        laid = self.page.slots[self._cursor.slot].laid(0)
+        first = laid.blocks[0] if laid and laid.blocks else None
+        return first if first and first.role is Role.USER else None
 
     @property
     def text_at(self) -> int:

@@ -229,8 +229,9 @@ def test_a_message_is_copied(home: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         await reader.find("make test")
         await reader.press("y")
         assert reader.app.clipboard == "make test"
-        await reader.press("g", "y")
-        assert "There is no message under the cursor." in reader.status
+        await reader.press("K", "y")  # the cursor is in the heading of the turn
+        assert reader.app.clipboard == "question 1"
+        assert "Copied the message: 10 characters." in reader.status
 
     read(home, work)
 
