@@ -7,7 +7,8 @@ on 0.169 and 0.171, where ``-C`` with a missing folder ends with an error).
 import os
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NoReturn
 
 from cli import errors
@@ -30,6 +31,22 @@ def can_be_entered(folder: str) -> bool:
     return os.path.isabs(folder) and os.path.isdir(folder) and os.access(folder, os.X_OK)
 
 
+def check_folder(folder: str) -> None:
+    """Raises NotResumable if :func:`become` cannot enter the folder."""
+    with _entering(folder):
+        if folder:
+            os.stat(os.path.join(folder, "."))
+
+
+@contextmanager
+def _entering(folder: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise NotResumable(f"the thread's folder {folder} cannot be entered: {reason}") from error
+
+
 def become(words: Sequence[str], folder: str) -> NoReturn:
     """Run the command in ``folder`` in place of this process.
 
@@ -40,12 +57,9 @@ def become(words: Sequence[str], folder: str) -> NoReturn:
     program = shutil.which(words[0])
     if program is None:
         raise errors.CodexNotRunnable(f"there is no {words[0]} on PATH")
-    try:
+    with _entering(folder):
         if folder:
             os.chdir(folder)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise NotResumable(f"the thread's folder {folder} cannot be entered: {reason}") from error
     try:
         os.execv(program, [*words])
     except OSError as error:

@@ -2,12 +2,13 @@
 
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 from cli.browse.actions.acting import ActingApp
 from cli.browse.actions.sentences import sentence
 from cli.browse.picked import Picked
-from cli.runtime.resuming import codex_words, shell_command
+from cli.runtime.resuming import check_folder, codex_words, shell_command
 from cli.terminal.text import one_line, plural
 from state.errors import ThreadArchived, ThreadNotFound
 
@@ -45,4 +46,7 @@ async def _leave(app: ActingApp, ids: Sequence[str], action: Literal["resume", "
     elif shutil.which("codex") is None:
         app.say("There is no codex on PATH: Ctrl+Y copies the command that resumes the thread.")
     else:
+        details = await app.index.details(row["id"])
+        check = partial(check_folder, details["moved_to"] or row["cwd"])
+        await app.index.database.workers.run(check)
         app.leave_with(Picked(row, action))

@@ -9,7 +9,14 @@ from cli.terminal.cells import cut, settled
 from cli.terminal.text import one_line, plural
 from rollout.errors import RolloutError
 from state.edit.metadata import Changed
-from state.errors import AlreadyArchived, IndexBusy, NotArchived, StateError, ThreadArchived
+from state.errors import (
+    AlreadyArchived,
+    IndexBusy,
+    NotArchived,
+    NotResumable,
+    StateError,
+    ThreadArchived,
+)
 from state.query.rows import Row
 
 Error = StateError | RolloutError
@@ -20,6 +27,8 @@ _HINTS: Final = {
     ThreadArchived: "unarchive it first",
     AlreadyArchived: "nothing is left to do",
     NotArchived: "nothing is left to do",
+    NotResumable: "threadkeep relink OLD NEW records where a folder is now; the command that Ctrl+Y"
+    " copies asks for one",
     IndexBusy: "press the key again in a moment",
 }
 """What to do here, where a command says something else."""

@@ -131,13 +131,11 @@ def test_where_codex_cannot_be_started_the_command_is_printed(cli: Cli) -> None:
     env = codex_in(cli.base / "bin", "exit 9")
     with Terminal([*COMMAND, "browse"], cli.environment(env), cli.base) as terminal:
         terminal.until(TITLES[0])
-        shutil.rmtree(cli.base / "folder")
+        (cli.base / "bin/codex").write_text("#!/nowhere/to/be/found\n")
         terminal.send(CTRL_R)
         terminal.until(f"codex resume {thread_id(1)}")
-        terminal.until("cannot be entered")
-        terminal.until(
-            "threadkeep relink OLD NEW records where a folder is now; or run the command above"
-        )
+        terminal.until("cannot be run: No such file or directory")
+        terminal.until("or run the command above")
         assert terminal.end() == 3
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from cli.browse.picked import Picked
+from state.userdata.relink import relink
 from tests.cli.browse.actions.picking import home_of, picking
-from tests.support.command import thread_id
+from tests.support.checks import synced
+from tests.support.command import thread_id, write_rollout
 
 
 @pytest.mark.parametrize(("key", "action"), [("ctrl+r", "resume"), ("ctrl+f", "fork")])
@@ -53,6 +55,38 @@ def test_what_codex_cannot_go_on_with_is_told_and_the_picker_stays(
             assert said == "Codex takes one thread, and 2 are selected: Esc selects none."
             assert picker.app.return_value is None
             assert picker.app.is_running
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("key", ["ctrl+r", "ctrl+f"])
+def test_a_folder_that_is_gone_is_told_and_the_picker_stays(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = home_of(tmp_path / "api", "first thing", "second thing")
+    codex = tmp_path / "bin/codex"
+    codex.parent.mkdir()
+    codex.write_text("#!/bin/sh\n")
+    codex.chmod(0o755)
+    monkeypatch.setenv("PATH", str(codex.parent))
+    old, new = tmp_path / "gone", tmp_path / "new"
+    write_rollout(here.home, 2, "third thing", cwd=str(old))
+    synced(here.home, here.index)
+
+    async def work() -> None:
+        async with picking(here) as picker:
+            said = await picker.act(key)
+            assert said == (
+                f"The thread's folder {old} cannot be entered: No such file or directory:"
+                " threadkeep relink OLD NEW records where a folder is now; the command that Ctrl+Y"
+                " copies asks for one."
+            )
+            assert picker.app.return_value is None
+            assert picker.app.chosen == [thread_id(2)]
+            new.mkdir()
+            await relink(picker.app.index.database, str(old), str(new))
+            await picker.act(key)
+            await picker.until(lambda: picker.app.return_value)
 
     asyncio.run(work())
 
