@@ -165,6 +165,8 @@ class Finder:
         finding.messages_s = self.clock() - began
         finding.threads = len(keys)
         await self._view.show(source, keys, len(keys), keep=True, snippets=self._snippets)
+        finding.searching = False
+        self._tell(finding)
 
     async def _left_out(self, wanted: Wanted) -> set[int]:
         """The row ids of threads whose messages hold what is not wanted."""

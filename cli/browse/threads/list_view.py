@@ -19,6 +19,7 @@ from textual.strip import Strip
 from cli.browse.threads.entries import Entry
 from cli.browse.threads.lines import (
     Look,
+    Pieces,
     Snippet,
     on_cursor,
     placeholder_lines,
@@ -29,6 +30,9 @@ from cli.browse.threads.source import ThreadSource
 from cli.terminal.cells import cut, settled, wrapped
 from state.query.rows import Row
 
+_AGES_MS: Final = 10_000
+"""Ages are as old as that at most."""
+_MOST_LINES: Final = 500
 _AROUND: Final = 2
 """Screens above and below what is seen that are read with it."""
 
@@ -72,6 +76,8 @@ class ThreadListView(ScrollView, can_focus=True):
         """Whether rows can be read."""
         self._loading = False
         self._told: tuple[int, str] | None = None
+        self._lines: dict[tuple[object, ...], tuple[Entry, Snippet | None, Strip]] = {}
+        """Lines as they were drawn, with what they were drawn of."""
 
     # What is shown
 
@@ -314,11 +320,27 @@ class ThreadListView(ScrollView, can_focus=True):
         look = Look(width, self.detailed, self.now_ms(), _user_home(), self.words)
         entry = self._entry(at)
         if entry is None:
-            pieces = placeholder_lines(look)[part]
-        else:
-            selected = entry.row["id"] in self.selected
-            snippet = self._snippets.get(self.keys[at])
-            pieces = thread_lines(entry, look, selected=selected, snippet=snippet)[part]
+            return self._drawn_line(placeholder_lines(look)[part], at, part, width)
+        selected = entry.row["id"] in self.selected
+        snippet = self._snippets.get(self.keys[at])
+        # A key has the list drawn several times: titles, messages, other parts of the screen.
+        seconds = look.now_ms // _AGES_MS
+        key = (entry.row["id"], part, at == self.cursor, selected, width, self.words, seconds)
+        known = self._lines.get(key)
+        if known is not None and known[0] is entry and known[1] is snippet:
+            return known[2]
+        pieces = thread_lines(entry, look, selected=selected, snippet=snippet)[part]
+        line = self._drawn_line(pieces, at, part, width)
+        if len(self._lines) >= _MOST_LINES:
+            self._lines.clear()
+        self._lines[key] = (entry, snippet, line)
+        return line
+
+    def notify_style_update(self) -> None:
+        self._lines.clear()
+        super().notify_style_update()
+
+    def _drawn_line(self, pieces: Pieces, at: int, part: int, width: int) -> Strip:
         if plain := self.app.no_color:
             pieces = without_colours(pieces)
         if at == self.cursor:
