@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cli.browse.actions.acting import ActingApp
-from cli.browse.actions.sentences import called, capital, of_codex
+from cli.browse.actions.sentences import called, capital, of_codex, refusal
 from cli.browse.dialogs import Entered, TextDialog
 from cli.terminal.text import one_line
 from state.edit.metadata import checked_name, set_name, take_back_name
@@ -22,7 +22,8 @@ async def rename(app: ActingApp, ids: Sequence[str]) -> None:
     if row is None:
         raise ThreadNotFound(ids[0])
     if row["archived"]:
-        raise ThreadArchived(row["id"])
+        app.say(refusal(rows, row["id"], ThreadArchived(row["id"])))
+        return
     before = one_line(display_name(row) or "")
     title = f"Rename {called(rows, ids)}"
     entered = await app.push_screen_wait(TextDialog(title, before, problem=_problem))

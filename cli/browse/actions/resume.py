@@ -6,7 +6,7 @@ from functools import partial
 from typing import Literal
 
 from cli.browse.actions.acting import ActingApp
-from cli.browse.actions.sentences import sentence
+from cli.browse.actions.sentences import refusal
 from cli.browse.picked import Picked
 from cli.runtime.resuming import check_folder, codex_words, shell_command
 from cli.terminal.text import one_line, plural
@@ -38,11 +38,12 @@ async def _leave(app: ActingApp, ids: Sequence[str], action: Literal["resume", "
     if len(ids) > 1:
         app.say(f"Codex takes one thread, and {len(ids):,} are selected: Esc selects none.")
         return
-    row = (await app.index.rows_of(ids)).get(ids[0])
+    rows = await app.index.rows_of(ids)
+    row = rows.get(ids[0])
     if row is None:
         raise ThreadNotFound(ids[0])
     if row["archived"]:
-        app.say(sentence(ThreadArchived(row["id"])))
+        app.say(refusal(rows, row["id"], ThreadArchived(row["id"])))
     elif shutil.which("codex") is None:
         app.say("There is no codex on PATH: Ctrl+Y copies the command that resumes the thread.")
     else:

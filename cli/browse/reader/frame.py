@@ -19,13 +19,15 @@ from cli.browse.reader.view import TurnsView
 from cli.browse.reader.work import Trouble
 from cli.browse.words.keys import OwnKeys, line_of
 from cli.render.labels import label
-from cli.terminal.cells import cut, cut_folder, settled
+from cli.terminal.cells import cells, cut, cut_folder, settled, wrapped
 from cli.terminal.text import amount, local, plural
 from state.query.rows import Row
 from state.turns.cache import Closed
 
 _WIDE: Final = 110
 """From so many columns on the outline is shown at first."""
+_MOST_SAID: Final = 3
+"""Lines of what is said, at most."""
 SAID: Final = {"off": "hidden", "short": "short", "full": "in full"}
 """What is said of the ways in which tool calls are shown."""
 
@@ -41,7 +43,7 @@ class ReaderFrame(ThreadScreen):
         & #reader-main { height: 1fr; }
         & #reader-empty { width: 1fr; height: 1fr; padding: 1 3; text-style: dim; }
         & #reader-search { height: 1; border: none; padding: 0 1; background: ansi_default; }
-        & #reader-status { height: 1; padding: 0 1; }
+        & #reader-status { height: auto; padding: 0 1; }
         & #reader-keys { height: 1; padding: 0 1; text-style: dim; }
     }
     """
@@ -156,10 +158,12 @@ class ReaderFrame(ThreadScreen):
         right = " · ".join(parts)
         width = self.app.size.width - 2
         style = "bold" if left else ""
-        room = max(width - len(right) - 2, 0)
-        left = cut(left, room)
-        text = Text(left, style, no_wrap=True)
-        text.append(" " * max(width - text.cell_len - len(right), 0))
+        lines = [*wrapped(left, width)][:_MOST_SAID]
+        if cells(lines[-1]) + len(right) + 2 > width:
+            lines.append("")
+        *above, last = (cut(line, width) for line in lines)
+        text = Text("\n".join([*above, last]), style, no_wrap=True)
+        text.append(" " * max(width - cells(last) - len(right), 0))
         text.append(right, "not bold")
         self._status.update(text)
         self._keys.update(line_of("reader", self._own_keys, width))

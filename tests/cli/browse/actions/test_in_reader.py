@@ -7,6 +7,7 @@ from textual.widgets import Input, Static
 
 from cli.browse.dialogs import TextDialog
 from cli.browse.reader.screen import ReaderScreen
+from rollout.files.writer_lock import WriterLock
 from tests.cli.browse.actions.picking import Picker, home_of, picking
 from tests.support.command import thread_id
 
@@ -45,3 +46,25 @@ async def until(picker: Picker, part: str, text: str) -> None:
     """Wait until a line of the reader has a text."""
     line = picker.app.screen.query_one(f"#reader-{part}", Static)
     await picker.until(lambda: text in line.render_line(0).text)
+
+
+def test_a_reason_is_read_to_its_end_on_80_columns(tmp_path: Path) -> None:
+    here = home_of(tmp_path, "first thing", "second thing")
+
+    async def work() -> None:
+        async with picking(here) as picker:
+            await picker.press("enter")
+            await picker.until(lambda: isinstance(picker.app.screen, ReaderScreen))
+            with WriterLock.acquire(here.home, thread_id(1)):
+                await picker.act("ctrl+a")
+            status = picker.app.screen.query_one("#reader-status", Static)
+            await picker.until(lambda: status.size.height > 1)
+            lines = [status.render_line(y).text.strip() for y in range(status.size.height)]
+            said = " ".join(lines)
+            assert "Nothing was moved. “second thing” already has an active writer" in said
+            assert "close it in the program that has it open." in said
+            assert lines[-1].endswith("turn 1 of 1 · end")
+            await picker.press("down")
+            await picker.until(lambda: status.size.height == 1)
+
+    asyncio.run(work())

@@ -253,7 +253,8 @@ def test_errors_are_told_and_the_next_key_works(tmp_path: Path) -> None:
             await picker.app.index.sync()
             told, refused = (await picker.act("ctrl+p")).splitlines()
             assert told == "Nothing was changed."
-            assert f"{thread_id(1)}" in refused
+            short = f"{thread_id(1)[:13]}…"
+            assert refused == f"Thread {short} is gone: its file is not there any more."
 
     asyncio.run(work())
 

@@ -115,6 +115,6 @@ def test_one_thread_is_renamed_which_is_not_archived(tmp_path: Path) -> None:
             cli = Inside(here.home, tmp_path, {"THREADKEEP_DB": str(here.index)})
             await asyncio.to_thread(cli.run, "archive", thread_id(1))
             said = await picker.act("f2")
-            assert said == f"Thread {thread_id(1)} is archived: unarchive it first."
+            assert said == "“second thing” is archived: unarchive it first."
 
     asyncio.run(work())

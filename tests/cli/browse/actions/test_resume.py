@@ -49,7 +49,7 @@ def test_what_codex_cannot_go_on_with_is_told_and_the_picker_stays(
             )
             picker.select(0)
             said = await picker.act("ctrl+f")
-            assert said == f"Thread {thread_id(0)} is archived: unarchive it first."
+            assert said == "“old thing” is archived: unarchive it first."
             picker.select(1)
             said = await picker.act("ctrl+r")
             assert said == "Codex takes one thread, and 2 are selected: Esc selects none."
