@@ -19,8 +19,10 @@ from cli.browse.reader.view import TurnsView
 from cli.browse.reader.work import Trouble
 from cli.browse.words.keys import OwnKeys, line_of
 from cli.render.labels import label
+from cli.render.threads import PIN
 from cli.terminal.cells import cells, cut, cut_folder, settled, wrapped
 from cli.terminal.text import amount, local, plural
+from state.query.marks import Marks
 from state.query.rows import Row
 from state.turns.cache import Closed
 
@@ -39,6 +41,7 @@ class ReaderFrame(ThreadScreen):
     ReaderFrame {
         & #reader-title { height: 1; padding: 0 1; text-style: bold; }
         & #reader-facts { height: 1; padding: 0 1; text-style: dim; }
+        & #reader-marks { height: auto; padding: 0 1; text-style: dim; }
         & #reader-warnings { height: auto; max-height: 3; padding: 0 1; color: ansi_yellow; }
         & #reader-main { height: 1fr; }
         & #reader-empty { width: 1fr; height: 1fr; padding: 1 3; text-style: dim; }
@@ -64,6 +67,7 @@ class ReaderFrame(ThreadScreen):
         self.outline = OutlineView(source, id="reader-outline")
         self._title = _line("title")
         self._facts = _line("facts")
+        self._marks = _line("marks")
         self._warnings = _line("warnings")
         self._empty = _line("empty")
         self._status = _line("status")
@@ -78,6 +82,7 @@ class ReaderFrame(ThreadScreen):
     def compose(self) -> ComposeResult:
         yield self._title
         yield self._facts
+        yield self._marks
         yield self._warnings
         with Horizontal(id="reader-main"):
             yield self.turns
@@ -88,7 +93,7 @@ class ReaderFrame(ThreadScreen):
         yield self._keys
 
     def on_mount(self) -> None:
-        for hidden in (self._searched, self._warnings, self._empty):
+        for hidden in (self._searched, self._marks, self._warnings, self._empty):
             hidden.display = False
         self.outline.display = self.app.size.width >= _WIDE
         self._show_header()
@@ -101,6 +106,7 @@ class ReaderFrame(ThreadScreen):
 
     async def renew(self) -> None:
         await self._source.find_again()
+        await self._source.look_up()
         self._show_header()
 
     @property
@@ -139,6 +145,10 @@ class ReaderFrame(ThreadScreen):
         folder = cut_folder(settled(row["cwd"]), max(width - len(others) - 3, width // 4))
         line = cut(" · ".join(filter(None, (folder, others))), width)
         self._facts.update(Text(line, no_wrap=True))
+        first, *more = wrapped(_marks_text(self._source.marks), width)
+        lines = [first, " ".join(more)] if more else [first]
+        self._marks.display = bool(first)
+        self._marks.update(Text("\n".join(cut(line, width) for line in lines), no_wrap=True))
 
     def _show_status(self) -> None:
         left = self._waiting or self._said or self._trouble
@@ -203,3 +213,14 @@ class ReaderFrame(ThreadScreen):
 
 def _line(name: str) -> Static:
     return Static(id=f"reader-{name}", markup=False)
+
+
+def _marks_text(marks: Marks) -> str:
+    """The marks of a thread, on one line."""
+    found = (
+        f"{PIN} pinned" if marks.pinned else "",
+        marks.status,
+        " ".join(f"#{settled(tag)}" for tag in marks.tags),
+        settled(marks.note),
+    )
+    return " · ".join(filter(None, found))

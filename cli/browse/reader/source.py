@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from cli.browse.reader.pieces import Key, Look, lay_out, spans_of, terms_in
 from cli.browse.reader.turns import Chunk, KnownTurns, OutlineEntry, TurnHead, TurnKey
@@ -27,6 +27,7 @@ from rollout.jsonl.reader import LineReader, open_rollout
 from rollout.search.terms import Matcher
 from rollout.turns.turn import COMPLETED, IN_PROGRESS, Turn
 from state.errors import StateError
+from state.query.marks import NO_MARKS, Marks
 from state.query.rows import Row
 from state.thread_index import ThreadIndex
 from state.turns.cache import TurnIndex
@@ -60,7 +61,7 @@ class TurnSource:
         self.row = row
         self._turns = TurnIndex(index)
         self._plans: OrderedDict[TurnKey, _Plan] = OrderedDict()
-        self._details: dict[str, object] = {"files": []}
+        self._details: dict[str, Any] = {"files": []}
         self._stamp: FileStamp | None = None
 
     @property
@@ -77,6 +78,12 @@ class TurnSource:
         details = await self._index.details(self.row["id"])
         return str(details["moved_to"] or details["cwd"])
 
+    @property
+    def marks(self) -> Marks:
+        """The marks of the thread when it was last looked up."""
+        marks: Marks = self._details.get("marks", NO_MARKS)
+        return marks
+
     async def close(self) -> None:
         """End all work within a moment."""
         await self._turns.close()
@@ -89,8 +96,7 @@ class TurnSource:
             FileUnusable, OSError: a file of the history cannot be read.
             HistoryUnknown: it is written in an unknown way.
         """
-        with suppress(StateError):
-            self._details = await self._index.details(self.row["id"])
+        await self.look_up()
         self._stamp = _stamp(self.path)
         return await self._ask(self._known, whole=whole)
 
@@ -137,6 +143,11 @@ class TurnSource:
     async def is_there(self) -> bool:
         """Whether the thread's file is where the row says."""
         return await self.run(lambda: _stamp(self.path)) is not None
+
+    async def look_up(self) -> None:
+        """Have what the index says of the thread now; what cannot be looked up stays."""
+        with suppress(StateError):
+            self._details = await self._index.details(self.row["id"])
 
     async def find_again(self) -> bool:
         """Look for the file of the thread, which is not where it was: whether it is elsewhere."""

@@ -43,6 +43,8 @@ _GAP: Final = 2
 _LEAST_FOR_FOLDER: Final = 48
 _LEAST_FOR_TOKENS: Final = 56
 _LEAST_TITLE: Final = 12
+_HEADING: Final = 48
+"""The room in the heading of the preview, about."""
 
 
 class Look(NamedTuple):
@@ -121,7 +123,7 @@ def _second_line(entry: Entry, look: Look, snippet: Snippet | None) -> Pieces:
     indent: Pieces = [(" " * _BEFORE_TITLE, "")]
     if snippet:
         return _filled(indent + _marked(around(snippet, room), "dim"), look.width)
-    text = cut(facts(entry, look.user_home), room)
+    text = cut(facts(entry, look.user_home, room), room)
     return _filled([*indent, (text, "dim")], look.width)
 
 
@@ -202,14 +204,16 @@ def one_title(row: Row) -> str:
     return settled(label(row)) or str(row["id"])
 
 
-def facts(entry: Entry, user_home: str) -> str:
-    """What else there is to say of a thread, on one line."""
+def facts(entry: Entry, user_home: str, room: int = _HEADING) -> str:
+    """What else there is to say of a thread, on one line: its note first, which leaves half of the
+    ``room`` to the rest."""
     row = entry.row
-    found = (
+    others = (
         folder(row["cwd"], user_home),
         settled(row["git_branch"] or ""),
         settled(" ".join(filter(None, (row["model"], row["reasoning_effort"])))),
         f"{amount(row['tokens_used'])} tokens" if row["tokens_used"] else "",
-        settled(entry.marks.note),
     )
-    return " · ".join(filter(None, found))
+    text = " · ".join(filter(None, others))
+    note = cut(settled(entry.marks.note), max(room // 2, room - cells(text) - len(" · ")))
+    return " · ".join(filter(None, (note, text)))

@@ -10,6 +10,7 @@ from textual.widgets import Input, OptionList, Static
 
 from cli.arguments.locations import Locations
 from cli.browse.dialogs import Choice, Question, TextDialog
+from cli.browse.reader.screen import ReaderScreen
 from state.db.location import journal_path
 from state.thread_index import open_index
 from tests.cli.browse.actions.picking import held, home_of, picking
@@ -184,6 +185,33 @@ def test_a_note_is_written_changed_and_removed(tmp_path: Path) -> None:
 
     asyncio.run(work())
     assert marks(here) == {0: {"note": "ask Ada"}}
+
+
+def test_a_note_is_seen_as_soon_as_it_is_written(tmp_path: Path) -> None:
+    here = home_of(tmp_path, "first thing")
+    note = "ask Ada which of the two parsers she would rather keep, and whether that is for good"
+
+    async def work() -> None:
+        async with picking(here) as picker:
+            await picker.opened("f4", TextDialog)
+            await picker.write(note)
+            await picker.act("enter")
+            heading = picker.app.query_one("#heading")
+            await picker.until(lambda: " ask Ada which" in heading.render_line(0).text)
+            await picker.act("f7")
+            assert picker.app.threads.render_line(1).text.strip().startswith("ask Ada which of the")
+            await picker.press("enter")
+            await picker.until(lambda: isinstance(picker.app.screen, ReaderScreen))
+            marks_line = picker.app.screen.query_one("#reader-marks", Static)
+            await picker.until(lambda: marks_line.size.height == 2)
+            assert str(marks_line.content).replace("\n", " ") == note
+            await picker.opened("f4", TextDialog)
+            await picker.press("ctrl+u", *"soon")
+            await picker.act("enter")
+            await picker.act("ctrl+p")
+            await picker.until(lambda: str(marks_line.content) == "★ pinned · soon")
+
+    asyncio.run(work())
 
 
 def test_a_status_is_chosen_and_taken_back(tmp_path: Path) -> None:
