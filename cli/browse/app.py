@@ -218,6 +218,7 @@ class BrowseApp(ListKeys, ActingApp):
 
     def say(self, text: str) -> None:
         """Show a line of text below the list, or in the reader; an empty one takes it away."""
+        self.said_at = self.clock() if text else None
         screen = self.screen if isinstance(self.screen, ThreadScreen) else self._screen
         screen.say(text)
 

@@ -1,12 +1,14 @@
 """The part of the picker that acts on threads, one action at a time, and undoes what it did."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from textual import events
 from textual.app import App
 from textual.screen import Screen
 from textual.worker import Worker, WorkerCancelled, WorkerFailed
@@ -28,6 +30,8 @@ _MODULES: Final = {
     **dict.fromkeys(("resume", "fork", "copy"), "resume"),
 }
 """The module of each action, which is loaded when a key asks for it."""
+_SAID_S: Final = 5.0
+"""What is said stays for so long, and then until a key is pressed."""
 Work = Callable[["ActingApp", Sequence[str]], Awaitable[None]]
 """What an action does with the threads of some ids."""
 Undoing = Callable[[], Awaitable[str]]
@@ -124,6 +128,9 @@ class ActingApp(ActionKeys, App[Picked | None]):
         super().__init__(ansi_color=True)
         self._action: Worker[None] | None = None
         self._undoable: list[Undo] = []
+        self.clock = time.monotonic
+        self.said_at: float | None = None
+        """When what is said was said; None if nothing is."""
 
     @property
     def current(self) -> Row | None:
@@ -170,6 +177,15 @@ class ActingApp(ActionKeys, App[Picked | None]):
     def action_done(self) -> bool:
         """Whether no action is running."""
         return self._action is None or self._action.is_finished
+
+    async def on_event(self, event: events.Event) -> None:
+        """Take away what was said below the list at the first key some seconds later, but not what
+        an action says that is running."""
+        if isinstance(event, events.Key) and self.said_at is not None:
+            over = self.clock() - self.said_at > _SAID_S
+            if over and self.action_done and not isinstance(self.screen, ThreadScreen):
+                self.say("")
+        await super().on_event(event)
 
     def can_undo(self, done: str, work: Undoing) -> None:
         """Note a change that Ctrl+Z undoes."""
