@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from tests.cli.browse.in_tmux import Tmux, terminal
 from tests.support.command import Cli, Inside, thread_id, write_rollout
+from tests.support.effort import PATIENCE_S
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux")
 
@@ -79,6 +81,18 @@ def test_a_killed_picker_leaves_the_terminal_whole(number: int, cli: Cli, tmux: 
     tmux.check_whole()
 
 
+def test_a_picker_ends_with_its_terminal(cli: Cli, tmux: Tmux) -> None:
+    pid = cli.base / "pid"
+    tmux.command(["sh", "-c", f"echo $$ > {pid}; exec {sys.executable} -m cli browse"])
+    tmux.until("Fix the parser", "Write docs", gone="ended")
+    tmux.run("new-session", "-d", "sleep 600")  # or the server would end, too
+    tmux.run("kill-session", "-t", "0")
+    deadline = time.monotonic() + PATIENCE_S
+    while is_running(int(pid.read_text())):
+        assert time.monotonic() < deadline, "the picker runs on"
+        time.sleep(0.02)
+
+
 def test_a_crash_leaves_the_terminal_whole_and_says_why(tmux: Tmux) -> None:
     tmux.command([sys.executable, "-c", CRASHING, "browse"])
     tmux.until("Fix the parser", "Write docs", gone="ended")
@@ -97,3 +111,12 @@ def test_what_is_typed_before_the_picker_is_there_stands_in_its_search_box(tmux:
     tmux.press("Escape")
     tmux.until("ended 0")
     tmux.check_whole()
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process has not ended."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
