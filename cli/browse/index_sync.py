@@ -7,6 +7,7 @@ from typing import Final
 
 from rollout.errors import HomeNotFound
 from state import errors
+from state.db.location import journal_state
 from state.fulltext.indexer import MESSAGES, caught_up_fulltext
 from state.jobs.progress import JobProgress
 from state.sync.paths import MOST_PATHS, sync_paths
@@ -43,6 +44,7 @@ class IndexSync:
         from state.watch.fs_events import FileEvents
 
         events = asyncio.create_task(FileEvents(self._index.home, self._note).follow())
+        marks = asyncio.create_task(self._follow_journal())
         try:
             while True:
                 await self._wake.wait()
@@ -50,8 +52,19 @@ class IndexSync:
                 paths, self._paths = self._paths, set()
                 await self._follow(paths)
         finally:
-            events.cancel()
-            await asyncio.gather(events, return_exceptions=True)
+            for task in (events, marks):
+                task.cancel()
+            await asyncio.gather(events, marks, return_exceptions=True)
+
+    async def _follow_journal(self) -> None:
+        """Show what another process has set: it has put that into the index, too."""
+        path = self._index.database.path
+        known = journal_state(path)
+        while True:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            if (now := journal_state(path)) != known:
+                known = now
+                await self._changed()
 
     async def _caught_up(self) -> bool:
         """Catch up, showing how far that is: whether nothing is left to do."""
