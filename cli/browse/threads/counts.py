@@ -25,6 +25,8 @@ class Finding:
     messages_s: float | None = None
     threads: int = 0
     """In the list."""
+    more: bool = False
+    """Whether more threads hold what is searched for."""
     any: bool = True
     """Whether the index has any thread."""
     reading: JobProgress | None = None

@@ -148,6 +148,7 @@ class Finder:
             asked = Search(wanted.terms, wanted.among, ranked=True, most_hits=3)
             found = await search(source.index, asked, _MOST_HITS)
             hits = {hit.row["id"]: hit for hit in found.hits}
+            finding.more = found.next_cursor is not None
         places = await source.row_ids([*hits])
         without = await self._left_out(wanted)
         found_said = {*places.values()}
