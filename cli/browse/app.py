@@ -19,8 +19,9 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from cli.arguments.locations import Locations
-from cli.browse.actions.acting import ActingApp, ThreadScreen
+from cli.browse.actions.acting import ThreadScreen
 from cli.browse.first_frame import NARROW, FirstPage
+from cli.browse.in_order import OrderedApp
 from cli.browse.index_sync import IndexSync
 from cli.browse.picked import Picked
 from cli.browse.picker_screen import PickerScreen, SearchBox
@@ -48,7 +49,7 @@ _PREVIEW_S: Final = 0.05
 _ACTIONS: Final = frozenset(each.action for each in bindings_of("picker")) - {"interrupt"}
 
 
-class BrowseApp(ListKeys, ActingApp):
+class BrowseApp(ListKeys, OrderedApp):
     """Gives what was picked, or None."""
 
     CSS_PATH = "browse.tcss"
@@ -90,6 +91,8 @@ class BrowseApp(ListKeys, ActingApp):
         self._given, self._text = index, text
         self._scope = Scope(folder)
         self._page = page
+        self._asked: str | None = None
+        """The text whose list was begun last."""
         self._shown = asyncio.Event()
         self._ending = asyncio.Event()
         self._picked: Picked | None = None
@@ -212,6 +215,9 @@ class BrowseApp(ListKeys, ActingApp):
         """Whether the list shows all that is found, and all rows that are seen are read."""
         return self.ready.is_set() and self.finding.done and self.threads.complete
 
+    async def unseen(self) -> int:
+        return await self.threads.unseen()
+
     def deselect(self, ids: Sequence[str]) -> None:
         """Take threads out of the selection."""
         self.threads.deselect(ids)
@@ -230,6 +236,7 @@ class BrowseApp(ListKeys, ActingApp):
     def _find(self, *, keep: bool) -> asyncio.Event:
         """Begin to fill the list. What was begun before is never shown."""
         self._shown.set()  # nobody waits for what is not shown
+        self._asked = self.box.value
         self._shown = shown = asyncio.Event()
         self._finder.finding = Finding()
         finding: Any = partial(self._finder.find, self.wanted(), shown, keep=keep)
@@ -264,16 +271,18 @@ class BrowseApp(ListKeys, ActingApp):
     @on(Input.Changed, "#search")
     def _text_changed(self) -> None:
         self._screen.rule.offer(self.box.offered_values)
-        if self.ready.is_set():
-            self._find(keep=False)
+        self.list_typed()
 
-    @on(ThreadListView.Typed)
-    def _typed(self, event: ThreadListView.Typed) -> None:
-        self.box.focus()
-        if event.text:
-            self.box.insert_text_at_cursor(event.text)
-        else:
-            self.box.action_delete_left()
+    def take(self, text: str) -> None:
+        self.box.take(text)
+
+    @property
+    def listed(self) -> bool:
+        return self._asked == self.box.value and self._shown.is_set()
+
+    def list_typed(self) -> None:
+        if self.ready.is_set() and self._asked != self.box.value:
+            self._find(keep=False)
 
     # The preview
 

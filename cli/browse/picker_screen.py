@@ -9,7 +9,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Static
 
-from cli.browse.actions.acting import ActingApp
+from cli.browse.in_order import OrderedApp
 from cli.browse.preview_view import PreviewView
 from cli.browse.rule import Heading, Rule
 from cli.browse.threads.counts import Finding, filling, nothing, summary
@@ -26,13 +26,22 @@ class SearchBox(FilterBox):
     """The search box. While it is empty, Space and ? do what they do in the list."""
 
     async def _on_key(self, event: events.Key) -> None:
-        own = self.app.own_keys if isinstance(self.app, ActingApp) else {}
+        own = self.app.own_keys if isinstance(self.app, OrderedApp) else {}
         action = typed_actions(own).get(event.character or "")
-        if action and not self.value and await self.app.run_action(action):
+        typed = self.app.run_typed if isinstance(self.app, OrderedApp) else self.app.run_action
+        if action and not self.value and await typed(action):
             event.prevent_default()
             event.stop()
         else:
             await super()._on_key(event)
+
+    def take(self, text: str) -> None:
+        """Take a letter that was typed elsewhere, and the focus; none takes the last one away."""
+        self.screen.set_focus(self)  # at once: the next letter is for it
+        if text:
+            self.insert_text_at_cursor(text)
+        else:
+            self.action_delete_left()
 
 
 class PickerScreen(Screen[None]):
@@ -46,6 +55,7 @@ class PickerScreen(Screen[None]):
         self.box = SearchBox(placeholder=PROMPT, id="search", compact=True, select_on_focus=False)
         self.rule = Rule(id="rule")
         self.threads = ThreadListView(id="list")
+        self.threads.typed = self.box.take
         self.heading = Heading(id="heading")
         self.preview = PreviewView(id="preview")
         self.message = Static(id="message", markup=False)

@@ -142,6 +142,10 @@ class ActingApp(ActionKeys, App[Picked | None]):
         """The ids of the threads that an action is for."""
         raise NotImplementedError
 
+    async def unseen(self) -> int:
+        """How many selected threads are not in the list."""
+        raise NotImplementedError
+
     def deselect(self, ids: Sequence[str]) -> None:
         """Take threads out of the selection."""
         raise NotImplementedError

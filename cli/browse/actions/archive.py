@@ -31,9 +31,12 @@ async def archive(app: ActingApp, ids: Sequence[str]) -> None:
     ask, doing, done = _WORDS[action]
     nodes = await app.index.database.query(read_threads_steps(going))
     count = sum(node.archived != (action is Action.ARCHIVE) for node in nodes.values())
-    if count > _MANY:
+    unseen = await app.unseen() if app.chosen == [*ids] else 0
+    if count > _MANY or unseen:
         along = f", with {plural(count - len(going), 'thread')} that they spawned"
         question = f"{ask} {plural(len(going), 'thread')}{along if count > len(going) else ''}?"
+        if unseen:
+            question += f" {plural(unseen, 'selected thread')} not in this list."
         if not await app.push_screen_wait(Question(question)):
             app.say("Nothing was changed.")
             return

@@ -49,15 +49,11 @@ class ThreadListView(ScrollView, can_focus=True):
     class Selected(Message):
         """Other threads are selected."""
 
-    class Typed(Message):
-        """A letter was typed here, which is for the search box."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
+        self.typed: Callable[[str], None] = lambda _: None
+        """Takes a letter that was typed here, which is for the search box; none for the last one to
+        go. No message, as keys behind it may be handled before that."""
         self.cursor = 0
         self.selected: dict[str, None] = {}
         """The ids of selected threads, in the order of selection."""
@@ -234,6 +230,13 @@ class ThreadListView(ScrollView, can_focus=True):
             self.selected.update(dict.fromkeys(ids))
             self._tell_selected()
 
+    async def unseen(self) -> int:
+        """How many selected threads are not in the list."""
+        if self._source is None or not self.selected:
+            return 0
+        places = await self._source.row_ids([*self.selected])
+        return len({*places.values()} - {*self.keys})
+
     def deselect(self, ids: Iterable[str]) -> None:
         """Take threads out of the selection."""
         for id_ in ids:
@@ -298,10 +301,14 @@ class ThreadListView(ScrollView, can_focus=True):
     def on_key(self, event: events.Key) -> None:
         if event.key == "backspace":
             event.stop()
-            self.post_message(self.Typed(""))
-        elif event.character and event.is_printable and event.character not in " ?":
-            event.stop()
-            self.post_message(self.Typed(event.character))
+            self.typed("")
+        elif (
+            event.character
+            and event.is_printable
+            and (event.character not in " ?" or self.screen.focused is not self)
+        ):
+            event.stop()  # also a blank behind a letter, which has given the focus to the box
+            self.typed(event.character)
 
     def on_click(self, event: events.Click) -> None:
         place = (event.y + self.scroll_offset.y) // self.lines_each

@@ -48,13 +48,32 @@ def test_all_selected_threads_go_and_nothing_stays_selected(tmp_path: Path) -> N
     asyncio.run(work())
 
 
+def test_what_is_selected_and_not_in_the_list_goes_only_after_a_question(tmp_path: Path) -> None:
+    here = home_of(tmp_path, *(f"thing {number}" for number in range(3)))
+
+    async def work() -> None:
+        async with picking(here) as picker:
+            picker.select(1)
+            picker.app.box.value = "thing 2"
+            await picker.until(lambda: picker.app.settled)
+            question = await picker.opened("ctrl+a", Question)
+            assert str(question.query_one(Static).content) == (
+                "Archive 1 thread? 1 selected thread not in this list."
+            )
+            assert await picker.act("n") == "Nothing was changed."
+            assert archived(here) == []
+
+    asyncio.run(work())
+
+
 def test_an_archived_thread_is_taken_out_and_put_back_by_undo(tmp_path: Path) -> None:
     here = home_of(tmp_path, "old thing", "new thing", archived=1)
     before = tree(here.home)
 
     async def work() -> None:
         async with picking(here) as picker:
-            picker.select(0)
+            picker.app.box.value = "is:archived"
+            await picker.until(lambda: picker.app.chosen == [thread_id(0)])
             assert await picker.act("ctrl+a") == "Unarchived “old thing”. Ctrl+Z undoes."
             assert archived(here) == []
             await picker.act("ctrl+z")
