@@ -168,7 +168,9 @@ class ReaderFrame(ThreadScreen):
         right = " · ".join(parts)
         width = self.app.size.width - 2
         style = "bold" if left else ""
-        lines = [*wrapped(left, width)][:_MOST_SAID]
+        lines = [*wrapped(left, width)]
+        if len(lines) > _MOST_SAID:
+            lines[_MOST_SAID - 1 :] = [" ".join(lines[_MOST_SAID - 1 :])]  # which is cut
         if cells(lines[-1]) + len(right) + 2 > width:
             lines.append("")
         *above, last = (cut(line, width) for line in lines)

@@ -284,6 +284,20 @@ def test_the_place_stays_when_the_width_changes(home: Path) -> None:
     read(home, work)
 
 
+def test_what_is_said_at_length_is_cut_with_a_sign(home: Path) -> None:
+    put(home, turn(1))
+
+    async def work(reader: Reader) -> None:
+        reader.screen.say("word " * 100)
+        *_, last, facts = reader.status.split("\n")
+        assert last.endswith("word…")
+        assert facts.strip() == "turn 1 of 1 · end"
+        await reader.press("down")
+        assert reader.status.strip() == "turn 1 of 1 · end"
+
+    read(home, work)
+
+
 def test_esc_goes_back(home: Path) -> None:
     put(home, turn(1))
 
