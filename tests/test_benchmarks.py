@@ -38,5 +38,5 @@ def test_peers_are_compared(home: Path) -> None:
 def test_goals_are_measured(home: Path) -> None:
     parts = [f"--part={name}" for name in ("fill", "commands", "open", "long")]
     out = told("goals", home, *parts, "--rounds", "1", "--long-mb", "1")
-    assert out.count("\n| ") == 18  # of sixteen works
+    assert out.count("\n| ") == 19  # of seventeen works
     assert "12 rollouts" in out

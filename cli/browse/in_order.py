@@ -18,7 +18,7 @@ _TURN_S: Final = 0.005
 _AT_ONCE: Final = frozenset({"back", "interrupt", "keys", "density", "redraw", "undo"})
 """What is not about the threads of the list."""
 _ON_LIST: Final = frozenset(each.action for each in bindings_of("picker")) - _AT_ONCE
-_WITH_DIALOG: Final = frozenset({"tag", "rename", "note", "status", "tree", "archive"})
+_WITH_DIALOG: Final = frozenset({"tag", "rename", "note", "status", "tree"})
 
 
 _HANDLING: Final = ContextVar("handling", default=False)
