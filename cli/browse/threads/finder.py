@@ -131,8 +131,6 @@ class Finder:
         finding.reading = None
         keys = await changed.holding(wanted)
         finding.threads = len(keys)
-        if not keys:
-            finding.counted = await self.source.counted(wanted.query)
         await self._show_changed(keys[:])
 
     async def _show_changed(self, keys: "array[int]") -> None:
