@@ -86,8 +86,9 @@ def copy_corpus(target: Path) -> Path:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One worker more than there are processors: many tests wait, for locks and for processes."""
-    return (os.cpu_count() or 1) + 1
+    """Two workers more than there are processors: many tests wait, for locks, for processes, and
+    for what a key does in the picker."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling | None:
