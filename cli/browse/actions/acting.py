@@ -18,7 +18,13 @@ from cli.browse.picked import Picked
 from cli.browse.words.keys import OwnKeys, actions_of, keys_of, shown
 from rollout.errors import RolloutError
 from state.db.translate import translated
-from state.errors import IndexNotWritable, StateError, file_errors
+from state.errors import (
+    IndexNotWritable,
+    StateError,
+    ThreadArchived,
+    ThreadNotFound,
+    file_errors,
+)
 from state.query.rows import Row
 from state.thread_index import ThreadIndex
 
@@ -238,6 +244,24 @@ class ActingApp(ActionKeys, App[Picked | None]):
             self._begin(getattr(module, name), ids, changes=_MODULES[name] != "resume")
         else:
             self.say("There is no thread here.")
+
+    async def one_active(self, ids: Sequence[str], wanted: str) -> Row | None:
+        """The row of the one thread that an action is for; None if it is said that there are
+        several, with what is ``wanted`` instead, or that it is archived. Raises ThreadNotFound if
+        it is gone."""
+        from cli.browse.actions.sentences import refusal
+
+        if len(ids) > 1:
+            self.say(f"{wanted}, and {len(ids):,} are selected: Esc selects none.")
+            return None
+        rows = await self.index.rows_of(ids)
+        row = rows.get(ids[0])
+        if row is None:
+            raise ThreadNotFound(ids[0])
+        if row["archived"]:
+            self.say(refusal(rows, row["id"], ThreadArchived(row["id"])))
+            return None
+        return row
 
     def _begin(self, work: Work, ids: Sequence[str], *, changes: bool) -> None:
         if self.action_done:

@@ -3,29 +3,22 @@
 from collections.abc import Sequence
 
 from cli.browse.actions.acting import ActingApp
-from cli.browse.actions.sentences import called, capital, of_codex, refusal
+from cli.browse.actions.sentences import called, capital, of_codex
 from cli.browse.dialogs import Entered, TextDialog
 from cli.terminal.text import one_line
 from state.edit.metadata import checked_name, set_name, take_back_name
-from state.errors import InvalidName, ThreadArchived, ThreadNotFound
+from state.errors import InvalidName
 from state.query.rows import Row
 from state.query.thread_json import display_name
 
 
 async def rename(app: ActingApp, ids: Sequence[str]) -> None:
     """Ask for the name of a thread, and set it."""
-    if len(ids) > 1:
-        app.say(f"One thread can be renamed, and {len(ids):,} are selected: Esc selects none.")
-        return
-    rows = await app.index.rows_of(ids)
-    row = rows.get(ids[0])
+    row = await app.one_active(ids, "One thread can be renamed")
     if row is None:
-        raise ThreadNotFound(ids[0])
-    if row["archived"]:
-        app.say(refusal(rows, row["id"], ThreadArchived(row["id"])))
         return
     before = one_line(display_name(row) or "")
-    title = f"Rename {called(rows, ids)}"
+    title = f"Rename {called({row['id']: row}, ids)}"
     entered = await app.push_screen_wait(TextDialog(title, before, problem=_problem))
     if entered is None or entered.text.strip() == before:
         return

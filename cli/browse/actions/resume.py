@@ -6,11 +6,9 @@ from functools import partial
 from typing import Literal
 
 from cli.browse.actions.acting import ActingApp
-from cli.browse.actions.sentences import refusal
 from cli.browse.picked import Picked
 from cli.runtime.resuming import check_folder, codex_words, shell_command
 from cli.terminal.text import one_line, plural
-from state.errors import ThreadArchived, ThreadNotFound
 
 
 async def resume(app: ActingApp, ids: Sequence[str]) -> None:
@@ -35,16 +33,10 @@ async def copy(app: ActingApp, ids: Sequence[str]) -> None:
 
 
 async def _leave(app: ActingApp, ids: Sequence[str], action: Literal["resume", "fork"]) -> None:
-    if len(ids) > 1:
-        app.say(f"Codex takes one thread, and {len(ids):,} are selected: Esc selects none.")
-        return
-    rows = await app.index.rows_of(ids)
-    row = rows.get(ids[0])
+    row = await app.one_active(ids, "Codex takes one thread")
     if row is None:
-        raise ThreadNotFound(ids[0])
-    if row["archived"]:
-        app.say(refusal(rows, row["id"], ThreadArchived(row["id"])))
-    elif shutil.which("codex") is None:
+        return
+    if shutil.which("codex") is None:
         app.say("There is no codex on PATH: Ctrl+Y copies the command that resumes the thread.")
     else:
         details = await app.index.details(row["id"])
