@@ -26,10 +26,7 @@ from cli.browse.index_sync import IndexSync
 from cli.browse.picked import Picked
 from cli.browse.picker_screen import PickerScreen, SearchBox
 from cli.browse.preview_view import PreviewView
-from cli.browse.threads.counts import (
-    Finding,
-    summary,
-)
+from cli.browse.threads.counts import Finding, summary
 from cli.browse.threads.finder import Finder
 from cli.browse.threads.lines import facts, one_title
 from cli.browse.threads.list_keys import ListKeys

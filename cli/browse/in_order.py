@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Final
 
+from textual.actions import ActionParseResult, parse
 from textual.dom import DOMNode
 from textual.widget import Widget
 
@@ -18,9 +19,7 @@ _TURN_S: Final = 0.005
 _AT_ONCE: Final = frozenset({"back", "interrupt", "keys", "density", "redraw", "undo"})
 """What is not about the threads of the list."""
 _ON_LIST: Final = frozenset(each.action for each in bindings_of("picker")) - _AT_ONCE
-_WITH_DIALOG: Final = frozenset({"tag", "rename", "note", "status", "tree"})
-
-
+_WITH_DIALOG: Final = frozenset({"tag", "rename", "note", "status"})
 _HANDLING: Final = ContextVar("handling", default=False)
 """Whether the widget that has the focus began the action, and cannot be waited for."""
 
@@ -39,12 +38,11 @@ class OrderedApp(ActingApp):
 
     async def run_action(
         self,
-        action: "str | tuple[str, str, tuple[object, ...]]",
+        action: "str | ActionParseResult",
         default_namespace: DOMNode | None = None,
         namespaces: Mapping[str, DOMNode] | None = None,
     ) -> bool:
-        name = (action if isinstance(action, str) else action[1]).rpartition(".")[2]
-        name = name.partition("(")[0]
+        _, name, _ = parse(action) if isinstance(action, str) else action
         on_list = len(self.screen_stack) == 1 and name in _ON_LIST
         if on_list and not self.ready.is_set():
             # Not waited for here: what makes it ready has to be handled first.
@@ -66,7 +64,7 @@ class OrderedApp(ActingApp):
 
     async def _run_when_ready(
         self,
-        action: "str | tuple[str, str, tuple[object, ...]]",
+        action: "str | ActionParseResult",
         default_namespace: DOMNode | None,
         namespaces: Mapping[str, DOMNode] | None,
     ) -> None:
