@@ -4,6 +4,7 @@ changed."""
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Final
 
 from cli.runtime.open_index import catch_up
 from cli.terminal.progress import progress
@@ -11,8 +12,6 @@ from cli.terminal.text import plural
 from rollout.errors import Damage
 from rollout.search.changed_files import LastChange
 from rollout.search.grep import RawHits
-from rollout.search.snippet import snippet
-from rollout.search.terms import Matcher, Term
 from state.fulltext.changed_files import threads_changing
 from state.fulltext.grep import raw_search
 from state.fulltext.hits import Hit, Passage
@@ -21,7 +20,9 @@ from state.query.model import Query
 from state.query.rows import Row
 from state.thread_index import ThreadIndex
 
-UNREADABLE = "{} may match too, but cannot be read: threadkeep explain shows why."
+UNREADABLE: Final = "{} may match too, but cannot be read: threadkeep explain shows why."
+_CHANGED: Final = {"added": "fileAdded", "changed": "fileChanged", "deleted": "fileDeleted"}
+"""The kind of a passage that is the path of a file, by what happened to it last."""
 
 
 @dataclass(slots=True)
@@ -89,12 +90,6 @@ async def _of_lines(hits: AsyncGenerator[tuple[Row, RawHits]]) -> _Matches:
 
 
 async def _of_files(changing: AsyncGenerator[tuple[Row, LastChange]], name: str) -> _Matches:
-    term = Term.of(name)
-    matcher = Matcher((term,) if term else ())
     async with aclosing(changing):
         async for row, change in changing:
-            yield row, 1, [Passage(CHANGED[change.kind], snippet(change.path, matcher))]
-
-
-CHANGED = {"added": "fileAdded", "changed": "fileChanged", "deleted": "fileDeleted"}
-"""The kind of a passage that is the path of a file, by what happened to it last."""
+            yield row, 1, [Passage(_CHANGED[change.kind], change.snippet(name))]

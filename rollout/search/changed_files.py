@@ -7,18 +7,18 @@ What a patch has changed stands in its event, where there is one
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import orjson
-
 from rollout.errors import SHORTAGES
+from rollout.items.calls import parsed
 from rollout.items.patches import ChangeKind
 from rollout.jsonl.parse import Item, Line, object_of
 from rollout.jsonl.reader import LineReader, open_rollout
 from rollout.schema.times import time_ms
 from rollout.search.normalize import casefold
+from rollout.search.snippet import Snippet, snippet
+from rollout.search.terms import Matcher, Term
 
 _PRINTED: Final = "Success. Updated the following files:\n"
 _NEEDLE: Final = _PRINTED.strip().encode()
@@ -36,6 +36,11 @@ class LastChange(NamedTuple):
     """Never ``moved``: a moved file has changed."""
     at_ms: int | None
     """When, in milliseconds since 1970; None if the line does not say."""
+
+    def snippet(self, name: str) -> Snippet:
+        """The piece of the path around what was searched for."""
+        term = Term.of(name)
+        return snippet(self.path, Matcher((term,) if term else ()))
 
 
 def last_changes(home: str, paths: Sequence[str], name: str) -> list[LastChange | None]:
@@ -87,11 +92,11 @@ def _changes(payload: Any) -> Iterator[tuple[str, ChangeKind]]:
 def _texts(output: Any) -> Iterator[str]:
     """The texts of a tool's output: one, or those of its parts; older versions put it in JSON."""
     if isinstance(output, str):
-        with suppress(orjson.JSONDecodeError):
-            inner = orjson.loads(output) if output.startswith("{") else None
-            if isinstance(inner, dict) and isinstance(inner.get("output"), str):
-                output = inner["output"]
-        yield output
+        match parsed(output) if output.startswith("{") else None:
+            case {"output": str(text)}:
+                yield text
+            case _:
+                yield output
     elif isinstance(output, dict):
         yield from _texts(output.get("content"))
     elif isinstance(output, list):

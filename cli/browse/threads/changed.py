@@ -11,8 +11,6 @@ from cli.browse.threads.source import ThreadSource
 from cli.browse.threads.typed import Wanted
 from cli.terminal.cells import settled_pieces
 from rollout.search.changed_files import LastChange
-from rollout.search.snippet import snippet
-from rollout.search.terms import Matcher, Term
 from state.fulltext.changed_files import threads_changing
 from state.fulltext.search import Search, search
 from state.jobs.progress import Report
@@ -66,6 +64,5 @@ def _subject(wanted: Wanted) -> tuple[str, str]:
 
 
 def _snippet(change: LastChange, name: str) -> Snippet:
-    term = Term.of(name)
-    path, spans = snippet(change.path, Matcher((term,) if term else ()))
+    path, spans = change.snippet(name)
     return [(f"{_SIGNS.get(change.kind, '')} ", False), *settled_pieces(path, spans)]
