@@ -68,17 +68,19 @@ cli.redact            -> cli.errors
 cli.render            -> cli.terminal
 cli.remote            -> cli.arguments cli.terminal
 cli.runtime           -> cli.arguments cli.render cli.remote
+cli.turns             -> cli.render
+cli.filter            -> cli.arguments
 cli.edit              -> cli.runtime
 cli.server.protocol   -> cli.errors
-cli.server.core       -> cli.server.protocol cli.arguments
+cli.server.core       -> cli.server.protocol cli.runtime
 cli.server.methods    -> cli.server.core cli.render cli.remote
 cli.server.transport  -> cli.server.methods
-cli.browse.words      -> cli.arguments
+cli.browse.words      -> cli.filter
 cli.browse.picked
 cli.browse.dialogs
 cli.browse.threads    -> cli.browse.words cli.render cli.runtime
 cli.browse.actions    -> cli.browse.words cli.browse.dialogs cli.browse.picked cli.runtime
-cli.browse.reader     -> cli.browse.actions
+cli.browse.reader     -> cli.browse.actions cli.turns
 cli.browse            -> cli.browse.reader cli.browse.threads
 cli.commands          -> cli.browse cli.edit cli.redact cli.render cli.server.transport
 cli.app               -> cli.commands

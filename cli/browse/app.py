@@ -33,10 +33,10 @@ from cli.browse.threads.list_keys import ListKeys
 from cli.browse.threads.list_view import ThreadListView
 from cli.browse.threads.scope import Scope
 from cli.browse.threads.source import ThreadSource
-from cli.browse.threads.typed import Wanted, wanted
-from cli.browse.words.filter import parse
 from cli.browse.words.keys import OwnKeys, bindings_of, keymap_of, line_of
 from cli.errors import INTERRUPTED
+from cli.filter.language import parse
+from cli.filter.wanted import Wanted, wanted
 from state.jobs.progress import JobProgress
 from state.query.rows import Row
 from state.thread_index import ThreadIndex, open_index

@@ -95,8 +95,8 @@ def _typed(word: str) -> str:
     name, colon, value = word.partition(":")
     if not colon or not any(map(str.isspace, value)) or value[:1] in ("'", '"'):
         return word
-    from cli.browse.words.filter import NAMES
-    from cli.browse.words.tokens import quoted
+    from cli.filter.language import NAMES
+    from cli.filter.tokens import quoted
 
     known = name.removeprefix("-").lower() in NAMES
     return f"{name}:{quoted(value)}" if known else word

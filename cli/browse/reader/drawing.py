@@ -1,6 +1,5 @@
 """How the lines of a thread look."""
 
-from dataclasses import dataclass
 from typing import Final
 
 from rich.segment import Segment
@@ -8,11 +7,11 @@ from rich.style import Style
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from cli.browse.reader.pieces import Key, Laid, Line
+from cli.browse.reader.pieces import Laid, Line
 from cli.browse.reader.slots import Page, Spot
-from cli.browse.reader.turns import TurnHead
 from cli.terminal.cells import cut, settled
 from cli.terminal.text import local
+from cli.turns.heads import Hit, TurnHead
 
 GUTTER: Final = 2
 """Cells before each line, for the mark of the cursor."""
@@ -53,18 +52,6 @@ _STYLES: Final = {
 """Colours of the terminal, which fit it whether it is light or dark."""
 _PLAIN: Final = {"hit": Style.parse("bold underline"), "hit-current": Style.parse("reverse")}
 """What has no other sign than its colour, where colours are not wanted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A match: its turn, the chunk and the block it is in, where it begins there, and how many of
-    the terms that block has."""
-
-    place: int
-    chunk: int
-    key: Key
-    at: int
-    terms: int = 1
 
 
 class LinesView(ScrollView, can_focus=True, inherit_bindings=False):

@@ -12,9 +12,6 @@ from cli.browse.actions.acting import ActingApp, ThreadScreen
 from cli.browse.actions.sentences import sentence
 from cli.browse.reader.outline_view import OutlineView
 from cli.browse.reader.pieces import TOOLS
-from cli.browse.reader.search import Found
-from cli.browse.reader.source import TurnSource
-from cli.browse.reader.turns import KnownTurns
 from cli.browse.reader.view import TurnsView
 from cli.browse.reader.work import Trouble
 from cli.browse.words.keys import OwnKeys, line_of
@@ -22,6 +19,9 @@ from cli.render.labels import label
 from cli.render.threads import PIN
 from cli.terminal.cells import cells, cut, cut_folder, settled, wrapped
 from cli.terminal.text import amount, local, plural
+from cli.turns.heads import KnownTurns
+from cli.turns.search import Found
+from cli.turns.source import TurnSource
 from state.query.marks import Marks
 from state.query.rows import Row
 from state.turns.cache import Closed

@@ -15,11 +15,11 @@ from textual.strip import Strip
 
 from cli.browse.reader.drawing import LinesView
 from cli.browse.reader.pieces import wrap
-from cli.browse.reader.source import TurnSource
-from cli.browse.reader.turns import OutlineEntry, TurnHead, TurnKey
 from cli.browse.reader.work import TROUBLE, begin
 from cli.terminal.cells import cells, settled
 from cli.terminal.text import amount
+from cli.turns.heads import OutlineEntry, TurnHead, TurnKey
+from cli.turns.source import TurnSource
 
 _AT_ONCE: Final = 100
 """Rows that are read together."""

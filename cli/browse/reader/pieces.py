@@ -5,21 +5,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from cli.render.blocks.block import Block, Form, Role, collapsed
-from cli.terminal.cells import cells, settled, steady
+from cli.terminal.cells import cells, settled
 from cli.terminal.text import plural
-from rollout.search.normalize import casefold
+from cli.turns.block_text import MOST_CHARACTERS, texts_of, untabbed
+from cli.turns.heads import Key
 from rollout.search.terms import Matcher
 
-MOST_CHARACTERS: Final = 500_000
-"""Of one text; what is longer is cut, and a line says so."""
-Key = tuple[int, int]
-"""A block of a turn: the place of its entry, and which block of that it is."""
 RUNS: Final[Key] = (-1, -1)
 """All runs of tool calls of a turn."""
 _RUN: Final = -2
 """Which block of its first entry a run of tool calls is."""
 _LONGEST_STYLED: Final = 2000
-_TAB: Final = "    "
 _FENCE: Final = re.compile(r" {0,3}(?:```|~~~)")
 _HEADING: Final = re.compile(r" {0,3}#{1,6} ")
 _LIST: Final = re.compile(r"\s*(?:[-*+]|\d{1,3}[.)]) ")
@@ -100,32 +96,6 @@ TOOLS: Final = ("short", "full", "off")
 """How tool calls are shown: their first and last lines, all of them, or one line for a run."""
 
 
-def texts_of(block: Block) -> tuple[str, str]:
-    """The title and the text of a block as they are shown and searched."""
-    title = block.title
-    if block.role in (Role.USER, Role.AGENT) and title in ("user", "agent"):
-        title = ""
-    elif block.command:
-        title = f"$ {title}"
-    return _settled(title[:MOST_CHARACTERS]), _settled(block.text[:MOST_CHARACTERS])
-
-
-def _settled(text: str) -> str:
-    return steady(text.replace("\t", _TAB))
-
-
-def spans_of(block: Block, matcher: Matcher) -> list[tuple[int, int]]:
-    """Where matches are in a block: in its title, a line break and its text."""
-    return [*matcher.spans("\n".join(texts_of(block)))]
-
-
-def terms_in(block: Block, matcher: Matcher) -> int:
-    """How many of the terms a block has."""
-    if len(matcher.terms) < 2:
-        return 1
-    return len(matcher.found_in(casefold("\n".join(texts_of(block)))))
-
-
 def lay_out(blocks: Iterable[tuple[Key, Block]], look: Look, unfolded: frozenset[Key]) -> Laid:
     """Blocks as lines. ``unfolded`` are those that differ from what ``look`` says of tools."""
     laid = Laid([], [])
@@ -177,7 +147,7 @@ def _lay_block(laid: Laid, key: Key, block: Block, look: Look, unfolded: frozens
     writer = _Writer(laid.lines, number, look.width, spans)
     front = _front(block)
     if block.role is Role.REASONING and hidden:
-        line = _settled(head[0])
+        line = untabbed(head[0])
         ends = [Piece(f" … {plural(hidden, 'more line')}", "dim")]
         styles = next(_styles(block, [line]))
         writer.write(line, len(title) + 1, styles, Piece("▸ ", "dim"), ends)
@@ -187,7 +157,7 @@ def _lay_block(laid: Laid, key: Key, block: Block, look: Look, unfolded: frozens
     _write_text(writer, block, head, front, len(title) + 1)
     if hidden:
         writer.aside(front, f"… {plural(hidden, 'more line')}")
-        after = len(text) - sum(len(_settled(line)) + 1 for line in tail) + 1
+        after = len(text) - sum(len(untabbed(line)) + 1 for line in tail) + 1
         _write_text(writer, block, tail, front, len(title) + 1 + after if more <= 0 else -1)
     elif more > 0:
         writer.aside(front, f"… {more:,} more characters: threadkeep show --full has them all")
@@ -201,7 +171,7 @@ def _write_text(
 ) -> None:
     """Lines of the text of a block; ``at`` is where they begin there, -1 if no matches are
     looked for."""
-    settled_lines = [_settled(line) for line in lines]
+    settled_lines = [untabbed(line) for line in lines]
     for line, styles in zip(settled_lines, _styles(block, settled_lines), strict=True):
         writer.write(line, at, styles, front, words=_is_prose(block))
         at += len(line) + 1 if at >= 0 else 0

@@ -10,18 +10,17 @@ from textual import on
 from textual.binding import BindingType
 from textual.widgets import Input
 
-from cli.browse.reader.drawing import Hit
 from cli.browse.reader.frame import SAID, ReaderFrame
 from cli.browse.reader.pieces import TOOLS
-from cli.browse.reader.search import Found, order_of, search
-from cli.browse.reader.source import TurnSource
 from cli.browse.reader.taking import copied, edited
-from cli.browse.reader.turns import KnownTurns
 from cli.browse.reader.work import TROUBLE, begin
 from cli.browse.words.keys import bindings_of
 from cli.render.blocks.block import Role
 from cli.terminal.cells import settled
 from cli.terminal.text import amount, plural
+from cli.turns.heads import Hit, KnownTurns
+from cli.turns.search import Found, order_of, search
+from cli.turns.source import TurnSource
 from rollout.search.terms import Matcher, Term, terms_of
 from state.query.rows import Row
 from state.thread_index import ThreadIndex

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Final, NamedTuple
 
-from cli.browse.reader.pieces import Key, Laid, Line
-from cli.browse.reader.turns import Chunk, TurnHead
+from cli.browse.reader.pieces import Laid, Line
+from cli.turns.heads import Chunk, Key, TurnHead
 
 HEADING: Final = 2
 """Lines of the heading of a turn: itself, and one that is blank."""
@@ -61,7 +61,7 @@ class Slot:
         found = self.here.get(chunk)
         return None if found is None else found[1]
 
-    def put(self, number: int, chunk: Chunk, look: int) -> int:
+    def put(self, number: int, chunk: Chunk[Laid], look: int) -> int:
         """Have a chunk here; gives its number."""
         number = chunk.of - 1 if number < 0 else min(number, chunk.of - 1)
         if len(self.heights) != chunk.of:
@@ -71,8 +71,8 @@ class Slot:
                 self.heights = [each] * chunk.of
             self.here = {at: laid for at, laid in self.here.items() if at < chunk.of}
         self.counted = True
-        self.here[number] = (look, chunk.laid)
-        self.heights[number] = len(chunk.laid.lines)
+        self.here[number] = (look, chunk.made)
+        self.heights[number] = len(chunk.made.lines)
         return number
 
 

@@ -7,13 +7,13 @@ from textual import events
 from textual.geometry import Size
 from textual.message import Message
 
-from cli.browse.reader.drawing import GUTTER, DrawnTurns, Hit
-from cli.browse.reader.pieces import RUNS, TOOLS, Key, Laid, Look, Shown
+from cli.browse.reader.drawing import GUTTER, DrawnTurns
+from cli.browse.reader.pieces import RUNS, TOOLS, Laid, Look, Shown, lay_out
 from cli.browse.reader.slots import Slot, Spot
-from cli.browse.reader.source import TurnSource
-from cli.browse.reader.turns import KnownTurns, TurnHead
 from cli.browse.reader.work import TROUBLE, Trouble, begin
 from cli.render.blocks.block import Role
+from cli.turns.heads import Hit, Key, KnownTurns, TurnHead
+from cli.turns.source import TurnSource
 from rollout.search.terms import Matcher
 
 _MARGIN: Final = 2
@@ -340,7 +340,10 @@ class TurnsView(DrawnTurns, can_focus=True, inherit_bindings=False):
             (slot.head, chunk, slot.unfolded)
             for slot, (_, chunk) in zip(slots, wanted, strict=True)
         ]
-        chunks = await self.source.chunks(asked, look)
+        chunks = await self.source.chunks(
+            [(head, chunk) for head, chunk, _ in asked],
+            lambda at, blocks: lay_out(blocks, look, asked[at][2]),
+        )
         row = self._row()
         before = self._anchor()
         for slot, chunk, (head, at, unfolded) in zip(slots, chunks, asked, strict=True):

@@ -8,7 +8,7 @@ from typing import Final
 
 from cli.browse.threads.lines import Snippet
 from cli.browse.threads.source import ThreadSource
-from cli.browse.threads.typed import Wanted
+from cli.filter.wanted import Wanted
 from cli.terminal.cells import settled_pieces
 from rollout.search.changed_files import LastChange
 from state.fulltext.changed_files import threads_changing

@@ -12,7 +12,7 @@ from cli.browse.threads.counts import Finding
 from cli.browse.threads.lines import Snippet
 from cli.browse.threads.list_view import ThreadListView
 from cli.browse.threads.source import FIRST_KEYS, ThreadSource
-from cli.browse.threads.typed import Wanted
+from cli.filter.wanted import Wanted
 from cli.terminal.cells import settled_pieces
 from state.errors import StateError
 from state.fulltext.hits import Hit, passages

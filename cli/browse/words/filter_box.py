@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from textual.suggester import Suggester
 from textual.widgets import Input
 
-from cli.browse.words.filter import Known, completed, completions
-from cli.browse.words.known import known_steps
+from cli.filter.known import known_steps
+from cli.filter.language import Known, completed, completions
 from state.errors import StateError
 
 if TYPE_CHECKING:

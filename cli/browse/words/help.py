@@ -9,8 +9,8 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from cli.browse.words.filter import WORDS
 from cli.browse.words.keys import OwnKeys, Place, actions_of, keys_of, shown
+from cli.filter.language import WORDS
 
 
 class HelpScreen(ModalScreen[None]):

@@ -1,17 +1,20 @@
 """What the reader is given of threads, which is what ``show`` shows."""
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cli.browse.reader.pieces import Look, Piece, spans_of, wrap
-from cli.browse.reader.source import TurnSource
+from cli.browse.reader.pieces import Laid, Look, Piece, lay_out, wrap
 from cli.render.blocks.block import Block, Role
 from cli.render.reading import open_reading
 from cli.render.text import written
 from cli.render.turn_selection import TurnSelection
 from cli.terminal.cells import cells
+from cli.turns.block_text import spans_of
+from cli.turns.heads import Key
+from cli.turns.source import TurnSource
 from rollout.search.terms import Matcher, Term
 from state.db.steps import Steps
 from state.thread_index import ThreadIndex, open_index
@@ -22,16 +25,20 @@ _WIDE = 1_000_000
 _NOT_SHOWN = ("user", "agent", "reasoning")
 
 
+def _laid(_: int, blocks: Iterator[tuple[Key, Block]]) -> Laid:
+    return lay_out(blocks, Look(_WIDE), frozenset())
+
+
 async def _lines(source: TurnSource) -> list[str]:
     """All lines of a thread."""
     found = []
     for head in (await source.known(whole=True)).heads:
         number, count = 0, 1
         while number < count:
-            (chunk,) = await source.chunks([(head, number, frozenset())], Look(_WIDE))
+            (chunk,) = await source.chunks([(head, number)], _laid)
             assert chunk
             count, number = chunk.of, number + 1
-            found += ["".join(piece.text for piece in line.pieces) for line in chunk.laid.lines]
+            found += ["".join(piece.text for piece in line.pieces) for line in chunk.made.lines]
     return found
 
 

@@ -1,11 +1,12 @@
-"""What the reader knows of turns: their heads, their outline, and parts of them as lines."""
+"""What a reader knows of turns: their heads, their outline, and parts of them."""
 
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
-from cli.browse.reader.pieces import Laid
-
+Key = tuple[int, int]
+"""A block of a turn: the place of its entry, and which block of that it is."""
 TurnKey = tuple[str, int, int]
 """The id of a turn, and where it begins: a file of the history, and a byte in it."""
+Made = TypeVar("Made")
 
 
 class TurnHead(NamedTuple):
@@ -54,9 +55,24 @@ class OutlineEntry(NamedTuple):
     tokens: int | None = None
 
 
-class Chunk(NamedTuple):
-    """A part of a turn as lines."""
+class Chunk(NamedTuple, Generic[Made]):
+    """A part of a turn."""
 
     of: int
     """How many chunks the turn has."""
-    laid: Laid
+    made: Made
+    """What was made of its blocks."""
+
+
+class Hit(NamedTuple):
+    """A match in a thread."""
+
+    place: int
+    """The place of its turn among all."""
+    chunk: int
+    """Of its turn."""
+    key: Key
+    at: int
+    """Where it begins in the text of its block."""
+    terms: int = 1
+    """How many of the terms that are searched for are in its block."""

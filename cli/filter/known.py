@@ -3,7 +3,7 @@
 import os
 from typing import Final
 
-from cli.browse.words.filter import Known
+from cli.filter.language import Known
 from state.db.steps import Steps
 from state.query.marks import tag_counts_steps
 from state.query.projects import project_steps

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from cli.app import app
 from cli.arguments.filters import Filters
-from cli.browse.words.filter import NAMES, WORDS, Known, completed, completions, parse
 from cli.browse.words.filter_box import suggestion
-from cli.browse.words.known import known_steps
-from cli.browse.words.tokens import quoted, tokens
+from cli.filter.known import known_steps
+from cli.filter.language import NAMES, WORDS, Known, completed, completions, parse
+from cli.filter.tokens import quoted, tokens
 from rollout.search.terms import terms_of
 from state.edit.marks import set_marks
 from state.errors import StateError

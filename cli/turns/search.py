@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from operator import attrgetter
 from typing import Final
 
-from cli.browse.reader.drawing import Hit
-from cli.browse.reader.source import TurnSource
-from cli.browse.reader.turns import TurnHead
+from cli.turns.heads import Hit, TurnHead
+from cli.turns.source import TurnSource
 from rollout.search.terms import Matcher, Term
 
 MOST_HITS: Final = 10_000

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from cli.browse.words.filter import Known, parse
+from cli.filter.language import Known, parse
 from rollout.search.terms import Term, terms_of
 from state.errors import StateError
 from state.query.model import LARGEST_PAGE, Query

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import typer
 
 from cli.arguments.filters import Filters
-from cli.browse.words.tokens import Token, quoted, tokens
+from cli.filter.tokens import Token, quoted, tokens
 from rollout.schema.session_source import SOURCE_KINDS
 from state.errors import StateError
 from state.query.model import Query

@@ -1,4 +1,4 @@
-"""Keeps the store of an app-server open and its index fresh, and opens a lost index again."""
+"""Keeps the store of a server open and its index fresh, and opens a lost index again."""
 
 import asyncio
 import itertools

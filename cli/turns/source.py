@@ -1,4 +1,4 @@
-"""The turns of one thread as the reader asks for them: all of them by name, a few with what is in
+"""The turns of one thread as a reader asks for them: all of them by name, a few with what is in
 them, and whether there are new ones."""
 
 import re
@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from cli.browse.reader.pieces import Key, Look, lay_out, spans_of, terms_in
-from cli.browse.reader.turns import Chunk, KnownTurns, OutlineEntry, TurnHead, TurnKey
 from cli.render.blocks.block import Block
 from cli.render.blocks.items import blocks
 from cli.render.blocks.tools import duration_text
 from cli.render.reading import Reading, end_blocks
+from cli.turns.block_text import spans_of, terms_in
+from cli.turns.heads import Chunk, Key, KnownTurns, Made, OutlineEntry, TurnHead, TurnKey
 from rollout.errors import RolloutError
 from rollout.files.cancellation import check_cancelled
 from rollout.files.stamp import FileStamp
@@ -159,22 +159,25 @@ class TurnSource:
 
     async def chunks(
         self,
-        wanted: Sequence[tuple[TurnHead, int, frozenset[Key]]],
-        look: Look,
-    ) -> list[Chunk | None]:
+        wanted: Sequence[tuple[TurnHead, int]],
+        make: Callable[[int, Iterator[tuple[Key, Block]]], Made],
+    ) -> list[Chunk[Made] | None]:
         """Some chunks, each of a turn, from 0, or from -1 for the last one; None for one that the
-        thread does not have any more. Raises as :meth:`known` does."""
+        thread does not have any more. ``make`` is given the place in ``wanted`` and the blocks, in
+        a thread of its own. Raises as :meth:`known` does."""
 
-        def work(state: TurnState) -> list[Chunk | None]:
+        def work(state: TurnState) -> list[Chunk[Made] | None]:
             with self._reading(state) as reading:
-                found: list[Chunk | None] = []
-                for head, number, unfolded in wanted:
+                found: list[Chunk[Made] | None] = []
+                for at, (head, number) in enumerate(wanted):
                     turn_at = _place(reading.dialogue, head, partial=state.partial)
                     if turn_at is None:
                         found.append(None)
                         continue
                     plan = self._plan(reading.dialogue, turn_at, head)
-                    found.append(_chunk(reading.dialogue, plan, number, look, unfolded))
+                    count = len(plan.starts) - 1
+                    blocks_ = _blocks(reading.dialogue, plan, min(number, count - 1) % count)
+                    found.append(Chunk(count, make(at, blocks_)))
                 return found
 
         return await self._ask(work)
@@ -376,11 +379,3 @@ def _blocks(dialogue: Transcript, plan: _Plan, chunk: int) -> Iterator[tuple[Key
     if end == plan.starts[-1]:
         for number, block in enumerate(() if plan.orphan else end_blocks(plan.turn.turn)):
             yield (end, number), block
-
-
-def _chunk(
-    dialogue: Transcript, plan: _Plan, number: int, look: Look, unfolded: frozenset[Key]
-) -> Chunk:
-    count = len(plan.starts) - 1
-    laid = lay_out(_blocks(dialogue, plan, min(number, count - 1) % count), look, unfolded)
-    return Chunk(count, laid)

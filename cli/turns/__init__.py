@@ -1,0 +1,1 @@
+"""The turns of one thread, read some at a time."""
