@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from cli.installed import adding
 from rollout.errors import RolloutError
 from state import errors
 
@@ -39,13 +38,6 @@ class WrongUsage(errors.StateError):
 
 class CodexNotRunnable(errors.NotResumable):
     """``resume --exec`` finds no Codex, or one that cannot be run."""
-
-
-class RedactorMissing(errors.StateError):
-    """Finding secrets needs a library that is not installed."""
-
-    def __init__(self) -> None:
-        super().__init__("finding secrets needs detect-secrets, which is not installed")
 
 
 class InvalidKeys(errors.FileError):
@@ -142,7 +134,6 @@ not_found NoCodexBackup      threadkeep codex-check --fix makes one before each 
 usage     ThreadExists       give the new thread an id of its own
 usage     RecorderClosed     resume the thread first
 usage     NoRegularFile      name a file: -o FILE, --html FILE; export without -o prints
-usage     RedactorMissing    threadkeep doctor shows how to install it
 damaged*  RecorderFailed     free some space, or make its folder writable, then flush again
 damaged*  DiskFull           free some space on its disk (see df), then run the same command again
 damaged*  FileTooLarge       allow larger files: ulimit -f unlimited
@@ -219,8 +210,6 @@ def _fitting(error: RolloutError | errors.StateError, command: str | None) -> st
     if isinstance(error, errors.NotResumable) and command != "resume":  # browse has printed it
         hint = outcome(error, "resume").hint.partition(";")[0]
         return f"{hint}; or run the command above"
-    if isinstance(error, RedactorMissing):
-        return adding("detect-secrets")
     if type(error) is errors.InvalidQuery and command:
         return f"threadkeep {command} -h shows what it takes"
     if isinstance(error, errors.ThreadInTrash):

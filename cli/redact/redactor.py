@@ -32,7 +32,6 @@ class Redactor(SecretRemover):
     """Removes what should not be shared, and counts it."""
 
     def __init__(self) -> None:
-        """Raises RedactorMissing if the library is not installed."""
         super().__init__()
         self._names: set[str] = set()
         self._homes: set[str] = set()

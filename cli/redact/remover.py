@@ -55,7 +55,6 @@ class SecretRemover:
     """Removes secrets, and counts them."""
 
     def __init__(self) -> None:
-        """Raises RedactorMissing if the library is not installed."""
         self.counts: Counter[str] = Counter()
         self.unseen = 0
         """Long runs of base64, which were not searched."""

@@ -97,8 +97,8 @@ def _finder() -> Finder:
 
 
 def scan_rollouts(home: str, rollouts: Sequence[Rollout]) -> list[Scanned]:
-    """The secrets in some files. Raises RedactorMissing if the library is not installed, and
-    OSError if the system lacks memory, file descriptors or the like."""
+    """The secrets in some files. Raises OSError if the system lacks memory, file descriptors or
+    the like."""
     finder = _finder()
     return [_scan(finder, Path(home), rollout) for rollout in rollouts]
 

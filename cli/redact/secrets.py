@@ -14,7 +14,6 @@ from functools import cache
 from hashlib import blake2b
 from typing import Any, Final
 
-from cli.errors import RedactorMissing
 from cli.redact.tokens import PREFIXED
 
 _NOT_SECRET: Final = frozenset({"IPPublicDetector", "PrivateKeyDetector"})
@@ -129,13 +128,11 @@ def _prefixed() -> Iterator[Pattern]:
 
 @cache
 def patterns() -> list[Pattern]:
-    """All of them, in the order of the search. Raises RedactorMissing if the library is not
-    installed."""
-    try:
-        from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
-        from detect_secrets.plugins.base import RegexBasedDetector
-    except ImportError as error:
-        raise RedactorMissing from error
+    """All of them, in the order of the search."""
+    # A tenth of a second, which all else would wait for.
+    from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
+    from detect_secrets.plugins.base import RegexBasedDetector
+
     plugins: dict[str, Any] = get_mapping_from_secret_type_to_class()
     found = [
         (kind, list(plugin().denylist))

@@ -1,7 +1,6 @@
 """What ``threadkeep doctor`` looks at. It works on a broken index and a missing home, writes
 nothing, and takes one stat of each file."""
 
-import importlib.metadata
 import os
 import platform
 import resource
@@ -17,7 +16,7 @@ from typing import Final, Literal
 
 from cli import __version__, errors
 from cli.arguments.locations import Locations
-from cli.installed import adding, installed_with
+from cli.installed import installed_with
 from cli.terminal.text import amount, one_line, plural
 from rollout.errors import RolloutError
 from rollout.files.scan import FoundFile, check_codex_home, scan_home
@@ -64,7 +63,6 @@ def examine(here: Locations) -> Iterator[Check]:
     yield from _codex_database(codex_database(here.home, here.sqlite_home))
     yield from _index(here, files)
     yield from _limits(files)
-    yield _redact()
 
 
 def _shown(path: str | Path) -> str:
@@ -230,10 +228,3 @@ def _limits(files: list[FoundFile]) -> Iterator[Check]:
     if allowed < _LEAST_OPEN_FILES:
         text = "too few open files are allowed"
         yield Check("limits", text, f"ulimit -n {_LEAST_OPEN_FILES}", "problem")
-
-
-def _redact() -> Check:
-    try:
-        return Check("--redact", f"detect-secrets {importlib.metadata.version('detect-secrets')}")
-    except importlib.metadata.PackageNotFoundError:
-        return Check("--redact", "not installed", adding("detect-secrets"), "note")

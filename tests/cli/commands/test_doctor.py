@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cli.installed import adding
+from cli.installed import installed_with
 from tests.state.codex.databases import Codex
 from tests.support.checks import synced
 from tests.support.command import Cli, Inside, write_rollout
@@ -124,17 +124,12 @@ def test_the_environment_is_shown_and_checked(cli: Cli, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mark", "command"),
-    [
-        ("pipx_metadata.json", "pipx inject {name} detect-secrets"),
-        ("uv-receipt.toml", f"uv pip install --python {sys.executable} detect-secrets"),
-        (None, f"{sys.executable} -m pip install detect-secrets"),
-    ],
+    ("mark", "tool"), [("pipx_metadata.json", "pipx"), ("uv-receipt.toml", "uv"), (None, "pip")]
 )
-def test_packages_are_added_as_the_program_was_installed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mark: str | None, command: str
+def test_it_is_known_what_installed_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mark: str | None, tool: str
 ) -> None:
     if mark:
         (tmp_path / mark).touch()
         monkeypatch.setattr(sys, "prefix", os.fspath(tmp_path))
-    assert adding("detect-secrets") == command.format(name=tmp_path.name)
+    assert installed_with() == tool

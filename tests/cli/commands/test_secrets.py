@@ -3,12 +3,9 @@
 import os
 import signal
 import subprocess
-import sys
 from typing import Any
 
-import pytest
-
-from cli.redact import scan, secrets
+from cli.redact import scan
 from tests.samples.rollouts import THREAD_ID, envelope
 from tests.support.command import Cli, thread_id, write_rollout
 from tests.support.effort import PATIENCE_S
@@ -139,16 +136,3 @@ def test_an_interrupted_search_tells_what_it_found(cli: Cli) -> None:
         assert b"of 60 files searched" in err
     else:
         assert (process.returncode, rest.count(b"\n")) == (1, 59)
-
-
-def test_without_its_library_it_says_what_to_install(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_rollout(cli.home, 1, "hello")
-    monkeypatch.setitem(sys.modules, "detect_secrets.core.plugins.util", None)
-    secrets.patterns.cache_clear()
-    try:
-        ran = cli.run("secrets", status=2)
-    finally:
-        secrets.patterns.cache_clear()
-    assert "detect-secrets" in ran.err

@@ -2,19 +2,16 @@
 
 import json
 import re
-import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.errors import RedactorMissing
-from cli.redact import secrets
 from cli.redact.redactor import Redactor
 from rollout.jsonl.parse import Line, parse_line
 from tests.cli.export.test_export import KINDS
 from tests.samples.rollouts import THREAD_ID
-from tests.support.command import Cli, thread_id, write_rollout
+from tests.support.command import Cli
 from tests.support.effort import examples
 from tests.support.reading import call, cli, event, save, turn
 
@@ -160,18 +157,3 @@ def test_what_is_no_secret_stays() -> None:
 )
 def test_long_runs_do_not_take_for_ever(text: str) -> None:
     Redactor().value({"x": text})  # with patterns as they come it was minutes
-
-
-def test_without_its_library_redaction_says_what_to_install(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_rollout(cli.home, 1, "hello")
-    monkeypatch.setitem(sys.modules, "detect_secrets.core.plugins.util", None)
-    secrets.patterns.cache_clear()
-    try:
-        ran = cli.run("export", thread_id(1), "--redact", status=2)
-    finally:
-        secrets.patterns.cache_clear()
-    assert ran.out == ""
-    assert f"  {sys.executable} -m pip install detect-secrets\n" in ran.err
-    assert "detect-secrets" in str(RedactorMissing())
