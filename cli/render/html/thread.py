@@ -5,20 +5,18 @@ from html import escape
 from typing import Final
 
 from cli.render.blocks.block import Block, Form, Picture, Role, collapsed
-from cli.render.html.head import STYLE, head
+from cli.render.html.head import head
 from cli.render.html.markdown import rendered
 from cli.render.outline import files_text
 from cli.render.reading import Reading, ShownTurn
 from cli.terminal.text import iso, one_line, plural, shortened
 from rollout.history.turn_outline import TurnOutline
 
-_STYLE: Final = (
-    STYLE
-    + """\
+_STYLE: Final = """\
 h2 a { color: inherit; text-decoration: none; } h2 a:hover { text-decoration: underline; }
 .turn { display: flex; flex-wrap: wrap; gap: 0 .6rem; position: sticky; top: 0; z-index: 1;
-  background: Canvas; padding: .5rem 0; margin-bottom: .25rem; }
-.turn b { color: CanvasText; } .go { margin-left: auto; display: flex; gap: .25rem; }
+  background: var(--bg); padding: .5rem 0; margin-bottom: .25rem; }
+.turn b { color: var(--ink); } .go { margin-left: auto; display: flex; gap: .25rem; }
 .go a { padding: 0 .5rem; border: 1px solid var(--line); border-radius: .3rem; }
 article { content-visibility: auto; contain-intrinsic-size: auto 50rem; }
 :target > .turn b { color: var(--accent); }
@@ -78,7 +76,6 @@ img { max-width: 100%; height: auto; border-radius: .4rem; }
   img, .user > .said { break-inside: avoid; }
   .user > .said, .diff span { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """
-)
 _LONGEST_TITLE: Final = 120
 
 

@@ -1,15 +1,15 @@
-"""Statistics as one HTML page with charts: SVG and CSS that follow the reader's colours, without
-scripts. Chart libraries bring their own colours, and scripts."""
+"""Statistics as HTML with charts: SVG and CSS that follow the reader's colours, without scripts.
+Chart libraries bring their own colours, and scripts."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from html import escape
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from cli.render.html.head import STYLE, head
+from cli.render.html.head import head, sheet
 from cli.render.stats import svg
-from cli.render.stats.table import NO_KEY, cells, change, heads, places, rest, rows
+from cli.render.stats.table import NO_KEY, Row, cells, change, heads, places, rest, rows
 from cli.terminal.text import amount, money, one_line, plural
 from state.reports.calendar import TIMES
 
@@ -17,42 +17,17 @@ if TYPE_CHECKING:
     from state.reports.groups import Group
     from state.reports.stats import Statistics
 
-_STYLE: Final = (
-    STYLE
-    + svg.STYLE
-    + """\
-body { max-width: 64rem; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .75rem;
-  margin: 1rem 0; }
-.card { border: 1px solid var(--line); border-radius: .6rem; padding: .6rem .8rem; }
-.card b { display: block; font-size: 1.35rem; font-weight: 650; line-height: 1.3; }
-.card span { display: block; color: var(--dim); font-size: .8rem; }
-.remark { color: var(--dim); font-size: .9rem; margin: .4rem 0; overflow-wrap: anywhere; }
-.legend { list-style: none; padding: 0; margin: 0; font-size: .85rem; }
-.legend li { display: inline-block; margin-right: 1rem; overflow-wrap: anywhere; }
-.legend i { display: inline-block; width: .7rem; height: .7rem; border-radius: .2rem;
-  margin-right: .35rem; }
-.wide { overflow-x: auto; }
-table { width: 100%; font-size: .9rem; }
-td, th { border-bottom: 1px solid var(--line); padding: .2rem .5rem; text-align: left; }
-td:first-child, th:first-child { padding-left: 0; }
-th { font-weight: 600; color: var(--dim); }
-td.number, th.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
-td.key { overflow-wrap: anywhere; min-width: 8rem; } .bar { width: 12%; min-width: 6.5rem; }
-td.key.time { white-space: nowrap; min-width: 0; }
-tr.sum td { font-weight: 600; }
-@media (max-width: 56rem) { .n-responses, .n-reasoning, td.bar, th.bar { display: none; } }
-@media (max-width: 40rem) {
-  .n-threads, .n-cached, .n-input, .n-output, .n-before, .two .n-change { display: none; }
-  body { padding: 1rem .75rem 2rem; } td, th { padding: .2rem .35rem; } td.key { min-width: 5rem; }
-  table { font-size: .85rem; } }
-.bar div { background: var(--c0); height: .7rem; border-radius: .2rem; min-width: 1px; }
-@media print { body { max-width: none; padding: 0; }
-  svg, tr, .card { break-inside: avoid; } h2 { break-after: avoid; }
-  .bar div, .legend i { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
-"""
-)
+_STYLE: Final = "body { max-width: 64rem; }\n"
 _MOST_COLUMNS: Final = 1200
+
+
+class Links(NamedTuple):
+    """Where a page leads to that a server gives."""
+
+    to: Callable[[str, str], str]
+    """Gives the address of what a key of a dimension stands for; nothing if there is none."""
+    more: str
+    """The address of the page with more rows."""
 
 
 class Table(NamedTuple):
@@ -79,21 +54,26 @@ class Report(NamedTuple):
 
 
 def page(report: Report, limit: int) -> Iterator[str]:
-    """The page, in pieces; ``limit`` is how many rows a table has."""
+    """A page of its own, in pieces; ``limit`` is how many rows a table has."""
     title = _text(report.title)
-    yield head(title, _STYLE)
+    yield head(title, sheet("charts") + _STYLE)
     yield f'<h1>{title}</h1>\n<ul class="facts">\n'
     yield "".join(f"<li>{_text(fact)}</li>\n" for fact in report.facts) + "</ul>\n"
+    yield from numbers(report, limit)
+    yield "</body>\n</html>\n"
+
+
+def numbers(report: Report, limit: int, links: Links | None = None) -> Iterator[str]:
+    """What a page shows below its title and facts."""
     yield from _cards(report.tables[0].statistics)
     yield "".join(f'<p class="remark">{_text(each)}</p>\n' for each in report.remarks)
     if not report.tables[0].statistics.groups:
-        yield "<p>No tokens were used in this time.</p>\n</body>\n</html>\n"
+        yield "<p>No tokens were used in this time.</p>\n"
         return
     if report.times.statistics.groups:
         yield from _charts(report)
     for table in report.tables:
-        yield from _table(table, limit)
-    yield "</body>\n</html>\n"
+        yield from _table(table, limit, links)
 
 
 def _cards(found: "Statistics") -> Iterator[str]:
@@ -151,17 +131,30 @@ def _charts(report: Report) -> Iterator[str]:
         stack = [svg.Part(value, colour) for colour, value in sorted(parts.items())]
         tokens.append(svg.Column(name, stack, "\n".join(facts)))
         cost = (tally.cost if tally else 0) or 0
-        told = money(tally.spent, tally.unpriced) if tally else money(0)
-        costs.append(svg.Column(name, [svg.Part(cost, 0)], f"{name}: {told}"))
+        paid = money(tally.spent, tally.unpriced) if tally else money(0)
+        costs.append(svg.Column(name, [svg.Part(cost, 0)], f"{name}: {paid}"))
     yield f"<section>\n<h2>tokens by {dimension}</h2>\n"
-    yield svg.columns(tokens, f"tokens by {dimension}", svg.axis_of_amounts)
+    told = _told("tokens", dimension, tokens, lambda most: amount(int(most)))
+    yield svg.columns(tokens, told, svg.axis_of_amounts)
     yield from _legend(colours, groups)
     yield "</section>\n"
     if report.times.statistics.total.cost is not None:
         yield f"<section>\n<h2>cost by {dimension}</h2>\n"
-        yield svg.columns(costs, f"cost by {dimension}", svg.axis_of_money) + "</section>\n"
+        told = _told("cost", dimension, costs, money)
+        yield svg.columns(costs, told, svg.axis_of_money) + "</section>\n"
     yield "<section>\n<h2>tokens by hour of the week</h2>\n"
     yield _week(report.week) + "</section>\n"
+
+
+def _told(
+    what: str, dimension: str, shown: Sequence[svg.Column], word: Callable[[float], str]
+) -> str:
+    """A chart in words, for who does not see it; the tables have all numbers."""
+    most = max(shown, key=lambda column: column.value)
+    return (
+        f"{what} by {dimension}, {shown[0].name} to {shown[-1].name};"
+        f" most on {most.name}: {word(most.value)}"
+    )
 
 
 def _colours(groups: "Sequence[Group]") -> dict[str, int]:
@@ -179,11 +172,10 @@ def _legend(colours: Mapping[str, int], groups: "Sequence[Group]") -> Iterator[s
     others = used - {*colours}
     yield '<ul class="legend">\n'
     for key, colour in colours.items():
-        yield f'<li><i style="background: var(--c{colour})"></i>{_text(key) or NO_KEY}</li>\n'
+        yield f"<li>{svg.swatch(colour)}{_text(key) or NO_KEY}</li>\n"
     if others:
-        last = svg.COLOURS - 1
         count = plural(len(others), "other")
-        yield f'<li><i style="background: var(--c{last})"></i>{count}</li>\n'
+        yield f"<li>{svg.swatch(svg.COLOURS - 1)}{count}</li>\n"
     yield "</ul>\n"
 
 
@@ -216,40 +208,51 @@ def _week(found: "Statistics") -> str:
     days = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
     for hour, value in enumerate(hours):
         titles[hour] = f"{days[hour // 24]} {hour % 24}:00: {value:,.0f} tokens"
-    return svg.week(hours, titles, "tokens by hour of the week")
+    most = max(range(168), key=hours.__getitem__)
+    return svg.week(hours, titles, f"tokens by hour of the week; most on {titles[most]}")
 
 
-def _table(table: Table, limit: int) -> Iterator[str]:
+def _table(table: Table, limit: int, links: Links | None) -> Iterator[str]:
     by, found = table.by, table.statistics
-    name = " and ".join(by)
-    yield f'<section id="{"-".join(by)}">\n<h2>by {name}</h2>\n<div class="wide">'
-    yield '<table class="two">\n' if len(by) > 1 else "<table>\n"
+    section = "-".join(by)
+    yield f'<section id="{section}">\n<h2 id="by-{section}">by {" and ".join(by)}</h2>\n'
+    two = " two" if len(by) > 1 else ""
+    yield f'<div class="wide"><table class="numbers{two}" aria-labelledby="by-{section}">\n'
     titles = heads(found)
     kept = places(by, titles)
-    numbers = "".join(f'<th class="number n-{titles[n]}">{titles[n]}</th>' for n in kept)
-    keys = "".join(f"<th>{each}</th>" for each in by)
-    yield f'<tr>{keys}{numbers}<th class="bar">tokens</th></tr>\n'
-    with_turns = found.total.turns is not None
+    keys = "".join(f'<th scope="col">{each}</th>' for each in by)
+    names = "".join(f'<th scope="col" class="number n-{titles[n]}">{titles[n]}</th>' for n in kept)
+    yield f'<thead><tr>{keys}{names}<th scope="col" class="bar">tokens</th></tr></thead>\n<tbody>\n'
     shown = [*rows(found.groups, by, limit, table.names, sums=True)]
     most = max((row.group.tally.total for row in shown), default=0) or 1
     for row in shown:
-        names = [_text(each) or (NO_KEY if len(by) == 1 else "") for each in row.names]
-        keys = "".join(
-            f'<td class="key{" time" * (dimension in TIMES)}">{each}</td>'
-            for dimension, each in zip(by, names, strict=True)
-        )
         tally = row.group.tally
-        values = cells(tally, row.group.before, amount, with_turns=with_turns)
-        numbers = "".join(f'<td class="number n-{titles[n]}">{values[n]}</td>' for n in kept)
-        share = 100 * tally.total / (found.total.total or 1)
-        width = 100 * tally.total / most
-        bar = f'<div style="width: {width:.1f}%" title="{share:.1f}% of all tokens"></div>'
+        values = cells(tally, row.group.before, amount, with_turns=found.total.turns is not None)
+        cell = "".join(f'<td class="number n-{titles[n]}">{values[n]}</td>' for n in kept)
+        share = f"{100 * tally.total / (found.total.total or 1):.1f}% of all tokens"
         mark = ' class="sum"' if row.outer and len(by) > 1 else ""
-        yield f'<tr{mark}>{keys}{numbers}<td class="bar">{bar}</td></tr>\n'
-    yield "</table></div>\n"
-    if more := rest(found.groups, by, limit):
-        yield f'<p class="name">{more}</p>\n'
+        yield f"<tr{mark}>{_keys(row, by, links)}{cell}"
+        yield f'<td class="bar">{svg.share(tally.total / most, share)}</td></tr>\n'
+    yield "</tbody>\n</table></div>\n"
+    if links is None:
+        more = rest(found.groups, by, limit)
+    elif more := rest(found.groups, by, limit, ""):
+        more = f'{more} <a href="{escape(links.more)}#{section}">Show more</a>'
+    yield f'<p class="name">{more}</p>\n' if more else ""
     yield "</section>\n"
+
+
+def _keys(row: Row, by: Sequence[str], links: Links | None) -> str:
+    """The cells that say what a row is about."""
+    cell = []
+    for place, (dimension, name) in enumerate(zip(by, row.names, strict=True)):
+        shown = _text(name) or (NO_KEY if len(by) == 1 else "")
+        if name and links and (address := links.to(dimension, row.keys[place])):
+            shown = f'<a href="{escape(address)}">{shown}</a>'
+        kind, scope = ("td", "") if place or not name else ("th", ' scope="row"')
+        time_ = " time" if dimension in TIMES else ""
+        cell.append(f'<{kind}{scope} class="key{time_}">{shown}</{kind}>')
+    return "".join(cell)
 
 
 def _text(text: str) -> str:

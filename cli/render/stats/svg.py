@@ -21,22 +21,8 @@ _WIDEST: Final = 6.0
 WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _DAY_H: Final = 24
 
-STYLE: Final = """\
-:root { --c0: #2563eb; --c1: #f59e0b; --c2: #10b981; --c3: #ec4899; --c4: #8b5cf6; --c5: #06b6d4;
-  --c6: #84cc16; --c7: #94a3b8; --grid: #8883; }
-@media (prefers-color-scheme: dark) { :root { --c0: #60a5fa; --c1: #fbbf24; --c2: #34d399;
-  --c3: #f472b6; --c4: #a78bfa; --c5: #22d3ee; --c6: #a3e635; --c7: #64748b; } }
-svg { width: calc(100% - 64px); display: block; margin: .25rem 8px .5rem 56px;
-  overflow: visible; }
-svg text { font: 11px system-ui, sans-serif; fill: var(--dim); }
-svg .grid { stroke: var(--grid); stroke-width: 1; }
-svg .hit { fill: transparent; } svg .hit:hover { fill: var(--grid); }
-svg .cell { fill: var(--c0); }
-@media (max-width: 40rem) { svg .fine { display: none; } }
-@media print { svg rect { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
-"""
-"""The last colour is for what has none of its own."""
 COLOURS: Final = 8
+"""As many as the style sheet has; the last is for what has none of its own."""
 
 
 Axis = Callable[[float], Sequence[str]]
@@ -118,8 +104,8 @@ def week(hours: Sequence[float], titles: Sequence[str], label: str) -> str:
         top = _TOP + hour // _DAY_H * high
         strength = 0.06 + 0.94 * (value / most) ** 0.6 if value else 0.04
         pieces.append(
-            f'<rect class="cell" x="{left:.2f}%" y="{top}" width="{wide * 0.93:.2f}%"'
-            f' height="{high - 2}" rx="3" opacity="{strength:.2f}">'
+            f'<rect x="{left:.2f}%" y="{top}" width="{wide * 0.93:.2f}%"'
+            f' height="{high - 2}" rx="3" fill="var(--c0)" opacity="{strength:.2f}">'
             f"<title>{_text(titles[hour])}</title></rect>"
         )
     bottom = _TOP + 7 * high
@@ -151,6 +137,20 @@ def _frame(shown: Sequence[Column], most: float, unit: Axis) -> list[str]:
     return pieces
 
 
+def share(part: float, title: str) -> str:
+    """A bar as long as ``part``, of 1, of what it stands in."""
+    return (
+        f'<svg role="img" aria-label="{_text(title)}"><title>{_text(title)}</title>'
+        f'<rect width="{max(100 * part, 1):.1f}%" height="100%" rx="3" fill="var(--c0)" /></svg>'
+    )
+
+
+def swatch(colour: int) -> str:
+    """A square of a colour, for a legend."""
+    square = f'<rect width="100%" height="100%" rx="3" fill="var(--c{colour})" />'
+    return f'<svg aria-hidden="true">{square}</svg>'
+
+
 def _hit(place: int, step: float, title: str) -> str:
     """A field of the whole height that shows the numbers."""
     return (
@@ -161,7 +161,10 @@ def _hit(place: int, step: float, title: str) -> str:
 
 def _svg(label: str, pieces: Sequence[str], height: int = _TOP + _HEIGHT + _BOTTOM) -> str:
     inner = "\n".join(pieces)
-    return f'<svg height="{height}" role="img" aria-label="{_text(label)}">\n{inner}\n</svg>\n'
+    return (
+        f'<svg class="chart" height="{height}" role="img" aria-label="{_text(label)}">\n'
+        f"{inner}\n</svg>\n"
+    )
 
 
 def _text(text: str) -> str:

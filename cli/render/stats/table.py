@@ -33,6 +33,8 @@ class Row(NamedTuple):
     group: "Group"
     outer: bool
     """Whether it adds up to the total with the others that do."""
+    keys: tuple[str, ...]
+    """What the names stand for; empty where a name is."""
 
 
 def shown(groups: "Sequence[Group]", by: Sequence[str], limit: int) -> "Sequence[Group]":
@@ -53,19 +55,25 @@ def rows(
     for group in shown(groups, by, limit):
         name = names.get(group.key, group.key)
         if len(by) == 1:
-            yield Row((name,), group, True)
+            yield Row((name,), group, True, (group.key,))
             continue
         inner = shown(group.groups, by[1:], limit)
         several = sums and len(group.groups) > 1
         if several:
-            yield Row((name, ""), group, True)
+            yield Row((name, ""), group, True, (group.key, ""))
         for other in inner:
             second = names.get(other.key, other.key) or NO_KEY
-            yield Row(("" if several else name, second), other, not several)
+            first = ("", "") if several else (name, group.key)
+            yield Row((first[0], second), other, not several, (first[1], other.key))
 
 
-def rest(groups: "Sequence[Group]", by: Sequence[str], limit: int) -> str:
-    """How many groups are not shown; empty if none."""
+def rest(
+    groups: "Sequence[Group]",
+    by: Sequence[str],
+    limit: int,
+    how: str = " Use --limit N to see more.",
+) -> str:
+    """How many groups are not shown, and ``how`` to see them; empty if none."""
     words = []
     if (more := len(groups) - limit) > 0:
         words.append(_count(more, by[0]))
@@ -74,7 +82,7 @@ def rest(groups: "Sequence[Group]", by: Sequence[str], limit: int) -> str:
         more = sum(max(len(group.groups) - limit, 0) for group in above)
         if more:
             words.append(f"{_count(more, by[1])} of the {_plural(by[0])} above")
-    return f"Not shown: {' and '.join(words)}. Use --limit N to see more." if words else ""
+    return f"Not shown: {' and '.join(words)}.{how}" if words else ""
 
 
 def _count(count: int, dimension: str) -> str:
