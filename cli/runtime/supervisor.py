@@ -35,6 +35,10 @@ class Supervisor:
         """Set when the index has the newest threads."""
         self.complete = False
         """Whether the index has all threads; from then on it only catches up."""
+        self.behind: Exception | None = None
+        """Why the index does not follow the files now, if it does not."""
+        self.lost: StateError | None = None
+        """Why the index cannot be used, while it is opened again."""
 
     def note_lost(self, error: StateError) -> None:
         """Open the index again if this error, which a request met, says that the index is gone."""
@@ -42,19 +46,21 @@ class Supervisor:
             self._lost.set_result(error)
 
     async def run(self) -> None:
-        """Open the store, pass it on, and keep its index fresh until cancelled; then close it.
-        Raises RolloutError or StateError if the store cannot be opened."""
+        """Open the store, pass it on, again whenever its index was opened again, and keep its index
+        fresh until cancelled; then close it. Raises RolloutError or StateError if the store cannot
+        be opened."""
         check_home(self._locations.home)
         index, opened = await self._open()
         store = ThreadStore(index, self._locations.sqlite_home)
         try:
-            self._opened(store)
             while True:
+                self.lost = None
+                self._opened(store)
                 self._lost = asyncio.Future()
-                error = _detached(await self._keep_fresh(index, store.turns))
-                _log.warning("%s; the index is opened again", error)
+                self.lost = _detached(await self._keep_fresh(index, store.turns))
+                _log.warning("%s; the index is opened again", self.lost)
                 await opened.aclose()  # first, as an open index locks its file
-                index, opened = await self._open_again(error)
+                index, opened = await self._open_again(self.lost)
                 await store.move_to(index)
         finally:
             await store.close()
@@ -82,7 +88,7 @@ class Supervisor:
             except StateError as another:
                 if str(another) != str(error):
                     _log.error("%s", another)
-                error = _detached(another)
+                self.lost = error = _detached(another)
                 await asyncio.sleep(AGAIN_S)
 
     async def _keep_fresh(self, index: ThreadIndex, turns: TurnIndex) -> StateError:
@@ -93,7 +99,7 @@ class Supervisor:
         except StateError as error:
             _log.warning("%s", error)
         self.newest_indexed.set()
-        watcher = Watcher(index, self.seen_threads, on_trouble=_log_trouble)
+        watcher = Watcher(index, self.seen_threads, on_trouble=self._note_trouble)
         watching = asyncio.create_task(watcher.run())
         searchable = asyncio.create_task(keep_fulltext(index, watcher.ready))
         tasks = [watching, searchable, asyncio.create_task(watcher.ready.wait())]
@@ -115,6 +121,13 @@ class Supervisor:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _note_trouble(self, error: Exception | None) -> None:
+        self.behind = error
+        if error is None:
+            _log.info("the index is up to date")
+        else:
+            _log.warning("the index is behind: %s", error)
+
 
 def _detached(error: StateError) -> StateError:
     """The error without its traceback, which keeps cancelled tasks alive and with them locks on the
@@ -131,13 +144,6 @@ async def _index_turns(turns: TurnIndex) -> None:
         except StateError as error:
             _log.warning("cannot index turns: %s", error)
         await asyncio.sleep(_INDEX_TURNS_EVERY_S)
-
-
-def _log_trouble(error: Exception | None) -> None:
-    if error is None:
-        _log.info("the index is up to date")
-    else:
-        _log.warning("the index is behind: %s", error)
 
 
 async def _index_newest(index: ThreadIndex) -> None:

@@ -140,7 +140,7 @@ class Service:
             await asyncio.to_thread(importlib.import_module, "cli.runtime.supervisor")
             from cli.runtime.supervisor import Supervisor
 
-            supervisor = Supervisor(self.locations, self._store.set_result)
+            supervisor = Supervisor(self.locations, self._opened)
             self._supervisor.set_result(supervisor)
             await supervisor.run()
         except Exception as error:
@@ -153,3 +153,7 @@ class Service:
             if not isinstance(error, StateError | RolloutError):
                 raise
             _log.error("%s", error)
+
+    def _opened(self, store: "ThreadStore") -> None:
+        if not self._store.done():
+            self._store.set_result(store)

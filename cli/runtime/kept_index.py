@@ -1,0 +1,152 @@
+"""The index that a server answers from: opened in the background, kept in step, opened again."""
+
+import asyncio
+import importlib
+import logging
+import time
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Final
+
+from cli.arguments.locations import Locations
+from rollout.errors import RolloutError
+from rollout.files.scan import check_home
+from state.errors import IndexBusy, IndexMissing, StateError
+
+if TYPE_CHECKING:
+    from cli.runtime.supervisor import Supervisor
+    from state.thread_store import ThreadStore
+
+_PATIENCE_S: Final = 5.0
+"""How long an answer waits for an index that is being opened, in seconds."""
+_AGAIN_S: Final = 1.0
+"""Between a failure to open the index and the next try, in seconds."""
+_log = logging.getLogger("threadkeep.server")
+
+
+class KeptIndex:
+    """Answers come from what there is: nobody waits until the index is in step. Use it as an
+    asynchronous context manager.
+
+    With ``sync=False`` nothing is kept in step: the index is only read, as it is, and not a byte is
+    written.
+    """
+
+    def __init__(self, here: Locations, *, sync: bool = True) -> None:
+        self._here, self._sync = here, sync
+        self._supervisor: Supervisor | None = None
+        self._store: ThreadStore | None = None
+        self._error: RolloutError | StateError | None = None
+        self._turn = asyncio.Event()
+        """Set, and made anew, whenever there is a store or an error."""
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "KeptIndex":
+        self._task = asyncio.create_task(self._run(), name="index")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+            if not self._task.cancelled():
+                self._task.result()
+
+    async def store(self) -> "ThreadStore":
+        """The store, for which an answer waits a few seconds at most.
+
+        Raises:
+            IndexBusy: it takes longer to open the index.
+            RolloutError, StateError: the reason why there is none now; it is tried again and again.
+            OSError: it cannot be seen whether there is a home.
+        """
+        check_home(self._here.home)
+        until = time.monotonic() + _PATIENCE_S
+        while (store := self._usable()) is None:
+            if self._error is not None:
+                raise self._error.with_traceback(None)
+            if self._task is None or self._task.done():
+                raise RuntimeError("the index is not kept any more")
+            try:
+                async with asyncio.timeout(until - time.monotonic()):
+                    await self._turn.wait()
+            except TimeoutError:
+                lost = self._supervisor.lost if self._supervisor else None
+                raise lost or IndexBusy(self._here.index, _PATIENCE_S) from None
+        return store
+
+    def note_lost(self, error: BaseException) -> None:
+        """Open the index again if this error, which an answer met, says that it is gone."""
+        if self._supervisor is not None and isinstance(error, StateError):
+            self._supervisor.note_lost(error)
+
+    async def incomplete(self) -> str:
+        """Why answers may be incomplete, as a sentence; empty if they are not."""
+        store, supervisor = self._usable(), self._supervisor
+        if store is None:
+            return ""
+        try:
+            job = await store.index.backfill_status()
+        except StateError as error:
+            return f"Answers may be incomplete: {error}."
+        if job.status != "complete":
+            return f"Indexing: {job.progress} so far."
+        if supervisor is not None and supervisor.behind is not None:
+            return f"Not caught up with the files: {supervisor.behind}."
+        return ""
+
+    async def changes(self, thread_id: str | None = None) -> AsyncIterator[None]:
+        """Yields whenever a thread, or any thread, may have changed."""
+        while self._supervisor is None or self._store is None:
+            await self._turn.wait()
+        async for change in self._supervisor.seen_threads.changes():
+            if thread_id in (None, change.thread_id):
+                yield None
+
+    def _usable(self) -> "ThreadStore | None":
+        lost = self._supervisor is not None and self._supervisor.lost is not None
+        return None if lost else self._store
+
+    def _notify(self) -> None:
+        turn, self._turn = self._turn, asyncio.Event()
+        turn.set()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await (self._keep() if self._sync else self._read())
+            except (RolloutError, StateError) as error:
+                if str(error) != str(self._error):
+                    _log.error("%s", error)
+                self._error, self._store = error, None
+            self._notify()
+            await asyncio.sleep(_AGAIN_S)
+
+    async def _keep(self) -> None:
+        # Loaded in a thread: a server listens before all of it is there.
+        await asyncio.to_thread(importlib.import_module, "cli.runtime.supervisor")
+        from cli.runtime.supervisor import Supervisor
+
+        self._supervisor = Supervisor(self._here, self._opened)
+        await self._supervisor.run()
+
+    async def _read(self) -> None:
+        """Open the index as it is."""
+        from state.thread_index import open_index
+        from state.thread_store import ThreadStore
+
+        here = self._here
+        check_home(here.home)
+        if not here.index.exists():
+            raise IndexMissing(here.index)
+        async with open_index(here.home, here.index, here.sqlite_home) as index:
+            store = ThreadStore(index, here.sqlite_home)
+            try:
+                self._opened(store)
+                await asyncio.Event().wait()
+            finally:
+                self._store = None
+                await store.close()
+
+    def _opened(self, store: "ThreadStore") -> None:
+        self._store, self._error = store, None
+        self._notify()
