@@ -82,7 +82,8 @@ cli.browse.threads    -> cli.browse.words cli.render cli.runtime
 cli.browse.actions    -> cli.browse.words cli.browse.dialogs cli.browse.picked cli.runtime
 cli.browse.reader     -> cli.browse.actions cli.turns
 cli.browse            -> cli.browse.reader cli.browse.threads
-cli.commands          -> cli.browse cli.edit cli.redact cli.render cli.server.transport
+cli.web               -> cli.filter cli.turns cli.edit
+cli.commands          -> cli.browse cli.web cli.redact cli.render cli.server.transport
 cli.app               -> cli.commands
 cli.completion        -> cli.app
 cli.later

@@ -238,6 +238,11 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         ),
     },
     "Serve, help": {
+        "web": (
+            "Read threads in a browser.",
+            "threadkeep web",
+            "threadkeep web --allow-changes --no-open",
+        ),
         "app-server": (
             "Serve threads over Codex's app-server protocol.",
             "threadkeep app-server",

@@ -1,0 +1,164 @@
+"""``threadkeep web``."""
+
+import errno
+import os
+import socket
+import sys
+import threading
+from typing import Annotated, Final
+
+import typer
+
+from cli import errors
+from cli.arguments.options import locations
+from cli.terminal import output
+from rollout.files.scan import check_codex_home
+
+PORT: Final = 7447
+_WAITING: Final = 1024
+"""Clients that may wait for a connection. The system refuses more."""
+_NEXT_PORTS: Final = 20
+_TOKEN: Final = "THREADKEEP_TOKEN"
+_SHORTEST_TOKEN: Final = 16
+
+
+def command(
+    context: typer.Context,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help=f"The port to listen on; 0 for any free one. [default: {PORT}, or the next free"
+            " one]",
+            show_default=False,
+        ),
+    ] = None,
+    host: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help=f"The address to listen on. One that other machines reach needs {_TOKEN}.",
+        ),
+    ] = "127.0.0.1",
+    opens: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the address in a browser.")
+    ] = True,
+    allow_changes: Annotated[
+        bool,
+        typer.Option(
+            "--allow-changes/--read-only", help="Let pages rename, tag, pin and archive threads."
+        ),
+    ] = False,
+) -> int:
+    """Read threads in a browser, until Ctrl-C."""
+    here = locations(context)
+    check_codex_home(here.home)
+    token = _token(host)
+    with _listening(host, port) as listening:
+        # Loaded now, so that the address is there before the server is.
+        from cli.web.security import Access
+
+        access = Access(listening.getsockname()[1], host=host, allow_changes=allow_changes)
+        if token:
+            access = Access(access.port, token, host, allow_changes)
+        address = f"http://{_shown(host)}:{access.port}/?token={access.token}"
+        output.line(address)
+        output.flush()
+        output.say("Only you can open this address. Ctrl-C ends it.")
+        if opens and _has_display():
+            threading.Thread(target=_open, args=(address,), daemon=True).start()
+        from cli.web.serve import serve
+
+        serve(here, access, listening)
+    return errors.OK
+
+
+def _token(host: str) -> str:
+    """The token of the user, if there is one. Raises typer.BadParameter if there has to be, or if
+    it can be guessed."""
+    from cli.web.security import is_loopback
+
+    token = os.environ.get(_TOKEN, "")
+    if not token and not is_loopback(host):
+        raise typer.BadParameter(
+            f"--host: other machines can reach {host}\nset {_TOKEN} to a long secret, or use"
+            " 127.0.0.1"
+        )
+    if token and not (len(token) >= _SHORTEST_TOKEN and token.isascii() and token.isalnum()):
+        raise typer.BadParameter(
+            f"{_TOKEN} can be guessed, or has other characters than letters and digits\ngive it"
+            f" {_SHORTEST_TOKEN} letters and digits or more: openssl rand -hex 32"
+        )
+    return token
+
+
+def _listening(host: str, port: int | None) -> socket.socket:
+    """A socket that listens. Raises typer.BadParameter if there can be none."""
+    if port is not None:
+        return _bound(host, port)
+    for number in range(PORT, PORT + _NEXT_PORTS):
+        try:
+            return _bound(host, number)
+        except _Taken:
+            continue
+    return _bound(host, 0)
+
+
+class _Taken(typer.BadParameter):
+    """Another program listens there."""
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (socket.gaierror, UnicodeError):
+        raise typer.BadParameter(
+            f"--host: {host!r} is no address of this machine\nuse 127.0.0.1"
+        ) from None
+    listening = socket.socket(family, kind, protocol)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(place)
+        listening.listen(_WAITING)
+    except OSError as error:
+        listening.close()
+        if error.errno == errno.EADDRINUSE:
+            text = f"--port: another program listens on {port}\nchoose another, or leave --port out"
+            raise _Taken(text) from None
+        if error.errno == errno.EACCES:
+            text = f"--port: {port} is not for users\nchoose one from 1024 on"
+            raise typer.BadParameter(text) from None
+        text = f"--host: {host!r} is no address of this machine\nuse 127.0.0.1"
+        raise typer.BadParameter(text) from None
+    return listening
+
+
+def _shown(host: str) -> str:
+    """What a browser on this machine takes for the host."""
+    named = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)
+    return f"[{named}]" if ":" in named and not named.startswith("[") else named
+
+
+def _has_display() -> bool:
+    """Whether a browser of this machine can show something to the user."""
+    if os.environ.get("BROWSER"):
+        return True
+    if "SSH_CONNECTION" in os.environ or "SSH_TTY" in os.environ:
+        return False
+    shows = ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME")
+    return sys.platform == "darwin" or any(map(os.environ.get, shows))
+
+
+def _open(address: str) -> None:
+    import webbrowser
+
+    try:
+        opened = webbrowser.open(address)
+    except (webbrowser.Error, OSError):
+        opened = False
+    if not opened:
+        output.say("No browser could be started: open the address above in yours.")

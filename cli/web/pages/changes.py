@@ -1,0 +1,8 @@
+"""Changes of threads, by POST."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.routing import Route
+
+ROUTES: Final[Sequence[Route]] = ()

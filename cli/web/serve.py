@@ -1,0 +1,80 @@
+"""Serve the pages until a signal, then end at once: with open streams and slow readers, too."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Final
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from cli.arguments.locations import Locations
+from cli.runtime.kept_index import KeptIndex
+from cli.web.app import make_app
+from cli.web.security import Access
+from cli.web.site import Site
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_GRACE_S: Final = 1
+"""Seconds that answers may take to be sent after a signal."""
+_PATIENCE_S: Final = 3.0
+"""Seconds after which the process is ended whatever it does: it only reads, and each change is
+atomic."""
+_IDLE_S: Final = 30
+_MOST_HEADER_BYTES: Final = 32 * 1024
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to us."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+def serve(here: Locations, access: Access, listening: socket.socket) -> None:
+    """Serve on a socket until SIGINT or SIGTERM."""
+    try:
+        asyncio.run(_serve(here, access, listening))
+    finally:
+        for child in multiprocessing.active_children():  # they only read
+            child.terminate()
+
+
+async def _serve(here: Locations, access: Access, listening: socket.socket) -> None:
+    async with KeptIndex(here) as kept:
+        site = Site(here, kept, access)
+        config = uvicorn.Config(
+            make_app(site),
+            loop="none",
+            http=H11Protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=_IDLE_S,
+            timeout_graceful_shutdown=_GRACE_S,
+            h11_max_incomplete_event_size=_MOST_HEADER_BYTES,
+        )
+        server = _Server(config)
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, _end, server, site)
+        await server.serve(sockets=[listening])
+
+
+def _end(server: uvicorn.Server, site: Site) -> None:
+    if server.should_exit:  # the second signal
+        os._exit(0)
+    server.should_exit = True
+    site.closing.set()
+    ending = threading.Timer(_PATIENCE_S, os._exit, (0,))
+    ending.daemon = True
+    ending.start()

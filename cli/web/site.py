@@ -1,0 +1,81 @@
+"""What all pages share: where they work, who may come in, and how they are rendered."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from cli.arguments.locations import Locations
+from cli.runtime.kept_index import KeptIndex
+from cli.web.security import Access
+
+HERE: Final = Path(__file__).parent
+
+
+def thread_url(thread_id: str, turn: int | None = None) -> str:
+    """The address of a thread, or of one of its turns."""
+    place = "" if turn is None else f"?turn={turn}#turn-{turn}"
+    return f"/thread/{quote(thread_id, safe='')}{place}"
+
+
+@dataclass(frozen=True)
+class Site:
+    """The pages of one home."""
+
+    here: Locations
+    kept: KeptIndex
+    access: Access
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the server ends."""
+    streams: set[object] = field(default_factory=set)
+    """What sends events to open pages."""
+    templates: Environment = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        templates = Environment(
+            loader=FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            auto_reload=False,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        templates.globals["thread_url"] = thread_url
+        object.__setattr__(self, "templates", templates)
+
+    @property
+    def allow_changes(self) -> bool:
+        """Whether threads may be changed on these pages."""
+        return self.access.allow_changes
+
+    def render(self, template: str, values: Mapping[str, Any]) -> str:
+        """A template with what all have, but for what has to be looked up."""
+        shared = {"site": self, "csrf": self.access.csrf, "current": "", "incomplete": ""}
+        return self.templates.get_template(template).render({**shared, **values})
+
+
+def site_of(request: Request) -> Site:
+    """The site that a request is for."""
+    site: Site = request.app.state.site
+    return site
+
+
+async def page(
+    request: Request, template: str, *, status: int = 200, **values: Any
+) -> HTMLResponse:
+    """A page. Besides ``values`` a template has ``site``, ``csrf`` (to send with a change),
+    ``incomplete`` (why the answer may be incomplete, else empty) and ``current`` (which item of the
+    navigation it is: threads, usage or health)."""
+    site = site_of(request)
+    values.setdefault("incomplete", await site.kept.incomplete())
+    return HTMLResponse(site.render(template, values), status)
+
+
+fragment: Final = page
+"""A part of a page, which a script puts into it: its template extends no other."""
