@@ -83,7 +83,8 @@ cli.browse.actions    -> cli.browse.words cli.browse.dialogs cli.browse.picked c
 cli.browse.reader     -> cli.browse.actions cli.turns
 cli.browse            -> cli.browse.reader cli.browse.threads
 cli.web               -> cli.filter cli.turns cli.edit
-cli.commands          -> cli.browse cli.web cli.redact cli.render cli.server.transport
+cli.mcp               -> cli.turns cli.runtime cli.redact
+cli.commands          -> cli.browse cli.web cli.mcp cli.redact cli.render cli.server.transport
 cli.app               -> cli.commands
 cli.completion        -> cli.app
 cli.later

@@ -248,6 +248,11 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             "threadkeep app-server",
             "threadkeep app-server --listen unix://",
         ),
+        "mcp": (
+            "Serve read-only tools for agents (MCP).",
+            "threadkeep mcp",
+            "threadkeep mcp --no-redact",
+        ),
         "help": (
             "Show the help of a command, or a page about a topic.",
             "threadkeep help search",

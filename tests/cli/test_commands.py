@@ -17,6 +17,7 @@ from tests.support.effort import PATIENCE_S
 
 COMMANDS = (
     "app-server",
+    "mcp",
     "list",
     "search",
     "show",
@@ -84,7 +85,7 @@ def test_every_command_helps_and_gives_no_escape_codes(corpus: Cli) -> None:
         assert f"\n  {command} " in top.out
         assert ran.out.startswith(f"Usage: threadkeep {command}")
         assert "\x1b" not in top.out + ran.out
-        assert ("--json" in ran.out) == (command not in ("db", "app-server", "help"))
+        assert ("--json" in ran.out) == (command not in ("db", "app-server", "mcp", "help"))
         assert ran.err == ""
     for command, ran in zip(
         DB_COMMANDS,

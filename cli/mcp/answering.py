@@ -1,0 +1,109 @@
+"""What the tools have in common: the index they ask, errors that say what to do, answers."""
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import typer
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import CallToolResult, TextContent, ToolAnnotations
+from pydantic import BaseModel
+
+from rollout.errors import RolloutError
+from state.errors import AmbiguousThread, StateError
+
+if TYPE_CHECKING:
+    from cli.runtime.kept_index import KeptIndex
+    from state.query.rows import Row
+    from state.thread_index import ThreadIndex
+    from state.thread_store import ThreadStore
+
+_READS: Final = ToolAnnotations(
+    read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+)
+_HINTS: Final = {
+    "AmbiguousThread": "give the id of one of them",
+    "ThreadNotFound": "call list_threads or search_threads to find its id",
+    "InvalidCursor": "call again without cursor, or with the arguments that it came from",
+    "TurnNotFound": "call thread_outline to see its turns",
+    "AmbiguousTurn": "give its number: call thread_outline to see it",
+}
+"""What an agent does about an error, where the command line has another way."""
+_MOST_CANDIDATES: Final = 10
+Value = TypeVar("Value")
+
+
+class Answering:
+    """What the tools of one server answer from."""
+
+    def __init__(self, kept: "KeptIndex", *, redact: bool) -> None:
+        self._kept = kept
+        self._redact = redact
+
+    async def store(self) -> "ThreadStore":
+        """The store of threads. Raises RolloutError or StateError if there is none now."""
+        return await self._kept.store()
+
+    async def index(self) -> "ThreadIndex":
+        """The index of threads. Raises RolloutError or StateError if there is none now."""
+        return (await self.store()).index
+
+    async def thread(self, reference: str) -> "Row":
+        """The row of the thread that an id, a prefix of one or a name means. Raises AmbiguousThread
+        or ThreadNotFound, and what :meth:`index` raises."""
+        return await (await self.index()).thread(reference)
+
+    async def incomplete(self) -> str:
+        """A sentence that says why answers may be incomplete; empty if they are not."""
+        return await self._kept.incomplete()
+
+    def redacted(self, value: Value) -> Value:
+        """A text, or a JSON value, without secrets."""
+        return value
+
+
+def add_tool(
+    server: MCPServer, title: str, answer: Callable[..., Awaitable[CallToolResult]]
+) -> None:
+    """Offer a tool. Its name is that of the function, its description the docstring; parameters and
+    results are typed by the annotations. Errors of ours become tool errors that say what to do."""
+
+    @functools.wraps(answer)
+    async def told(**arguments: Any) -> CallToolResult:
+        try:
+            return await answer(**arguments)
+        except (RolloutError, StateError, typer.BadParameter, OSError) as error:
+            raise ToolError(told_to_agents(error)) from None
+
+    description = " ".join((answer.__doc__ or "").split())
+    server.add_tool(told, title=title, description=description, annotations=_READS)
+
+
+def answered(result: BaseModel, text: str) -> CallToolResult:
+    """The answer of a tool: a typed result, and the text for a model. What is not known is left out
+    of the result."""
+    return CallToolResult(
+        content=[TextContent(type="text", text=text)],
+        structured_content=result.model_dump(mode="json", exclude_defaults=True),
+    )
+
+
+def told_to_agents(error: Exception) -> str:
+    """What is wrong, and what to do about it."""
+    from cli.errors import outcome
+    from cli.terminal.text import one_line
+
+    if isinstance(error, typer.BadParameter):
+        return error.message.removeprefix("--").replace("\n", "; ")
+    if isinstance(error, AmbiguousThread) and error.rows:
+        from cli.render.labels import label
+
+        rows = error.rows[:_MOST_CANDIDATES]
+        lines = [f"{row['id']} {one_line(label(row))[:80]}" for row in rows]
+        return "\n".join([f"{one_line(error.summary)}; {_HINTS['AmbiguousThread']}:", *lines])
+    if not isinstance(error, RolloutError | StateError):
+        return f"{one_line(str(error))}; call again, or list_threads to see what there is"
+    named = (_HINTS.get(kind.__name__) for kind in type(error).__mro__)
+    hint = next(filter(None, named), None) or outcome(error).hint
+    return f"{one_line(str(error))}; {hint}"

@@ -1,0 +1,81 @@
+"""A thread as the tools that list threads tell of it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from pydantic import BaseModel, Field
+
+from cli.mcp.answering import Answering
+from cli.mcp.budget import shortened
+
+if TYPE_CHECKING:
+    from state.query.rows import Row
+
+_LONGEST_TITLE: Final = 200
+
+
+class ThreadEntry(BaseModel):
+    """A thread."""
+
+    id: str
+    title: str = Field(description="Its name, or the beginning of its first message.")
+    used_at: str = Field(description="When its last turn began, in UTC.")
+    created_at: str = ""
+    folder: str = ""
+    branch: str = ""
+    model: str = ""
+    archived: bool = False
+    pinned: bool = False
+    status: str = Field("", description="todo, doing, waiting or done, if the user set one.")
+    tags: list[str] = []
+    note: str = Field("", description="What the user noted down.")
+
+    @property
+    def text(self) -> str:
+        """The same for a model, in a line or two."""
+        facts = (
+            f"`{self.id}`",
+            self.used_at,
+            self.folder,
+            f"on {self.branch}" if self.branch else "",
+            "archived" if self.archived else "",
+            "pinned" if self.pinned else "",
+            self.status,
+            " ".join(f"#{tag}" for tag in self.tags),
+            f"note: {self.note}" if self.note else "",
+        )
+        return f"* **{self.title}**\n  {' · '.join(filter(None, facts))}\n"
+
+
+async def entries(answering: Answering, rows: "Sequence[Row]") -> list[ThreadEntry]:
+    """The threads of some rows. Raises what :meth:`Answering.index` raises."""
+    from cli.render.labels import label
+    from cli.terminal.text import iso, one_line
+    from state.query.marks import NO_MARKS, marks_steps
+
+    index = await answering.index()
+    found = await index.database.query(marks_steps([row["id"] for row in rows]))
+
+    def clean(text: str) -> str:
+        return shortened(one_line(answering.redacted(text)), _LONGEST_TITLE)
+
+    made = []
+    for row in rows:
+        marks = found.get(row["id"], NO_MARKS)
+        made.append(
+            ThreadEntry(
+                id=row["id"],
+                title=clean(label(row)),
+                used_at=iso(row["recency_at_ms"]),
+                created_at=iso(row["created_at_ms"]),
+                folder=clean(row["cwd"]),
+                branch=clean(row["git_branch"] or ""),
+                model=row["model"] or "",
+                archived=bool(row["archived"]),
+                pinned=marks.pinned,
+                status=marks.status,
+                tags=[*marks.tags],
+                note=clean(marks.note),
+            )
+        )
+    return made

@@ -1,0 +1,84 @@
+"""Tools that list threads."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.mcp.budget import BYTES_A_TOKEN
+from state.db.location import index_path
+from tests.cli.mcp.support import called, client_of, refused
+from tests.support.checks import synced
+from tests.support.command import thread_id, write_rollout
+
+COUNT = 30
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home that the index knows."""
+    folder = tmp_path_factory.mktemp("home")
+    for number in range(COUNT):
+        write_rollout(folder, number, f"the thread {number}", cwd=f"/w/{'ab'[number % 2]}")
+    write_rollout(folder, COUNT, "an old thread", archived=True)
+    synced(folder, index_path(folder, folder.parent))
+    return folder
+
+
+def numbers(listed: dict[str, Any]) -> list[int]:
+    """Which threads a result has."""
+    ids = [thread_id(number) for number in range(COUNT + 1)]
+    return [ids.index(entry["id"]) for entry in listed["threads"]]
+
+
+def test_threads_are_listed_the_newest_first_and_page_by_page(home: Path) -> None:
+    async def work() -> None:
+        async with client_of(home, index_path(home, home.parent)) as client:
+            found: list[int] = []
+            cursor = ""
+            while cursor or not found:
+                listed, text = await called(client, "list_threads", cursor=cursor, max_tokens=500)
+                assert len(text) <= 500 * BYTES_A_TOKEN
+                assert listed["total"] == COUNT
+                assert all(entry["id"] in text for entry in listed["threads"])
+                found += numbers(listed)
+                cursor = listed.get("next_cursor", "")
+                assert cursor in text
+            assert found == [*reversed(range(COUNT))]
+            listed, text = await called(client, "list_threads", max_tokens=20_000)
+            assert "next_cursor" not in listed
+            assert listed["note"] == "1 archived thread is not listed."
+            assert listed["note"] in text
+
+    asyncio.run(work())
+
+
+def test_filters_of_the_list_are_those_of_the_command(home: Path) -> None:
+    async def work() -> None:
+        async with client_of(home, index_path(home, home.parent)) as client:
+            listed, _ = await called(client, "list_threads", archived=True)
+            assert numbers(listed) == [COUNT]
+            listed, _ = await called(client, "list_threads", project="/w/a", text="THREAD 2")
+            assert numbers(listed) == [28, 26, 24, 22, 20, 2]
+            listed, _ = await called(client, "list_threads", since="2026-10-15T00:00:28Z")
+            assert numbers(listed) == [29, 28]
+            listed, text = await called(client, "list_threads", tags=["nothing"])
+            assert numbers(listed) == []
+            assert text.startswith("No threads match.")
+
+    asyncio.run(work())
+
+
+def test_what_cannot_be_asked_for_is_refused_with_what_to_do(home: Path) -> None:
+    async def work() -> None:
+        async with client_of(home, index_path(home, home.parent)) as client:
+            told = await refused(client, "list_threads", since="someday")
+            assert "since: 'someday' is no time; give a day" in told
+            told = await refused(client, "list_threads", cursor="x")
+            assert "call again without cursor" in told
+            told = await refused(client, "list_threads", tags=["a b"])
+            assert "a b" in told
+            assert "Input should be a valid" in await refused(client, "list_threads", tags=3)
+
+    asyncio.run(work())
