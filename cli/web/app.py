@@ -12,6 +12,8 @@ from cli.web.pages import changes, health, thread, threads, usage
 from cli.web.security import App, Guard
 from cli.web.site import HERE, Site
 
+_STYLES: Final = ("cli.render", "styles")
+"""The sheets that exports have, too."""
 _PAGES: Final = (threads, thread, usage, health, changes)
 
 
@@ -20,7 +22,7 @@ def make_app(site: Site) -> App:
     app = Starlette(
         routes=[
             *(route for each in _PAGES for route in each.ROUTES),
-            Mount("/static", StaticFiles(directory=HERE / "static"), name="static"),
+            Mount("/static", StaticFiles(directory=HERE / "static", packages=[_STYLES])),
         ],
         exception_handlers=dict(HANDLERS),
     )

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from cli.errors import NOT_FOUND, USAGE, outcome
 from cli.render.labels import label
-from cli.web.site import Site, site_of
+from cli.web.site import Site, site_of, theme_of
 from rollout.errors import HomeNotFound, NotACodexHome, RolloutError, WriterActive
 from state import errors
 from state.errors import AmbiguousThread, FileUnusable, StateError
@@ -118,7 +118,8 @@ def answer(request: Request, problem: Problem) -> Response:
         return JSONResponse({"error": fields}, status, headers)
     in_page = request.headers.get("sec-fetch-dest", "document") not in ("document", "iframe")
     template = "problem.html" if in_page else "error.html"
-    return HTMLResponse(site.render(template, {"problem": problem}), status, headers)
+    values = {"problem": problem, "theme": theme_of(request)}
+    return HTMLResponse(site.render(template, values), status, headers)
 
 
 async def on_error(request: Request, error: Exception) -> Response:

@@ -1,6 +1,7 @@
 """What all pages share: where they work, who may come in, and how they are rendered."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +14,11 @@ from starlette.responses import HTMLResponse
 
 from cli.arguments.locations import Locations
 from cli.runtime.kept_index import KeptIndex
+from cli.terminal.text import age, amount, iso, local, one_line, plural
 from cli.web.security import Access
 
 HERE: Final = Path(__file__).parent
+_FILTERS: Final = (age, amount, iso, local, one_line, plural)
 
 
 def thread_url(thread_id: str, turn: int | None = None) -> str:
@@ -47,6 +50,7 @@ class Site:
             lstrip_blocks=True,
         )
         templates.globals["thread_url"] = thread_url
+        templates.filters |= {each.__name__: each for each in _FILTERS}
         object.__setattr__(self, "templates", templates)
 
     @property
@@ -56,7 +60,15 @@ class Site:
 
     def render(self, template: str, values: Mapping[str, Any]) -> str:
         """A template with what all have, but for what has to be looked up."""
-        shared = {"site": self, "csrf": self.access.csrf, "current": "", "incomplete": ""}
+        shared = {
+            "site": self,
+            "csrf": self.access.csrf,
+            "current": "",
+            "incomplete": "",
+            "now_ms": time.time_ns() // 1_000_000,
+            "q": "",
+            "theme": "",
+        }
         return self.templates.get_template(template).render({**shared, **values})
 
 
@@ -66,13 +78,21 @@ def site_of(request: Request) -> Site:
     return site
 
 
+def theme_of(request: Request) -> str:
+    """The colours that the reader has chosen; empty for those of the system."""
+    chosen = request.cookies.get("theme", "")
+    return chosen if chosen in ("light", "dark") else ""
+
+
 async def page(
     request: Request, template: str, *, status: int = 200, **values: Any
 ) -> HTMLResponse:
     """A page. Besides ``values`` a template has ``site``, ``csrf`` (to send with a change),
-    ``incomplete`` (why the answer may be incomplete, else empty) and ``current`` (which item of the
-    navigation it is: threads, usage or health)."""
+    ``incomplete`` (why the answer may be incomplete, else empty), ``current`` (which item of the
+    navigation it is: threads, usage or health), ``q`` (what is in the search box), ``theme`` (light
+    or dark, if the reader chose one) and ``now_ms``."""
     site = site_of(request)
+    values.setdefault("theme", theme_of(request))
     values.setdefault("incomplete", await site.kept.incomplete())
     return HTMLResponse(site.render(template, values), status)
 

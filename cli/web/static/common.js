@@ -1,1 +1,223 @@
-// What all pages share.
+// What all pages share: messages, keys, times that stay right, the switch of colours.
+
+const csrf = document.querySelector('meta[name="csrf"]')?.content ?? "";
+
+/** Tell the reader something, for some seconds. `undo` is called by a button of that name. */
+export function say(text, { undo = null, bad = false } = {}) {
+  const place = document.getElementById("messages");
+  const message = document.createElement("div");
+  message.className = bad ? "message bad" : "message";
+  const words = document.createElement("span");
+  words.textContent = text;
+  message.append(words);
+  const gone = () => message.remove();
+  if (undo) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = "Undo";
+    button.addEventListener("click", () => { gone(); undo(); });
+    message.append(button);
+  }
+  while (place.children.length > 2) place.firstElementChild.remove();
+  place.append(message);
+  let timer = setTimeout(gone, bad || undo ? 12000 : 5000);
+  message.addEventListener("pointerenter", () => clearTimeout(timer));
+  message.addEventListener("focusin", () => clearTimeout(timer));
+  message.addEventListener("pointerleave", () => { timer = setTimeout(gone, 4000); });
+  return gone;
+}
+
+/** Send a change. Gives the answer; null where it was refused, which the reader is told. */
+export async function post(url, fields = {}) {
+  try {
+    const answer = await fetch(url, {
+      method: "POST",
+      headers: { Accept: "application/json" },
+      body: new URLSearchParams({ ...fields, csrf }),
+    });
+    if (answer.ok) return answer;
+    say((await told(answer)) || `Refused (${answer.status}).`, { bad: true });
+  } catch {
+    say("threadkeep does not answer: is it still running?", { bad: true });
+  }
+  return null;
+}
+
+async function told(answer) {
+  const text = await answer.text();
+  if (!answer.headers.get("content-type")?.includes("json")) return text.slice(0, 300);
+  const { message, hint } = JSON.parse(text).error ?? {};
+  return [message, hint].filter(Boolean).join(" ");
+}
+
+// Keys. A page gives its own as data: keys("This thread", [{ keys: ["j"], what: "Next prompt", run }]).
+// A key of two strokes is written "g t". Without `run` it is only listed.
+const sections = new Map();
+let before = "";
+let forget = 0;
+
+export function keys(title, rows) {
+  sections.set(title, [...(sections.get(title) ?? []), ...rows]);
+}
+
+function typing(target) {
+  return target.closest?.("input, textarea, select, [contenteditable]") ?? null;
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.defaultPrevented) return;
+  if (document.querySelector("dialog[open]")) return;
+  const field = typing(event.target);
+  if (field) {
+    if (event.key === "Escape") field.blur();
+    return;
+  }
+  const stroke = before ? `${before} ${event.key}` : event.key;
+  const all = [...sections.values()].reverse().flat(); // a page may take a key of all pages
+  before = "";
+  clearTimeout(forget);
+  const row = all.find((each) => each.run && each.keys.includes(stroke));
+  if (row) {
+    event.preventDefault();
+    row.run(event);
+  } else if (all.some((each) => each.keys.some((key) => key.startsWith(`${stroke} `)))) {
+    before = stroke;
+    forget = setTimeout(() => { before = ""; }, 1500);
+  }
+});
+
+const names = { ArrowDown: "↓", ArrowUp: "↑", ArrowLeft: "←", ArrowRight: "→", Escape: "Esc", " ": "Space" };
+
+function fillKeys(dialog) {
+  const place = dialog.querySelector("div");
+  place.replaceChildren();
+  for (const [title, rows] of [...sections].reverse()) {
+    const table = document.createElement("table");
+    table.createCaption().textContent = title;
+    for (const row of rows) {
+      const line = table.insertRow();
+      const cell = line.insertCell();
+      row.keys.forEach((key, at) => {
+        if (at) cell.append(" or ");
+        key.split(/(?<=.) (?=.)/).forEach((stroke, place) => {
+          const shown = document.createElement("kbd");
+          shown.textContent = names[stroke] ?? stroke;
+          cell.append(place ? " " : "", shown);
+        });
+      });
+      line.insertCell().textContent = row.what;
+    }
+    place.append(table);
+  }
+}
+
+/** Open a dialog of the page; what it asks of is in its own form. */
+export function ask(dialog) {
+  if (dialog.id === "keys") fillKeys(dialog);
+  dialog.showModal();
+}
+
+const go = (url) => () => { location.href = url; };
+const search = document.getElementById("search");
+keys("Everywhere", [
+  { keys: ["/"], what: "Search threads", run: () => { search.focus(); search.select(); } },
+  { keys: ["g t"], what: "Threads", run: go("/") },
+  { keys: ["g u"], what: "Usage", run: go("/usage") },
+  { keys: ["g h"], what: "Health", run: go("/health") },
+  { keys: ["?"], what: "These keys", run: () => ask(document.getElementById("keys")) },
+  { keys: ["Escape"], what: "Leave a field, close what is open" },
+]);
+
+document.addEventListener("click", async (event) => {
+  const opener = event.target.closest?.("[data-dialog]");
+  if (opener) ask(document.getElementById(opener.dataset.dialog));
+  const copied = event.target.closest?.("[data-copy]");
+  if (copied) {
+    try {
+      await navigator.clipboard.writeText(copied.dataset.copy);
+      say("Copied.");
+    } catch {
+      say("The browser does not let pages copy: select the text instead.", { bad: true });
+    }
+  }
+  if (event.target.tagName === "DIALOG") event.target.close(); // beside it
+  for (const menu of document.querySelectorAll("details.menu[open]"))
+    if (!menu.contains(event.target) || event.target.closest("details.menu > div")) menu.open = false;
+});
+document.addEventListener("keydown", (event) => {
+  const menu = event.key === "Escape" && document.querySelector("details.menu[open]");
+  if (menu) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+});
+
+// Times
+
+/** How long ago, as the list of the command says it. */
+export function age(then, now = Date.now()) {
+  const seconds = Math.floor((now - then) / 1000);
+  if (seconds < 60) return seconds > -60 ? "now" : "ahead";
+  for (const [unit, size, limit] of [["m", 60, 60], ["h", 3600, 24], ["d", 86400, 14], ["w", 604800, 52]])
+    if (Math.floor(seconds / size) < limit) return `${Math.floor(seconds / size)}${unit}`;
+  return `${Math.floor(seconds / 31557600)}y`;
+}
+
+export function refreshTimes(root = document) {
+  for (const time of root.querySelectorAll("time.ago")) {
+    const text = age(Date.parse(time.dateTime));
+    if (time.textContent !== text) time.textContent = text;
+  }
+}
+setInterval(refreshTimes, 30000);
+document.addEventListener("visibilitychange", () => { if (!document.hidden) refreshTimes(); });
+
+// How far the index is
+
+const line = document.getElementById("incomplete");
+const began = Date.now();
+
+async function follow() {
+  if (line.hidden) return;
+  if (!document.hidden) {
+    try {
+      const answer = await fetch(line.dataset.url, { headers: { Accept: "application/json" } });
+      if (answer.ok) {
+        const { incomplete } = await answer.json();
+        if (line.textContent !== incomplete) line.textContent = incomplete;
+        if (!incomplete) {
+          line.hidden = true;
+          if (Date.now() - began > 5000) say("The index is complete.");
+          document.dispatchEvent(new CustomEvent("threadkeep:complete"));
+          return;
+        }
+      }
+    } catch { /* the next time */ }
+  }
+  setTimeout(follow, 2000);
+}
+follow();
+
+// Colours: as the system has them, light, dark
+
+const switchOfColours = document.getElementById("theme");
+const choices = ["", "light", "dark"];
+
+function nameColours() {
+  const here = document.documentElement.dataset.theme ?? "";
+  const text = `Colours: ${here || "as the system"}`;
+  switchOfColours.title = text;
+  switchOfColours.querySelector(".unseen").textContent = text;
+}
+
+switchOfColours.addEventListener("click", () => {
+  const root = document.documentElement;
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  const order = dark ? ["", "light", "dark"] : ["", "dark", "light"]; // the first click shows a change
+  const next = order[(order.indexOf(root.dataset.theme ?? "") + 1) % choices.length];
+  if (next) root.dataset.theme = next;
+  else delete root.dataset.theme;
+  document.cookie = `theme=${next}; path=/; SameSite=Strict; max-age=${next ? 31536000 : 0}`;
+  nameColours();
+});
+nameColours();
