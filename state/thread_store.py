@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack
 
 from rollout.errors import WriterActive
 from rollout.files.layout import is_archived, logical_path
@@ -22,9 +22,7 @@ from rollout.jsonl.sources import RolloutSource
 from rollout.schema.modes import LEGACY
 from rollout.schema.strict import Fields
 from rollout.turns.bare import BARE
-from rollout.writing.new_thread import NewThread, rollout_path
 from state.edit.archive import move_thread
-from state.edit.fork import ForkOptions, fork_thread
 from state.edit.git import git_facts
 from state.edit.metadata import Changed, set_git_info, set_memory_mode, set_name
 from state.edit.move_plan import Action
@@ -41,6 +39,10 @@ from state.thread_index import ThreadIndex, open_index
 from state.turns.answers import TurnAnswers
 from state.turns.cache import Closed, TurnIndex
 from state.workers import Workers
+
+if TYPE_CHECKING:  # what makes threads loads pydantic, which whoever only reads does without
+    from rollout.writing.new_thread import NewThread
+    from state.edit.fork import ForkOptions
 
 _MOST_WRITERS: Final = 4
 Result = TypeVar("Result")
@@ -74,10 +76,12 @@ class ThreadStore(OpenThreads[RolloutRecorder]):
         """Why the index is behind the recorded files; None if it is not known to be."""
         return self._follower.error
 
-    async def create_thread(self, thread: NewThread) -> str:
+    async def create_thread(self, thread: "NewThread") -> str:
         """Begin a thread. Gives its id. It gets a file with its first message from a user, or by
         :meth:`persist_thread`; its lock is held from now on. Raises ThreadExists if there is one,
         and WriterActive if somebody else is creating a thread with it."""
+        from rollout.writing.new_thread import rollout_path
+
         if await indexed_path(self.index, self._id(thread.id)) is not None:
             raise ThreadExists(thread.id)
         lock = await self._lock(thread.id)
@@ -172,9 +176,11 @@ class ThreadStore(OpenThreads[RolloutRecorder]):
         )
         return changed
 
-    async def fork_thread(self, thread_id: str, **options: Unpack[ForkOptions]) -> str:
+    async def fork_thread(self, thread_id: str, **options: "Unpack[ForkOptions]") -> str:
         """Make a new thread that begins as another one, which anybody may keep writing: see
         :func:`state.edit.fork.fork_thread`. Gives its id; resume it to write it."""
+        from state.edit.fork import fork_thread
+
         thread_id = await self._written_out(thread_id)
         return (await fork_thread(self.index, thread_id, **options)).thread_id
 

@@ -1,6 +1,7 @@
 """Keeps the store of a server open and its index fresh, and opens a lost index again."""
 
 import asyncio
+import importlib
 import itertools
 import logging
 from collections.abc import Callable
@@ -10,15 +11,14 @@ from typing import Any, Final
 from cli.arguments.locations import Locations
 from rollout.files.scan import check_home, scan_home
 from state.errors import IndexDamaged, IndexMissing, StateError
-from state.fulltext.indexer import MESSAGES, keep_fulltext
-from state.repair.recovery import recover
 from state.thread_index import ThreadIndex, open_index
 from state.thread_store import ThreadStore
 from state.turns.cache import TurnIndex
 from state.watch.changes import SeenThreads
-from state.watch.watcher import AGAIN_S, Watcher
 
 _NEWEST_FILES: Final = 50
+_AGAIN_S: Final = 1.0
+"""Between a failure to open the index and the next try, in seconds."""
 _INDEX_TURNS_EVERY_S: Final = 60.0
 _log = logging.getLogger("threadkeep.server")
 
@@ -68,8 +68,11 @@ class Supervisor:
 
     async def _open(self, damage: IndexDamaged | None = None) -> tuple[ThreadIndex, AsyncExitStack]:
         here, path = self._locations, self._locations.index
-        if damage is not None and (aside := await recover(path, damage)) is not None:
-            _log.warning("%s; the damaged index is kept as %s", damage, aside)
+        if damage is not None:
+            from state.repair.recovery import recover  # loads SQLAlchemy
+
+            if (aside := await recover(path, damage)) is not None:
+                _log.warning("%s; the damaged index is kept as %s", damage, aside)
         async with AsyncExitStack() as stack:
             try:
                 opened = open_index(here.home, path, here.sqlite_home)
@@ -78,7 +81,6 @@ class Supervisor:
                 if damage is not None:
                     raise
                 return await self._open(found)
-            index.beside = MESSAGES
             return index, stack.pop_all()
 
     async def _open_again(self, error: StateError) -> tuple[ThreadIndex, AsyncExitStack]:
@@ -89,10 +91,17 @@ class Supervisor:
                 if str(another) != str(error):
                     _log.error("%s", another)
                 self.lost = error = _detached(another)
-                await asyncio.sleep(AGAIN_S)
+                await asyncio.sleep(_AGAIN_S)
 
     async def _keep_fresh(self, index: ThreadIndex, turns: TurnIndex) -> StateError:
         """Return the error that makes the index unusable, when there is one."""
+        # Loaded now, in a thread: requests are answered meanwhile.
+        for name in ("state.fulltext.indexer", "state.watch.watcher"):
+            await asyncio.to_thread(importlib.import_module, name)
+        from state.fulltext.indexer import MESSAGES, keep_fulltext
+        from state.watch.watcher import Watcher
+
+        index.beside = MESSAGES
         try:
             if (await index.backfill_status()).status != "complete":
                 await _index_newest(index)
