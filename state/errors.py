@@ -108,6 +108,14 @@ class IndexBusy(StateError):
         super().__init__(f"the index {path} was locked by another process for {waited_s:g} s")
 
 
+class IndexOnlyRead(IndexBusy):
+    """The index was opened for reading, and would have to be written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.waited_s = path, 0.0
+        StateError.__init__(self, f"the index {path} is only read")
+
+
 class LeaseHeld(StateError):
     """Another worker holds the lease of a job and is not known to be dead."""
 

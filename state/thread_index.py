@@ -108,18 +108,25 @@ class ThreadIndex:
         looked = False
         for _ in range(_REPAIR_ROUNDS):
             row = await self.database.query(thread_steps(self.home, reference))
-            if row is not None and is_fresh(self.home, row):
+            if row is not None and self._is_as_fresh_as_can_be(row):
                 return row
             if row is not None and not await self.refresh([row["rollout_path"]]):
                 fresh = await self.rows_of([row["id"]])
                 if row["id"] in fresh:
                     return fresh[row["id"]]
             # Its file may have been moved just now.
-            if looked or (await self.backfill_status()).status != "complete":
+            if looked or self.database.only_reads:
+                break
+            if (await self.backfill_status()).status != "complete":
                 break
             await self.sync()
             looked = row is None
         raise (await self.not_found([reference]))[reference]
+
+    def _is_as_fresh_as_can_be(self, row: Row) -> bool:
+        if self.database.only_reads:
+            return stat_file(self.home, row["rollout_path"]) is not None
+        return is_fresh(self.home, row)
 
     async def not_found(self, references: Sequence[str]) -> dict[str, ThreadNotFound]:
         """Why there is no thread for some references: what they mean is unreadable or in the trash,
@@ -281,3 +288,14 @@ async def open_index(
             index = ThreadIndex(home, database, sqlite_home)
             index.unfinished = await finish_moves(database, home)
             yield index
+
+
+@asynccontextmanager
+async def read_index(home: Path, path: Path) -> AsyncGenerator[ThreadIndex]:
+    """The index of ``home`` at ``path`` as it is: not a byte is written. Raises what
+    :func:`state.db.reading.open_for_reading` raises."""
+    from state.db.reading import open_for_reading
+
+    with translated(path):
+        async with open_for_reading(path) as database:
+            yield ThreadIndex(home, database)

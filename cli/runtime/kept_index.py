@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from cli.arguments.locations import Locations
 from rollout.errors import RolloutError
 from rollout.files.scan import check_home
-from state.errors import IndexBusy, IndexMissing, StateError
+from state.errors import IndexBusy, StateError
 
 if TYPE_CHECKING:
     from cli.runtime.supervisor import Supervisor
@@ -79,6 +79,11 @@ class KeptIndex:
         if self._supervisor is not None and isinstance(error, StateError):
             self._supervisor.note_lost(error)
 
+    @property
+    def is_in_step(self) -> bool:
+        """Whether the index has caught up with the files since it was opened."""
+        return self._supervisor is not None and self._supervisor.complete
+
     async def incomplete(self) -> str:
         """Why answers may be incomplete, as a sentence; empty if they are not."""
         store, supervisor = self._usable(), self._supervisor
@@ -130,16 +135,12 @@ class KeptIndex:
         await self._supervisor.run()
 
     async def _read(self) -> None:
-        """Open the index as it is."""
-        from state.thread_index import open_index
+        from state.thread_index import read_index
         from state.thread_store import ThreadStore
 
-        here = self._here
-        check_home(here.home)
-        if not here.index.exists():
-            raise IndexMissing(here.index)
-        async with open_index(here.home, here.index, here.sqlite_home) as index:
-            store = ThreadStore(index, here.sqlite_home)
+        check_home(self._here.home)
+        async with read_index(self._here.home, self._here.index) as index:
+            store = ThreadStore(index, self._here.sqlite_home)
             try:
                 self._opened(store)
                 await asyncio.Event().wait()

@@ -23,7 +23,7 @@ def connect(
     """A connection in which transactions begin only where they are begun by hand. ``rw`` makes no
     file, ``ro`` writes nothing."""
     return sqlite3.connect(
-        f"{_uri(path)}?mode={mode}",
+        f"{index_uri(path)}?mode={mode}",
         uri=True,
         timeout=wait_s,
         isolation_level=None,
@@ -31,7 +31,8 @@ def connect(
     )
 
 
-def _uri(path: Path) -> str:
+def index_uri(path: Path) -> str:
+    """The address of a database for SQLite."""
     text = str(path.absolute())
     if not text.isascii():
         return path.absolute().as_uri()  # what this takes to load, most paths do not need

@@ -31,7 +31,7 @@ INLINE_S: Final = 0.005
 """How long an inline read may block the event loop, in seconds."""
 _INLINE_OPERATIONS: Final = 1_000
 """How often an inline read looks at the clock, in SQLite's instructions: every 20 microseconds."""
-_READER_OPERATIONS: Final = 100_000
+READER_OPERATIONS: Final = 100_000
 """How often a reader looks whether it is cancelled: every few milliseconds."""
 _MOST_READERS: Final = 4
 _MOST_WRITERS: Final = 4
@@ -50,6 +50,9 @@ class Writer(Protocol):
 
 class Database:
     """An open index database. Make one with :func:`open_database`."""
+
+    only_reads = False
+    """Whether it is never written here."""
 
     def __init__(self, path: Path, patience_s: float) -> None:
         self.path = path
@@ -171,7 +174,7 @@ class Database:
             connection = self._idle.get_nowait()
         except Empty:
             connection = connect(self.path, wait_s=self._patience_s, any_thread=True)
-            connection.set_progress_handler(is_cancelled, _READER_OPERATIONS)
+            connection.set_progress_handler(is_cancelled, READER_OPERATIONS)
             pragmas = self._pragmas
         try:
             for pragma in pragmas:

@@ -13,7 +13,7 @@ from cli.web.app import make_app
 from cli.web.security import Access
 from cli.web.site import Site
 from tests.support.command import write_rollout
-from tests.support.indexes import sync
+from tests.support.indexes import empty_index, in_index
 
 PORT: Final = 7447
 ADDRESS: Final = f"http://127.0.0.1:{PORT}"
@@ -33,7 +33,8 @@ def small_home(folder: Path, count: int = 3) -> Locations:
     home, index = folder / "home", folder / "state" / "index.sqlite3"
     for number in range(1, count + 1):
         write_rollout(home, number, f"prompt {number}")
-    sync(home, index)
+    empty_index(index)
+    in_index(home, index, lambda opened: opened.backfill())
     return Locations(home, index)
 
 
