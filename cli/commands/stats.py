@@ -15,7 +15,7 @@ from cli.arguments.options import ArchivedOption, JsonOption, RowsLimitOption, l
 from cli.arguments.span import calendar_of, span_before, span_of
 from cli.terminal import output
 from cli.terminal.hidden import footer, no_threads
-from cli.terminal.text import amount, filled, one_line, plural
+from cli.terminal.text import amount, filled, one_line
 from state.reports import DIMENSIONS
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def stats(
     if context.invoked_subcommand:
         _check_options_of_now(context)
         return errors.OK
-    from cli.runtime.usage import find_usage
+    from cli.runtime.usage import PAGE, find_usage, remarks
     from state.reports.calendar import TIMES
     from state.reports.stats import Asked
 
@@ -121,7 +121,7 @@ def stats(
 
         check_target(here, target)
     asked = Asked(dimensions, calendar, span, filters.query(), archived, before, sort)
-    found = find_usage(here, asked, limit, turns=turns, page=target is not None)
+    found = find_usage(here, asked, limit, turns=turns, tables=PAGE if target else ())
     for note in found.notes:
         output.say(note)
     if target is not None:
@@ -132,7 +132,7 @@ def stats(
     total = found.statistics[0].total
     if not (total.threads or total.turns):
         output.say(_why_nothing(found, here))
-    for remark in () if as_json else _remarks(found, here):
+    for remark in () if as_json else remarks(found, here):
         output.say(remark)
     if not (total.threads or total.turns):
         return errors.NO_MATCH
@@ -248,66 +248,10 @@ def _print(
         output.lines(footer([rest(statistics.groups, asked.by, limit)], width))
 
 
-def _remarks(found: "FoundUsage", here: Locations) -> list[str]:
-    """What else there is to know about the numbers."""
-    from state.prices.current import prices_path
-
-    statistics = found.statistics[0]
-    remarks = []
-    if statistics.unpriced:
-        models = [
-            f"{one_line(each.model) or 'an unnamed model'}{' on these days' * each.at_other_times}"
-            f" ({each.total:,} tokens)"
-            for each in statistics.unpriced
-        ]
-        more = f" and {len(models) - 5:,} more" if len(models) > 5 else ""
-        own = prices_path(here.index)
-        remarks.append(
-            f"No price is known for {', '.join(models[:5])}{more}: add it to {own}"
-            " (threadkeep help cost)."
-        )
-    if statistics.subscribed and statistics.total.cost:
-        remarks.append(
-            f"{plural(statistics.subscribed, 'thread')} used a subscription: their cost is what"
-            " the API would have asked."
-        )
-    if alone := _without_a_day(found):
-        remarks.append(f"Only the span before has this day: {', '.join(alone)}.")
-    left_out = statistics.left_out
-    if left_out.threads or left_out.total:
-        threads = plural(left_out.threads, "thread")
-        remarks.append(f"Left out by filters: {threads}, {left_out.total:,} tokens.")
-    if found.unreadable:
-        files = plural(found.unreadable, "unreadable file")
-        remarks.append(f"Not counted: {files} (threadkeep status).")
-    return remarks
-
-
-def _without_a_day(found: "FoundUsage") -> list[str]:
-    """Days of the span before that this one has not, as its months are shorter."""
-    statistics, asked = found.statistics[0], found.asked[0]
-    if not asked.before or asked.by[0] != "day" or asked.span.since is None:
-        return []
-    first = f"{asked.calendar.clock(asked.span.since * 3600):%Y-%m-%d}"
-    return [group.key for group in statistics.groups if group.key < first]
-
-
 def _save(target: Path, found: "FoundUsage", limit: int, here: Locations, zone: str) -> None:
-    from cli.render.stats.page import Report, Table, page
-    from cli.render.stats.table import before, span_text
+    from cli.render.stats.page import page
+    from cli.runtime.usage import report
     from cli.terminal.save_file import save
 
-    tables: list[Table] = [
-        Table(asked.by, statistics, found.short_names())
-        for asked, statistics in zip(found.asked, found.statistics, strict=True)
-    ]
-    *shown_tables, times, week = tables
-    asked, statistics = found.asked[0], found.statistics[0]
-    limits = span_text(asked.span, asked.calendar)
-    facts = [fact for fact in (limits, f"time zone {zone}") if fact]
-    if compared := before(statistics, asked, zone, amount):
-        facts.append(compared)
-    remarks = [*found.notes, *_remarks(found, here)]
-    title = f"Token use of {here.home}"
-    report = Report(title, facts, remarks, times, week.statistics, shown_tables)
-    save(target, (piece.encode("utf-8", "replace") for piece in page(report, limit)))
+    made = report(found, here, zone, f"Token use of {here.home}")
+    save(target, (piece.encode("utf-8", "replace") for piece in page(made, limit)))

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from cli.arguments.locations import Locations
 from cli.render.labels import label
-from cli.render.stats.table import shown
+from cli.render.stats.table import before, shown, span_text
 from cli.runtime.in_step import in_step
-from cli.terminal.text import one_line
-from state.prices.current import price_lists, rates_are_current_steps
+from cli.terminal.text import amount, one_line, plural
+from state.prices.current import price_lists, prices_path, rates_are_current_steps
 from state.query.listing import any_steps, short_id_steps, unreadable_steps
 from state.query.rows import rows_steps
 from state.reports.calendar import HOUR_OF_WEEK
@@ -19,17 +19,20 @@ from state.reports.stats import (
     Statistics,
     TurnRows,
     copies_due_steps,
+    groups_steps,
     hours_steps,
     statistics_steps,
 )
 from state.reports.unused import Unused, unused_steps
 
 if TYPE_CHECKING:
+    from cli.render.stats.page import Report
     from state.db.steps import Steps
     from state.thread_index import ThreadIndex
 
-_PAGE: Final = (("model",), ("project",), ("source",))
-"""The tables of a page, besides those that are asked for."""
+Dimensions = tuple[str, ...]
+PAGE: Final[Sequence[Dimensions]] = (("model",), ("project",), ("source",))
+"""The tables of a page, besides the one that is asked for."""
 _FINE: Final = {"day": 24 * 190, "week": 7 * 24 * 190}
 """For how many hours at most a chart has columns so fine; others are of months."""
 
@@ -69,31 +72,38 @@ class FoundUsage:
         return {id_: f"{id_}  {one_line(name)[:60]}" for id_, name in self.names.items()}
 
 
-def find_usage(here: Locations, asked: Asked, limit: int, *, turns: bool, page: bool) -> FoundUsage:
+def find_usage(
+    here: Locations, asked: Asked, limit: int, *, turns: bool, tables: Sequence[Dimensions]
+) -> FoundUsage:
     """What ``asked`` asks for, with the names of ``limit`` threads. ``turns`` reads every rollout;
-    a ``page`` has more tables."""
-    steps = _quick_steps(here.index, asked, limit, page=page)
+    ``tables`` are those that a page has besides."""
+    steps = _quick_steps(here.index, asked, limit, tables)
     found = None if turns else in_step(here, lambda reader: reader.read(steps))
     if found is None:
         from cli.runtime.open_index import read_index
 
         found = read_index(
-            here, lambda index: _thoroughly(index, asked, limit, turns=turns, page=page)
+            here, lambda index: _thoroughly(index, asked, limit, tables, turns=turns)
         )
     return found
 
 
 def _quick_steps(
-    index: Path, asked: Asked, limit: int, *, page: bool
+    index: Path, asked: Asked, limit: int, tables: Sequence[Dimensions]
 ) -> "Steps[FoundUsage | None]":
-    """As :func:`_steps`, if no price has to be looked up before."""
+    """As :func:`usage_steps`, if no price has to be looked up before."""
     if not (yield from rates_are_current_steps(price_lists(index))):
         return None
-    return (yield from _steps(asked, limit, None, page=page))
+    return (yield from usage_steps(asked, limit, tables))
 
 
 async def _thoroughly(
-    index: "ThreadIndex", asked: Asked, limit: int, *, turns: bool, page: bool
+    index: "ThreadIndex",
+    asked: Asked,
+    limit: int,
+    tables: Sequence[Dimensions],
+    *,
+    turns: bool,
 ) -> FoundUsage:
     from cli.runtime.open_index import catch_up_with_prices
     from cli.terminal.progress import progress
@@ -107,25 +117,31 @@ async def _thoroughly(
         with progress("turns") as report:
             counted = await read_turns(index, asked, report)
     rows = counted.rows if turns else None
-    found = await index.database.query(_steps(asked, limit, rows, page=page))
+    found = await index.database.query(usage_steps(asked, limit, tables, rows))
     found.notes = notes
     found.problems = counted.problems
     return found
 
 
-def _steps(asked: Asked, limit: int, turns: TurnRows | None, *, page: bool) -> "Steps[FoundUsage]":
+def usage_steps(
+    asked: Asked, limit: int, tables: Sequence[Dimensions], turns: TurnRows | None = None
+) -> "Steps[FoundUsage]":
+    """What ``asked`` asks for, with the names of ``limit`` threads; with ``tables``, these and what
+    a page has charts of."""
     asks = [asked]
-    if page:
+    if tables:
         first, last = (yield from hours_steps(asked)) or (0, 0)
         time_ = next((name for name, most in _FINE.items() if last - first <= most), "month")
-        others = [by for by in _PAGE if by != asked.by]
+        others = [by for by in tables if by != asked.by]
         asks += [replace(asked, by=by) for by in others]
         for by in ((time_, "model"), (HOUR_OF_WEEK,)):
             asks.append(replace(asked, by=by, before=None))
-    statistics = []
-    for each in asks:
-        statistics.append((yield from statistics_steps(each, turns)))
-    names = yield from _names_steps(statistics[0], asked.by, limit)
+    statistics = [(yield from statistics_steps(asked, turns))]
+    for each in asks[1:]:
+        statistics.append((yield from groups_steps(each, turns)))
+    names: dict[str, str] = {}
+    for each, counted in zip(asks, statistics, strict=True):
+        names |= yield from _names_steps(counted, each.by, limit)
     short_ids = yield from short_id_steps([*names])
     unreadable = yield from unreadable_steps()
     unused, empty = None, False
@@ -133,6 +149,66 @@ def _steps(asked: Asked, limit: int, turns: TurnRows | None, *, page: bool) -> "
         unused = yield from unused_steps(asked)
         empty = not (yield from any_steps())
     return FoundUsage(statistics, asks, names, short_ids, unreadable, empty, unused)
+
+
+def report(found: FoundUsage, here: Locations, zone: str, title: str) -> "Report":
+    """What a page shows."""
+    from cli.render.stats.page import Report, Table
+
+    tables = [
+        Table(asked.by, statistics, found.short_names())
+        for asked, statistics in zip(found.asked, found.statistics, strict=True)
+    ]
+    *shown_tables, times, week = tables
+    asked, statistics = found.asked[0], found.statistics[0]
+    limits = span_text(asked.span, asked.calendar)
+    facts = [fact for fact in (limits, f"time zone {zone}") if fact]
+    if compared := before(statistics, asked, zone, amount):
+        facts.append(compared)
+    notes = [*found.notes, *remarks(found, here)]
+    return Report(title, facts, notes, times, week.statistics, shown_tables)
+
+
+def remarks(found: FoundUsage, here: Locations) -> list[str]:
+    """What else there is to know about the numbers."""
+    statistics = found.statistics[0]
+    remarks = []
+    if statistics.unpriced:
+        models = [
+            f"{one_line(each.model) or 'an unnamed model'}{' on these days' * each.at_other_times}"
+            f" ({each.total:,} tokens)"
+            for each in statistics.unpriced
+        ]
+        more = f" and {len(models) - 5:,} more" if len(models) > 5 else ""
+        own = prices_path(here.index)
+        remarks.append(
+            f"No price is known for {', '.join(models[:5])}{more}: add it to {own}"
+            " (threadkeep help cost)."
+        )
+    if statistics.subscribed and statistics.total.cost:
+        remarks.append(
+            f"{plural(statistics.subscribed, 'thread')} used a subscription: their cost is what"
+            " the API would have asked."
+        )
+    if alone := _without_a_day(found):
+        remarks.append(f"Only the span before has this day: {', '.join(alone)}.")
+    left_out = statistics.left_out
+    if left_out.threads or left_out.total:
+        threads = plural(left_out.threads, "thread")
+        remarks.append(f"Left out by filters: {threads}, {left_out.total:,} tokens.")
+    if found.unreadable:
+        files = plural(found.unreadable, "unreadable file")
+        remarks.append(f"Not counted: {files} (threadkeep status).")
+    return remarks
+
+
+def _without_a_day(found: FoundUsage) -> list[str]:
+    """Days of the span before that this one has not, as its months are shorter."""
+    statistics, asked = found.statistics[0], found.asked[0]
+    if not asked.before or asked.by[0] != "day" or asked.span.since is None:
+        return []
+    first = f"{asked.calendar.clock(asked.span.since * 3600):%Y-%m-%d}"
+    return [group.key for group in statistics.groups if group.key < first]
 
 
 def _names_steps(statistics: Statistics, by: Sequence[str], limit: int) -> "Steps[dict[str, str]]":

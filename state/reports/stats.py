@@ -128,8 +128,8 @@ class _Rows(NamedTuple):
 def statistics_steps(asked: Asked, turns: TurnRows | None = None) -> Steps[Statistics]:
     """Count what ``asked`` asks for; with ``turns``, those as well."""
     chosen = yield from _condition(asked)
+    found = yield from _counted(asked, chosen, turns)
     rows = _limited(chosen, asked.span)
-    found = yield from _tree(asked, rows, turns)
     found.unpriced = (yield from _unpriced(rows)) if found.total.unpriced else []
     if chosen.where != "1":
         everything = yield from _light(_limited(_Rows("1", []), asked.span))
@@ -142,6 +142,18 @@ def statistics_steps(asked: Asked, turns: TurnRows | None = None) -> Steps[Stati
         rows.parameters,
     )
     found.subscribed = subscribed[0][0]
+    return found
+
+
+def groups_steps(asked: Asked, turns: TurnRows | None = None) -> Steps[Statistics]:
+    """The same without what does not depend on the groups: what has no price, is left out by
+    filters, or used a subscription."""
+    chosen = yield from _condition(asked)
+    return (yield from _counted(asked, chosen, turns))
+
+
+def _counted(asked: Asked, chosen: _Rows, turns: TurnRows | None) -> Steps[Statistics]:
+    found = yield from _tree(asked, _limited(chosen, asked.span), turns)
     if asked.before:
         span, shift = asked.before
         earlier = yield from _tree(asked, _limited(chosen, span), turns, shift)

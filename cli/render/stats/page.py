@@ -222,7 +222,8 @@ def _table(table: Table, limit: int, links: Links | None) -> Iterator[str]:
     kept = places(by, titles)
     keys = "".join(f'<th scope="col">{each}</th>' for each in by)
     names = "".join(f'<th scope="col" class="number n-{titles[n]}">{titles[n]}</th>' for n in kept)
-    yield f'<thead><tr>{keys}{names}<th scope="col" class="bar">tokens</th></tr></thead>\n<tbody>\n'
+    yield f'<thead><tr>{keys}{names}<th scope="col" class="share">tokens</th></tr></thead>\n'
+    yield "<tbody>\n"
     shown = [*rows(found.groups, by, limit, table.names, sums=True)]
     most = max((row.group.tally.total for row in shown), default=0) or 1
     for row in shown:
@@ -232,7 +233,7 @@ def _table(table: Table, limit: int, links: Links | None) -> Iterator[str]:
         share = f"{100 * tally.total / (found.total.total or 1):.1f}% of all tokens"
         mark = ' class="sum"' if row.outer and len(by) > 1 else ""
         yield f"<tr{mark}>{_keys(row, by, links)}{cell}"
-        yield f'<td class="bar">{svg.share(tally.total / most, share)}</td></tr>\n'
+        yield f'<td class="share">{svg.share(tally.total / most, share)}</td></tr>\n'
     yield "</tbody>\n</table></div>\n"
     if links is None:
         more = rest(found.groups, by, limit)

@@ -78,7 +78,7 @@ def test_a_page_says_what_is_little_and_what_bars_are(cli: Cli, tmp_path: Path) 
     root = well_formed(page.read_text("utf-8"))
     text = "".join(root.itertext())
     assert "input, 22% cached" in text
-    bars = [bar for cell in root.iter("td") if cell.get("class") == "bar" for bar in cell]
+    bars = [bar for cell in root.iter("td") if cell.get("class") == "share" for bar in cell]
     assert [each.get("width") for each in bars[0].iter("rect")] == ["100.0%"]
     assert "% of all tokens" in (bars[0].get("aria-label") or "")
     first = next(root.iter("table"))
