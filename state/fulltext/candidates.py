@@ -17,7 +17,7 @@ CHUNK: Final = 128
 """How many threads are read at once, at most."""
 _FEW: Final = 1000
 """The threads of so many documents are looked up one by one; of more, the list is walked in its
-order."""
+order, unless all of it would have to be."""
 _READ_US: Final = 60.0
 _FETCH_US: Final = 0.3
 """What it costs to read a thread and to fetch a candidate, in microseconds (measured)."""
@@ -34,34 +34,70 @@ class Candidates(NamedTuple):
     holding: list[set[int]]
     """Of some terms the documents that may hold them: a thread has one of each of these."""
     rows: list[int] | None
-    """The rows of these threads, if they are few."""
+    """The rows of these threads, if they are few, or all threads have to be looked at."""
+
+
+class Held(NamedTuple):
+    """The documents that may hold a term."""
+
+    number: int
+    """About how many."""
+    match: str
+    """See :func:`match_of`."""
+    first: list[int]
+    """All of them if they are few, else some."""
+
+    @property
+    def few(self) -> bool:
+        """Whether :attr:`first` is all of them."""
+        return len(self.first) <= _FEW
+
+    def steps(self) -> Steps[list[int]]:
+        """All of them."""
+        if self.few:
+            return self.first
+        return orjson.loads((yield (_HOLDING, [self.match, -1]))[0][0])  # type: ignore[no-any-return]
+
+
+def held_steps(terms: Sequence[Term]) -> Steps[tuple[int, list[Held | None]]]:
+    """How many documents there are, and which of them hold each term; None for a term that is too
+    short to tell."""
+    documents = (yield ("SELECT max(document_id) FROM fulltext_documents", []))[0][0] or 1
+    found: list[Held | None] = []
+    for match in map(match_of, terms):
+        if not match:
+            found.append(None)
+            continue
+        first = orjson.loads((yield (_HOLDING, [match, _FEW + 1]))[0][0])
+        # Of more, those seen tell about how many there are.
+        count = len(first) if len(first) <= _FEW else len(first) * documents // first[-1]
+        found.append(Held(count, match, first))
+    return documents, found
 
 
 def candidate_steps(terms: Sequence[Term], most: int) -> Steps[Candidates]:
     """The threads that may hold all terms, of which ``most`` are wanted; terms that nearly all of
     them have leave none out."""
-    documents = (yield ("SELECT max(document_id) FROM fulltext_documents", []))[0][0] or 1
-    counted: list[tuple[int, str, list[int]]] = []
-    for match in filter(None, map(match_of, terms)):
-        first = orjson.loads((yield (_HOLDING, [match, _FEW + 1]))[0][0])
-        # Of more, those seen tell about how many there are.
-        count = len(first) if len(first) <= _FEW else len(first) * documents // first[-1]
-        counted.append((count, match, first))
+    documents, every = yield from held_steps(terms)
+    counted = sorted(filter(None, every))
     # How many threads of the walked ones match, if the terms are independent of each other.
     # In whole numbers: the share of many terms is too small for others.
-    matching = math.prod(max(count, 1) for count, _, _ in counted)
+    matching = math.prod(max(each.number, 1) for each in counted)
     among = documents ** len(counted)
+    walks_all = most * among >= documents * matching
     found: list[set[int]] = []
-    for count, match, first in sorted(counted):
-        walked = min(most * among // matching, len(found[0]) if found else documents)
-        matching //= max(count, 1)
+    left, both = float(documents), set[int]()
+    for each in counted:
+        # So many threads are left, if the terms are independent of each other, or these documents.
+        walked = min(most * among // matching, max(int(left), len(both)))
+        left *= each.number / documents
+        matching //= max(each.number, 1)
         among //= documents
-        if len(first) > _FEW:
-            if count * _FETCH_US > walked * _READ_US:
-                break
-            first = orjson.loads((yield (_HOLDING, [match, -1]))[0][0])
-        found.append(set(first))
-    if not found or len(found[0]) > _FEW:
+        if not each.few and each.number * _FETCH_US > walked * _READ_US:
+            break
+        found.append({*(yield from each.steps())})
+        both = both & found[-1] if len(found) > 1 else found[-1]
+    if not found or (len(found[0]) > _FEW and not walks_all):
         return Candidates(found, None)
     those = f"SELECT row_id FROM fulltext_documents WHERE document_id {AMONG}"
     pairs = yield (_DOCUMENTS.format(those), [listed(found[0])])
