@@ -1,13 +1,17 @@
 """A piece of a text around a match, on one line."""
 
+from collections.abc import Sequence
+from itertools import islice
 from typing import Final, NamedTuple
 
-from rollout.search.normalize import without_escapes
+from rollout.search.normalize import casefold, without_escapes
 from rollout.search.terms import Matcher
 
 BEFORE: Final = 49
 AFTER: Final = 96
 """Characters around the first match; as many as Codex 0.169 shows."""
+_MOST_SPANS: Final = 2_000
+"""So many matches of a message are compared."""
 
 
 class Snippet(NamedTuple):
@@ -26,10 +30,30 @@ def snippet(text: str, matcher: Matcher) -> Snippet:
     return excerpt(flat, first, [first, *spans])
 
 
-def excerpt(flat: str, first: tuple[int, int], spans: list[tuple[int, int]]) -> Snippet:
+def best_snippet(text: str, matcher: Matcher, weights: Sequence[int], after: int) -> Snippet:
+    """As :func:`snippet`, of the piece with the terms that count most; with so many characters
+    after its first match."""
+    flat = " ".join(without_escapes(text).split())
+    spans = list(islice(matcher.spans(flat), _MOST_SPANS))
+    held = [matcher.found_in(casefold(flat[start:end])) for start, end in spans]
+    best, first = -1, (0, 0)
+    for at, span in enumerate(spans):
+        terms: set[int] = set()
+        for number in range(at, len(spans)):
+            if spans[number][1] > span[1] + after:
+                break
+            terms |= held[number]
+        if (counted := sum(weights[term] for term in terms)) > best:
+            best, first = counted, span
+    return excerpt(flat, first, spans, after)
+
+
+def excerpt(
+    flat: str, first: tuple[int, int], spans: list[tuple[int, int]], after: int = AFTER
+) -> Snippet:
     """The piece of a text without line breaks around ``first``, with those of ``spans`` that are
     in it."""
-    start, end = max(first[0] - BEFORE, 0), min(first[1] + AFTER, len(flat))
+    start, end = max(first[0] - BEFORE, 0), min(first[1] + after, len(flat))
     while start < first[0] and flat[start] == " ":
         start += 1
     while end > first[1] and flat[end - 1] == " ":

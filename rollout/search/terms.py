@@ -18,7 +18,13 @@ from rollout.search.normalize import (
 
 _ENOUGH: Final = 8
 """A term of up to so many letters has all its trigrams; a longer one every second or third."""
-
+_LOOSENED: Final = 4
+"""Shorter words begin too many others."""
+_BEFORE: Final = re.compile(r"^['`(\[{<¿¡]+(?=\w)")
+_BEHIND: Final = ".,;:!?…'`。？！、，"
+_PAIRS: Final = {")": "(", "]": "[", "}": "{", ">": "<"}
+"""What stands around a word of a sentence and does not belong to it."""
+_PLURAL: Final = re.compile(r"((?<=[sxz])e|(?<=[cs]h)e|(?<=[^s]))s$")
 _PLAIN: Final = re.compile(r'[^\x00-\x20"\\/\x7f]*')
 """What JSON has as it is."""
 _QUERY: Final = re.compile(r'"([^"]*)(?:"|$)|([^\s"]+)')
@@ -40,6 +46,16 @@ class Term:
         """The term for a text; None if it is blank."""
         pieces = tuple(casefold(text).split())
         return cls(pieces, begins, ends) if pieces else None
+
+    @property
+    def loosened(self) -> "Term":
+        """The term with any ending, if it is a word of some length; without the *s* of a plural:
+        ``cursors`` finds ``cursor``, ``keyset`` finds ``keysets``."""
+        word = self.pieces[0]
+        if len(self.pieces) > 1 or not self.ends or len(word) < _LOOSENED or not word.isalpha():
+            return self
+        singular = _PLURAL.sub("", word)
+        return Term((singular if len(singular) >= _LOOSENED else word,), self.begins, False)
 
     @property
     def pattern(self) -> str:
@@ -86,6 +102,21 @@ def terms_of(query: str) -> list[Term]:
     found = [_term(match[2] if match[1] is None else match[1].strip()) for match in matches]
     terms = list(dict.fromkeys(term for term in found if term is not None))
     return terms if any(normalize(piece).strip() for term in terms for piece in term.pieces) else []
+
+
+def sentence_terms(text: str) -> list[Term]:
+    """The terms of a query as people ask it, without the punctuation around its words."""
+    return terms_of(_QUERY.sub(lambda match: _bare(match[0]), text))
+
+
+def _bare(word: str) -> str:
+    if word.startswith('"'):
+        return word
+    begun = _BEFORE.sub("", word)
+    ended = begun.rstrip(_BEHIND)
+    while ended and _PAIRS.get(ended[-1], ended) not in ended:  # not in f(x)
+        ended = ended[:-1].rstrip(_BEHIND)
+    return ended
 
 
 def _term(text: str) -> Term | None:

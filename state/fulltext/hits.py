@@ -201,7 +201,7 @@ class HitReader:
         try:
             read = read_thread_messages(self._home, path, self._find)
         except (RolloutError, OSError) as error:
-            self._note(path, error)
+            note_unread(path, error, self.unreadable)
             return self._match(key, path, header, ())
         # A title that is in a message is that message, as in the index.
         header = [part for part in header if not any(part in each.text for each in read.messages)]
@@ -231,15 +231,17 @@ class HitReader:
                 if not missing and most == 1 and not self._counts:
                     break
         except (RolloutError, OSError) as error:  # what was read before counts all the same
-            self._note(path, error)
+            note_unread(path, error, self.unreadable)
         return None if missing else Match(key, named, kept, matches)
 
-    def _note(self, path: str, error: RolloutError | OSError) -> None:
-        """Remember a file that could not be searched; one that has gone is noticed elsewhere."""
-        if isinstance(error, OSError) and error.errno in SHORTAGES:
-            raise OutOfResources(os.strerror(error.errno)) from error
-        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
-            self.unreadable.add(path)
-        import logging  # most searches have nothing to log
 
-        logging.getLogger("threadkeep.fulltext").info("%s was not searched: %s", path, error)
+def note_unread(path: str, error: RolloutError | OSError, unreadable: set[str]) -> None:
+    """Remember a file that could not be searched; one that has gone is noticed elsewhere. Raises
+    OutOfResources if the system lacks memory, file descriptors or the like."""
+    if isinstance(error, OSError) and error.errno in SHORTAGES:
+        raise OutOfResources(os.strerror(error.errno)) from error
+    if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+        unreadable.add(path)
+    import logging  # most searches have nothing to log
+
+    logging.getLogger("threadkeep.fulltext").info("%s was not searched: %s", path, error)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.search.normalize import casefold, normalize, without_escapes
-from rollout.search.snippet import AFTER, BEFORE, snippet
-from rollout.search.terms import Matcher, Term, terms_of
+from rollout.search.snippet import AFTER, BEFORE, best_snippet, snippet
+from rollout.search.terms import Matcher, Term, sentence_terms, terms_of
 from tests.support.each import each
 
 ALPHABET = "\x1b[m\xad\u200babAB  ._-*\"\n\té́ñßŒiİ東京ハ日한ไทย🦀👩\u200d👧ﬁ٣\0'’"
@@ -211,3 +211,40 @@ def test_a_snippet_is_one_line_around_a_match(text: str, times: int) -> None:
     assert casefold(shown.text[start:end]) == "needle"
     assert len(shown.text) <= BEFORE + AFTER + len(" ... needle ... ")
     assert "\n" not in shown.text
+
+
+def test_the_terms_of_a_sentence_have_no_punctuation_around_them() -> None:
+    def shown(text: str) -> list[str]:
+        return [" ".join(term.pieces) + "*" * (not term.ends) for term in sentence_terms(text)]
+
+    assert shown("Why (and how) do we use `f(x)`, C++ or .env?!") == [
+        *("why", "and", "how", "do", "we", "use", "f(x)", "c++", "or", ".env")
+    ]
+    assert shown('"as it is." --flag: key* Vec<T>; 日本語は？') == [
+        *("as it is.", "--flag", "key*", "vec<t>", "日本語は")
+    ]
+    assert shown("?! ( ...") == []
+
+
+def test_a_loose_term_has_any_ending() -> None:
+    loose = {term.pieces[0]: term.loosened for term in terms_of("caches keys it's boxes class key")}
+    assert [loose["caches"].pieces, loose["caches"].ends] == [("cach",), False]
+    assert [loose["boxes"].pieces, loose["class"].pieces] == [("boxes",), ("class",)]
+    assert loose["keys"].pieces == ("keys",)
+    assert loose["key"].ends
+    assert loose["it's"].ends
+    assert Matcher([loose["caches"]]).found_in("a cached one")
+    (phrase,) = terms_of('"two words"')
+    assert phrase.loosened == phrase
+
+
+def test_the_best_snippet_is_where_most_of_the_terms_stand() -> None:
+    terms = terms_of("the keyset cursor")
+    text = (
+        "the " * 50 + "keyset " + "x " * 100 + "of the cursor and the keyset, at last " + "y " * 90
+    )
+    shown = best_snippet(text, Matcher(terms), [1, 9, 9], 40)
+    assert "the cursor and the keyset, at last" in shown.text
+    assert [shown.text[start:end] for start, end in shown.spans][-3:] == ["cursor", "the", "keyset"]
+    assert len(shown.text) < BEFORE + 60
+    assert best_snippet("nothing", Matcher(terms), [1, 9, 9], 40).text == "nothing"

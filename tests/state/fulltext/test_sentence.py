@@ -1,0 +1,192 @@
+"""A search with a sentence finds threads with all of its words, then those with some."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollout.search.normalize import casefold
+from rollout.search.snippet import best_snippet
+from rollout.search.terms import Matcher, sentence_terms
+from state.errors import EmptySearch, InvalidCursor
+from state.fulltext.candidates import match_of
+from state.fulltext.indexer import fill_fulltext
+from state.fulltext.sentence import SentenceFound, search_sentence
+from state.query.model import Query
+from state.thread_index import ThreadIndex
+from tests.samples.homes import encoded, event, lines, thread_id, write
+from tests.state.fulltext.test_search import STAMP, blank, place, said, scanned, turns, work
+from tests.support.effort import examples
+
+__all__ = ["blank"]
+
+QUESTION = "why did we decide to use keyset cursors instead of offsets?"
+
+
+async def found_by(index: ThreadIndex, text: str, **fields: Any) -> SentenceFound:
+    among = Query(**{"limit": 100, "all_sources": True, "sort_key": "recency_at", **fields})
+    return await search_sentence(index, tuple(sentence_terms(text)), among)
+
+
+def ids(found: SentenceFound) -> list[str]:
+    return [each.hit.row["id"] for each in found.hits]
+
+
+def shown(found: SentenceFound, at: int) -> str:
+    (message,) = found.hits[at].hit.messages
+    return best_snippet(message.text, Matcher(found.terms), found.weights, 60).text
+
+
+def answer(text: str) -> dict[str, Any]:
+    return event(STAMP, "agent_message", message=text)
+
+
+def talk(home: Path, number: int, *answers: str, **where: Any) -> Path:
+    said = [*lines(number, f"prompt {number}"), *map(answer, answers)]
+    return write(home, number, encoded(said), **where)
+
+
+def test_all_words_come_first_and_then_the_rarest_ones(home: Path, index_path: Path) -> None:
+    for number in range(20, 60):  # what nearly every thread has
+        talk(home, number, "We use this instead of that, and did so to be done.")
+    talk(home, 1, "We decide to use keyset cursors, why? Offsets did shift instead of staying.")
+    talk(home, 2, "Keyset cursors it is", "why", "did we decide to use them instead of offsets?")
+    talk(home, 3, "A cursor by keyset has no offset that shifts.")
+    talk(home, 4, "The offset of the line in bytes", "of the keyset")
+    talk(home, 5, "It is the keyset.")
+    talk(home, 6, "Nothing at all.")
+
+    async def do(index: ThreadIndex) -> None:
+        await fill_fulltext(index)
+        found = await found_by(index, QUESTION)
+        assert ids(found)[:5] == [thread_id(number) for number in (2, 1, 3, 4, 5)]
+        assert (found.complete, found.pending, found.next_cursor) == (2, 0, None)
+        assert thread_id(6) not in ids(found)
+        pieces = [term.pieces[0] for term in found.terms]
+        assert {pieces[term] for term in found.hits[2].terms} == {"keyset", "cursor", "offset"}
+        assert shown(found, 2).startswith("A cursor by keyset has no offset")
+        by_weight = dict(zip(pieces, found.weights, strict=True))
+        assert by_weight["keyset"] > 3 * by_weight["instead"] > 0
+        assert ids(await found_by(index, QUESTION, limit=3)) == ids(found)[:3]
+
+    work(home, index_path, do)
+
+
+def test_words_count_twice_where_they_stand_together(home: Path, index_path: Path) -> None:
+    talk(home, 1, "red", "green", "blue")
+    talk(home, 2, "red and green, but blue", "and more")
+    talk(home, 3, "only red and green here", "blue")
+
+    async def do(index: ThreadIndex) -> None:
+        await fill_fulltext(index)
+        found = await found_by(index, "red green blue violet")
+        assert ids(found) == [thread_id(2), thread_id(3), thread_id(1)]
+        assert (found.complete, shown(found, 1)) == (0, "only red and green here")
+
+    work(home, index_path, do)
+
+
+def test_names_are_found_and_files_that_are_gone_are_not(home: Path, index_path: Path) -> None:
+    talk(home, 1, "of a cursor")
+    talk(home, 2, "about cursors")
+    talk(home, 3, "no such word")
+    (home / "session_index.jsonl").write_text(
+        f'{{"id":"{thread_id(3)}","thread_name":"Cursors","updated_at":"2026-05-28"}}\n'
+    )
+    talk(home, 4, "an archived cursor", archived=True)
+
+    async def do(index: ThreadIndex) -> None:
+        await fill_fulltext(index)
+        found = await found_by(index, "nowhere cursor")
+        assert ids(found) == [thread_id(number) for number in (3, 2, 1)]
+        assert (found.hits[0].hit.header, found.hits[0].hit.messages) == (["Cursors"], [])
+        assert ids(await found_by(index, "nowhere cursor", cwds=("/work/p1",))) == [thread_id(1)]
+        archived = await found_by(index, "nowhere cursor", archived=True)
+        assert ids(archived) == [thread_id(4)]
+        for file in [*home.rglob(f"*{thread_id(2)}*"), *home.rglob(f"*{thread_id(3)}*")]:
+            file.unlink()
+        assert ids(await found_by(index, "nowhere cursor")) == [thread_id(1)]
+
+    work(home, index_path, do)
+
+
+@pytest.mark.parametrize("complete", [0, 3, 7, 8, 20])
+def test_pages_join_to_the_whole(home: Path, index_path: Path, complete: int) -> None:
+    for number in range(30):
+        words = ["common", *(f"part{each}" for each in range(number % 4))]
+        words += ["rare"] if number < complete else []
+        talk(home, number, " ".join(words))
+    text = "rare common part0 part1 part2" if not complete else "rare common"
+
+    async def do(index: ThreadIndex) -> None:
+        await fill_fulltext(index)
+        every = {thread_id(number) for number in range(complete if complete > 7 else 30)}
+        whole = await found_by(index, text)
+        assert set(ids(whole)) == {thread_id(number) for number in range(30)}
+        joined: list[str] = []
+        cursor = None
+        while True:
+            page = await found_by(index, text, limit=7, cursor=cursor)
+            joined += ids(page)
+            assert page.complete <= len(page.hits)
+            if (cursor := page.next_cursor) is None:
+                break
+            with pytest.raises(InvalidCursor):
+                await found_by(index, f"{text} more", limit=7, cursor=cursor)
+        assert set(joined) == every
+        assert joined == [each for each in ids(whole) if each in every]
+
+    work(home, index_path, do)
+
+
+def test_what_is_no_search_is_refused(home: Path, index_path: Path) -> None:
+    talk(home, 1, "a cursor")
+
+    async def do(index: ThreadIndex) -> None:
+        await fill_fulltext(index)
+        with pytest.raises(EmptySearch):
+            await found_by(index, "?!")
+        with pytest.raises(InvalidCursor):
+            await found_by(index, "cursor", cursor="nonsense")
+        with closing(sqlite3.connect(index_path)) as connection, connection:
+            connection.execute("UPDATE fulltext_documents SET locations = x'00'")
+        with pytest.raises(Exception, match="full-text index"):
+            await found_by(index, "nowhere cursor")
+
+    work(home, index_path, do)
+
+
+@examples(40)
+@given(
+    threads=st.lists(turns, min_size=1, max_size=6),
+    asked=st.lists(said, min_size=1, max_size=4),
+)
+def test_it_finds_what_holds_a_word(
+    blank: Path, threads: list[list[dict[str, Any]]], asked: list[str]
+) -> None:
+    with place(blank) as (home, path):
+        for number, more in enumerate(threads):
+            write(home, number, encoded([*lines(number, f"prompt {number}"), *more]))
+
+        async def do(index: ThreadIndex) -> None:
+            await fill_fulltext(index)
+            for text in filter(sentence_terms, asked):
+                found = await found_by(index, text)
+                loose = dict.fromkeys(term.loosened for term in sentence_terms(text))
+                assert found.terms == tuple(loose)
+                wanted = await scanned(index, sentence_terms(text))
+                assert set(ids(found)[: found.complete]) == wanted
+                for term in filter(match_of, loose):
+                    wanted |= await scanned(index, [term])
+                assert set(ids(found)) == wanted
+                assert len(ids(found)) == len(wanted)
+                for hit, held in found.hits[found.complete :]:
+                    texts = [*hit.header, *(message.text for message in hit.messages)]
+                    seen = Matcher(found.terms).found_in(casefold(" ".join(texts)))
+                    assert seen & held
+
+        work(home, path, do)
