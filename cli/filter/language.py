@@ -245,6 +245,12 @@ def completed(text: str, cursor: int, token: str) -> str:
     return text if found is None else text[: found.start] + token + text[found.end :]
 
 
+def end_of_completed(text: str, cursor: int, token: str) -> int:
+    """Where a completion ends in the text with it."""
+    found = _at(text, cursor)
+    return cursor if found is None else found.start + len(token)
+
+
 def _at(text: str, cursor: int) -> Token | None:
     """The token that ends where the cursor is, or that the cursor is in."""
     return next((each for each in tokens(text, NAMES) if each.start < cursor <= each.end), None)

@@ -74,3 +74,31 @@ def quoted(value: str) -> str:
     if value and not re.search(r"\s", value) and value[0] not in "\"'":
         return value
     return '"{}"'.format(re.sub(r'([\\"])', r"\\\1", value))
+
+
+def holds(text: str, filter_: str, names: Container[str]) -> bool:
+    """Whether a text has a filter, whatever the case of its letters and its quotes."""
+    return any(_same(token, filter_, names) for token in tokens(text, names))
+
+
+def with_filter(text: str, filter_: str, names: Container[str]) -> str:
+    """A text with one more filter at its end, unless it has that already."""
+    text = text.strip()
+    if holds(text, filter_, names):
+        return text
+    # What is quoted and still open would take the filter in.
+    added = (f"{text}{closing} {filter_}".strip() for closing in ("", '"', "'"))
+    return next((each for each in added if holds(each, filter_, names)), text)
+
+
+def without_filter(text: str, filter_: str, names: Container[str]) -> str:
+    """A text without a filter."""
+    kept = [each.text for each in tokens(text, names) if not _same(each, filter_, names)]
+    return " ".join(kept)
+
+
+def _same(token: Token, filter_: str, names: Container[str]) -> bool:
+    """Whether a token is this filter."""
+    other = tokens(filter_, names)[0]
+    same = (token.name, token.minus) == (other.name, other.minus)
+    return bool(token.name) and same and token.value.casefold() == other.value.casefold()

@@ -14,8 +14,16 @@ from cli.app import app
 from cli.arguments.filters import Filters
 from cli.browse.words.filter_box import suggestion
 from cli.filter.known import known_steps
-from cli.filter.language import NAMES, WORDS, Known, completed, completions, parse
-from cli.filter.tokens import quoted, tokens
+from cli.filter.language import (
+    NAMES,
+    WORDS,
+    Known,
+    completed,
+    completions,
+    end_of_completed,
+    parse,
+)
+from cli.filter.tokens import holds, quoted, tokens, with_filter, without_filter
 from rollout.search.terms import terms_of
 from state.edit.marks import set_marks
 from state.errors import StateError
@@ -288,6 +296,29 @@ def test_the_token_at_the_cursor_is_completed() -> None:
     assert completed(text, 11, "project:api") == "a project:api b"
     assert completions(text, 12, KNOWN) == []
     assert completed(text, 12, "x") == text
+
+
+def test_a_completion_ends_where_one_types_on() -> None:
+    text = "a project:ap word"
+    assert end_of_completed(text, 10, 'project:"my app"') == len('a project:"my app"')
+    assert end_of_completed(text, 1, "x:") == len("x:")
+    assert end_of_completed("", 0, "x:") == 0
+
+
+@given(TEXTS, st.text(min_size=1).filter(str.strip))
+@example('"a phrase', "x")
+@example("project:'a b", "x")
+def test_a_filter_is_added_once_and_removed_again(text: str, value: str) -> None:
+    filter_ = f"tag:{quoted(value)}"
+    with_it = with_filter(text, filter_, NAMES)
+    assert holds(with_it, filter_, NAMES)
+    assert with_filter(with_it, filter_, NAMES) == with_it.strip()
+    without = without_filter(with_it, filter_, NAMES)
+    assert not holds(without, filter_, NAMES)
+    others = [each.value or each.word for each in tokens(text, NAMES)]
+    left = [each.value or each.word for each in tokens(without, NAMES)]
+    if not holds(text, filter_, NAMES) and '"' not in text and "'" not in text:
+        assert left == others
 
 
 def test_a_file_is_taken_as_it_is_and_cannot_be_turned_around() -> None:
