@@ -215,9 +215,11 @@ def tree_note(tree: "Tree", *, is_this: bool = False) -> str:
 
 def agent(tree: "Tree") -> str:
     """What a subagent is called: its nickname and role, or what it is for."""
-    row = tree.row
-    if row is None or tree.kind != "subagent":
-        return ""
+    return agent_name(tree.row) if tree.row and tree.kind == "subagent" else ""
+
+
+def agent_name(row: "Row") -> str:
+    """The same of the row of a subagent."""
     named = " ".join(filter(None, (row["agent_nickname"], row["agent_role"])))
     kind = row["source_kind"]
     return named or {"subAgentReview": "review", "subAgentCompact": "compaction"}.get(kind, "")

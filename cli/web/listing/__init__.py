@@ -1,0 +1,1 @@
+"""The threads of the list: how they are found, counted and shown."""

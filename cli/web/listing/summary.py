@@ -1,0 +1,99 @@
+"""What is said of a list: how many threads it has, what it leaves out, why it is empty."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from cli.filter.wanted import Wanted
+from cli.terminal.hidden import empty_home
+from cli.terminal.text import one_line, plural, shortened
+from cli.web.listing.address import Address
+from cli.web.listing.find import Part
+from state.query.model import Counted, Hidden
+
+_LONGEST: Final = 80
+
+
+class Hint(NamedTuple):
+    """What else there is, and where; without an address it is only said."""
+
+    text: str
+    href: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What is said of a list."""
+
+    count: str
+    """How many threads it has, as people say it."""
+    hidden: Sequence[Hint]
+    """What it leaves out."""
+    empty: Sequence[Hint]
+    """Why it is empty and what to do, a line each; nothing if it is not."""
+    problem: str
+    """What cannot be understood of the text."""
+
+
+def summary(
+    part: Part,
+    counted: Counted,
+    address: Address,
+    wanted: Wanted,
+    *,
+    left_out: int,
+    empty_index: bool,
+    home: Path,
+) -> Summary:
+    """What is said of the list that begins with ``part``. ``left_out`` is how many of the threads
+    that were counted it does not have, for what was said in them."""
+    # For a file all are counted, whether they have changed it or not.
+    hidden = Hidden() if wanted.file else counted.hidden
+    empty: Sequence[Hint] = ()
+    if not part.found and not part.cursor:
+        empty = _nothing(hidden, address, home, empty_index=empty_index)
+    count = _count(part, counted.listed - left_out, wanted)
+    return Summary(count, _hidden(hidden, address), empty, wanted.problem)
+
+
+def _count(part: Part, listed: int, wanted: Wanted) -> str:
+    if wanted.file:
+        return plural(len(part.found), "thread") + (" so far" if part.cursor else "")
+    if not wanted.terms:
+        return plural(listed, "thread")
+    said = f"{part.said:,}"
+    if part.cursor:
+        if not part.said:  # it goes on with more titles
+            return f"{plural(listed, 'thread')} by title, then those in which it was said"
+        said = f"more than {said}"
+    if not listed:
+        return f"{said} thread{'s' * (part.said != 1 or bool(part.cursor))} by what was said"
+    return f"{listed:,} by title, {said} by what was said"
+
+
+def _hidden(hidden: Hidden, address: Address) -> list[Hint]:
+    """How many threads a list leaves out, each with how to see them."""
+    parts = (
+        (hidden.archived, "archived", address.adding("is", "archived")),
+        (hidden.source + hidden.attached, "not interactive", address.adding("is", "hidden")),
+        (hidden.empty, "empty", ""),
+        (hidden.unreadable, "unreadable", "/health"),
+    )
+    return [Hint(f"{count:,} {what}", href) for count, what, href in parts if count]
+
+
+def _nothing(hidden: Hidden, address: Address, home: Path, *, empty_index: bool) -> list[Hint]:
+    if empty_index:
+        return [Hint(line.strip()) for line in empty_home(home).split("\n")]
+    text = shortened(one_line(address.text), _LONGEST)
+    said = [Hint(f"No thread matches “{text}”." if text else "No threads here.")]
+    if hidden.archived:
+        archived = plural(hidden.archived, "archived thread")
+        said.append(Hint(f"Show {archived}: is:archived", address.adding("is", "archived")))
+    if others := hidden.source + hidden.attached:
+        scripts = f"Show {plural(others, 'thread')} of subagents and scripts: is:hidden"
+        said.append(Hint(scripts, address.adding("is", "hidden")))
+    if text:
+        said.append(Hint("Clear the text", Address(sort=address.sort).href()))
+    return said
