@@ -142,6 +142,7 @@ async def on_http(request: Request, error: Exception) -> Response:
 
 async def on_fault(request: Request, error: Exception) -> Response:
     """The answer where our code failed: the log has the traceback, the page has none."""
+    _log.error("a page failed: %s", request.url.path, exc_info=error)
     message = f"threadkeep failed here: {type(error).__name__}."
     hint = "The terminal in which threadkeep web runs shows more."
     status = HTTPStatus.INTERNAL_SERVER_ERROR

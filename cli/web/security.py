@@ -5,13 +5,14 @@ of this machine, and under a name of its own (DNS rebinding). So besides the coo
 at ``Host``, and at where a request comes from.
 """
 
+import asyncio
 import ipaddress
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import parse_qs, parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -35,6 +36,9 @@ _HEADERS: Final = (
 MOST_BODY_BYTES: Final = 64 * 1024
 """A change has a name, a note or some tags; the longest note is far below this."""
 MOST_URL_BYTES: Final = 8 * 1024
+_MOST_FIELDS: Final = 1000
+_BODY_S: Final = 30.0
+"""How long a change may take to arrive, in seconds."""
 CSRF_FIELD: Final = "csrf"
 CSRF_HEADER: Final = b"x-csrf-token"
 _STATIC: Final = "/static/"
@@ -67,7 +71,7 @@ class Access:
         name, _, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
         if not name:
             name, port = host, ""
-        if (int(port) if port.isascii() and port.isdecimal() else 80) != self.port:
+        if (port or "80") != str(self.port):
             return False
         name = name.lower()
         if name in ("127.0.0.1", "localhost", "[::1]") or name.strip("[]") == self.host.lower():
@@ -130,7 +134,7 @@ class Guard:
         """Where to go on if the request brings the token; None if it may see what it asks for.
         Raises Refused."""
         access, headers = self._access, _headers(scope)
-        if len(scope["raw_path"]) + len(scope["query_string"]) > MOST_URL_BYTES:
+        if len(scope["path"]) + len(scope["query_string"]) > MOST_URL_BYTES:
             raise Refused(HTTPStatus.REQUEST_URI_TOO_LONG, "This address is too long.")
         if not access.knows_host(headers.get(b"host", "")):
             raise Refused(
@@ -139,14 +143,11 @@ class Guard:
         if scope["method"] not in ("GET", "HEAD", "POST"):
             raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "Pages are read by GET.")
         _check_origin(scope, headers)
-        if scope["method"] == "GET" and b"token=" in scope["query_string"]:
-            fields = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=100)
-            for token in fields.get("token", []):
-                if _same(token, access.token):
-                    return _without_token(scope)
-        if not any(_same(value, access.session) for value in _cookies(headers, access.cookie)):
+        tokens = _tokens(scope) if scope["method"] == "GET" else []
+        entered = any(_same(value, access.session) for value in _cookies(headers, access.cookie))
+        if not entered and not any(_same(token, access.token) for token in tokens):
             raise Refused(HTTPStatus.UNAUTHORIZED, "This page is for whoever started threadkeep.")
-        return None
+        return _without_token(scope) if tokens else None
 
     async def _checked_change(self, scope: Scope, receive: Receive) -> Receive:
         """What gives the body of a change that may be made. Raises Refused."""
@@ -155,20 +156,14 @@ class Guard:
                 HTTPStatus.FORBIDDEN,
                 "Threads cannot be changed here. To allow it: threadkeep web --allow-changes",
             )
-        body = b""
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Refused(HTTPStatus.BAD_REQUEST, "The request ended early.")
-            body += message.get("body", b"")
-            if len(body) > MOST_BODY_BYTES:
-                raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "This is too long to be saved.")
-            if not message.get("more_body"):
-                break
+        try:
+            async with asyncio.timeout(_BODY_S):
+                body = await _body(receive)
+        except TimeoutError:
+            raise Refused(HTTPStatus.REQUEST_TIMEOUT, "The request did not end.") from None
         given = _headers(scope).get(CSRF_HEADER, "")
         if not given:
-            fields = dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=1000))
-            given = fields.get(CSRF_FIELD, "")
+            given = dict(_fields(body)).get(CSRF_FIELD, "")
         if not _same(given, self._access.csrf):
             raise Refused(
                 HTTPStatus.FORBIDDEN,
@@ -177,12 +172,39 @@ class Guard:
         return _replayed(body, receive)
 
 
+async def _body(receive: Receive) -> bytes:
+    body: bytes = b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Refused(HTTPStatus.BAD_REQUEST, "The request ended early.")
+        body += bytes(message.get("body", b""))
+        if len(body) > MOST_BODY_BYTES:
+            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "This is too long to be saved.")
+        if not message.get("more_body"):
+            return body
+
+
+def _fields(text: bytes) -> list[tuple[str, str]]:
+    """The fields of a form or of an address. Raises Refused if they are too many."""
+    try:
+        decoded = text.decode("utf-8", "replace")
+        return parse_qsl(decoded, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        raise Refused(HTTPStatus.BAD_REQUEST, "This has too many fields.") from None
+
+
+def _tokens(scope: Scope) -> list[str]:
+    return [value for name, value in _fields(scope["query_string"]) if name == "token"]
+
+
 def _check_origin(scope: Scope, headers: dict[bytes, str]) -> None:
     """Raises Refused for what another site asks for, but for a click on a link to a page."""
     origin, site = headers.get(b"origin"), headers.get(b"sec-fetch-site")
     refused = Refused(HTTPStatus.FORBIDDEN, "Another site asked for this.")
     changes = scope["method"] == "POST"
-    navigates = headers.get(b"sec-fetch-mode") == "navigate" and not changes
+    document = headers.get(b"sec-fetch-dest") == "document"
+    navigates = headers.get(b"sec-fetch-mode") == "navigate" and document and not changes
     if site not in (None, "same-origin", "none") and not navigates:
         raise refused
     if origin not in (None, "null") and origin != f"http://{headers[b'host']}":
@@ -219,8 +241,7 @@ def _same(given: str, known: str) -> bool:
 
 
 def _without_token(scope: Scope) -> str:
-    pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    rest = urlencode([(name, value) for name, value in pairs if name != "token"])
+    rest = urlencode([pair for pair in _fields(scope["query_string"]) if pair[0] != "token"])
     path = quote(scope["path"].replace("\\", "/"))
     path = "/" + path.lstrip("/")  # "//name" would lead to another site
     return f"{path}?{rest}" if rest else path

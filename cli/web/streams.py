@@ -21,8 +21,8 @@ Event = tuple[str, Any]
 
 
 class EventStream(Response):
-    """Sends events as they come. It ends when they end, when the client goes, and with the server;
-    then ``events`` is closed."""
+    """Sends events as they come. It ends when they end, with the server, and (as all answers) when
+    the client goes; then ``events`` is closed."""
 
     media_type = "text/event-stream"
 
@@ -39,20 +39,19 @@ class EventStream(Response):
             await answer(self._request, Problem.busy(text))(scope, receive, send)
             return
         site.streams.add(self)
-        ends = [asyncio.create_task(_gone(receive)), asyncio.create_task(site.closing.wait())]
         sending = asyncio.create_task(self._send(send))
+        ending = asyncio.create_task(site.closing.wait())
         try:
-            await asyncio.wait({*ends, sending}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({sending, ending}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             site.streams.discard(self)
-            for task in (*ends, sending):
+            for task in (sending, ending):
                 task.cancel()
-            await asyncio.gather(*ends, sending, return_exceptions=True)
+            await asyncio.gather(sending, ending, return_exceptions=True)
             await self._events.aclose()
         if not sending.cancelled():
             sending.result()
-        else:
-            await send({"type": "http.response.body", "body": b""})
+        await send({"type": "http.response.body", "body": b""})
 
     async def _send(self, send: Send) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
@@ -77,13 +76,7 @@ class EventStream(Response):
             if coming is not None:
                 coming.cancel()
                 await asyncio.gather(coming, return_exceptions=True)
-        await send({"type": "http.response.body", "body": b""})
 
 
 async def _next(events: AsyncGenerator[Event]) -> Event:
     return await anext(events)
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
