@@ -1,6 +1,7 @@
 """Where a command works. Standard library only: see :mod:`cli.remote.client`."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +36,17 @@ def locations_of(home: str | None, database: str | None) -> Locations:
         index = index_path(codex_home, folder)
     sqlite_home = os.environ.get("CODEX_SQLITE_HOME")
     return Locations(codex_home, index, _absolute(Path(sqlite_home)) if sqlite_home else None)
+
+
+def options_of(here: Locations) -> str:
+    """The options that lead a command to the same place, as they are typed; empty if the
+    environment does."""
+    named = {"home": os.environ.get("CODEX_HOME"), "db": os.environ.get("THREADKEEP_DB")}
+    usual = locations_of(named["home"] or None, named["db"] or None)
+    options = "" if here.home == usual.home else f"--home {shlex.quote(str(here.home))}"
+    if here.index != locations_of(str(here.home), named["db"] or None).index:
+        options += f" --db {shlex.quote(str(here.index))}"
+    return options.strip()
 
 
 def _absolute(path: Path) -> Path:

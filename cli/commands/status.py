@@ -9,21 +9,21 @@ import typer
 from cli import errors
 from cli.arguments.locations import Locations
 from cli.arguments.options import JsonOption, locations
+from cli.render.health.status import backfill_text, files_text, problem_lines
 from cli.terminal import output
 from cli.terminal.cells import labelled
-from cli.terminal.text import amount, duration, iso, one_line, plural
+from cli.terminal.text import amount, iso, one_line, plural
 
 if TYPE_CHECKING:
     from state.db.steps import Steps
     from state.jobs.progress import Away
     from state.rows.ledger import Changes
-    from state.sync.status import BackfillStatus, Status
+    from state.sync.status import Status
     from state.thread_index import ThreadIndex
 
 _SHOWN_PROBLEMS: Final = 20
 _LABEL: Final = 10
 """The width of what stands before each line."""
-_NOUNS: Final = ("segment", "duplicate")
 
 
 def command(context: typer.Context, as_json: JsonOption = False) -> int:
@@ -133,9 +133,9 @@ def _print(here: Locations, found: _Found) -> None:
         ("home", one_line(str(here.home))),
         ("index", f"{one_line(str(here.index))} ({amount(status.index_bytes)}B)"),
         ("threads", f"{status.threads:,}{archived}"),
-        ("files", _files(status.buckets)),
+        ("files", files_text(status.buckets)),
         ("changes", _changes(found)),
-        ("backfill", _backfill(status.backfill)),
+        ("backfill", backfill_text(status.backfill, _now_ms(), output.moment)),
     ]
     if status.fulltext_pending:
         threads = plural(status.fulltext_pending, "thread")
@@ -147,21 +147,11 @@ def _print(here: Locations, found: _Found) -> None:
     if len(found.away) > _SHOWN_PROBLEMS:
         lines.append(("", f"… and {len(found.away) - _SHOWN_PROBLEMS:,} more"))
     for problem in found.problems[:_SHOWN_PROBLEMS]:
-        lines += _problem(problem)
+        lines += problem_lines(problem)
     if len(found.problems) > _SHOWN_PROBLEMS:
         lines.append(("", f"… and more; these are the newest {_SHOWN_PROBLEMS}"))
     width = output.width() if output.on_terminal() else None
     output.lines(labelled(lines, _LABEL, width))
-
-
-def _files(buckets: dict[str, int]) -> str:
-    words = ("indexed", "segment", "duplicate", "unreadable", "ignored")
-    counted = [
-        plural(buckets[word], word) if word in _NOUNS else f"{buckets[word]:,} {word}"
-        for word in words
-        if buckets.get(word)
-    ]
-    return f"{sum(buckets.values()):,}" + (f": {', '.join(counted)}" if counted else "")
 
 
 def _changes(found: _Found) -> str:
@@ -182,49 +172,6 @@ def _changes(found: _Found) -> str:
     running = found.status.backfill.is_being_worked_on(_now_ms())
     reads = "the backfill reads them" if running else "threadkeep sync updates the index"
     return f"{'; '.join(parts)}: {reads}"
-
-
-def _backfill(job: "BackfillStatus") -> str:
-    if job.status == "complete":
-        return f"finished at {output.moment(job.completed_at_ms)}"
-    if job.is_being_worked_on(_now_ms()):
-        return f"running: {', '.join([job.progress, *_pace(job), f'by {job.owner}'])}"
-    if job.status == "pending":
-        return "not started: threadkeep backfill starts it, and so does threadkeep list"
-    done = f" after {job.progress}" if job.files_done else ""
-    return f"interrupted{done}: threadkeep backfill continues it"
-
-
-def _pace(job: "BackfillStatus") -> list[str]:
-    """How far a running job is, how fast, and how long it will take."""
-    if not (job.files_total and job.files_done and job.started_at_ms):
-        return []
-    share = f"{100 * job.files_done // job.files_total}%"
-    elapsed_s = (_now_ms() - job.started_at_ms) / 1000
-    if elapsed_s <= 0:
-        return [share]
-    rate = job.files_done / elapsed_s
-    left = duration(max(job.files_total - job.files_done, 0) / rate)
-    return [share, f"{rate:,.0f} files/s", f"about {left} left"]
-
-
-def _problem(problem: dict[str, Any]) -> list[tuple[str, str]]:
-    found = []
-    path = one_line(problem["path"])
-    if problem["reason"] is not None:
-        where = f" at byte {problem['reason_offset']:,}" if problem["reason_offset"] else ""
-        count = problem["bad_lines"]
-        lines = f" ({plural(count, 'bad line')})" if count else ""
-        word = "unreadable" if problem["bucket"] == "unreadable" else "damaged"
-        reason = one_line(problem["reason"])
-        again = "; make it readable, then threadkeep sync" if problem["retry"] else ""
-        found.append((word, f"{path}: {reason}{where}{lines}{again}"))
-    if problem["left_out"]:
-        lines = plural(problem["left_out"], "line")
-        where = f"the first at byte {problem['left_out_at']:,}"
-        why = "a second program wrote them"
-        found.append(("left out", f"{path}: {lines} outside any turn: {why}; {where}"))
-    return found
 
 
 def _now_ms() -> int:

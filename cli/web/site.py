@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -12,10 +13,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from cli.arguments.locations import Locations
+from cli.arguments.locations import Locations, options_of
+from cli.render.health.hints import pieces
 from cli.runtime.kept_index import KeptIndex
 from cli.terminal.text import age, amount, iso, local, one_line, plural
 from cli.web.security import Access
+from cli.web.verification import Verification
 
 HERE: Final = Path(__file__).parent
 _FILTERS: Final = (age, amount, iso, local, one_line, plural)
@@ -38,6 +41,7 @@ class Site:
     """Set when the server ends."""
     streams: set[object] = field(default_factory=set)
     """What sends events to open pages."""
+    verification: Verification = field(default_factory=Verification)
     templates: Environment = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -51,6 +55,7 @@ class Site:
         )
         templates.globals["thread_url"] = thread_url
         templates.filters |= {each.__name__: each for each in _FILTERS}
+        templates.filters["pieces"] = partial(pieces, options=options_of(self.here))
         object.__setattr__(self, "templates", templates)
 
     @property

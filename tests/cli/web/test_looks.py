@@ -58,7 +58,7 @@ def test_a_page_hears_how_far_the_index_is(tmp_path: Path) -> None:
 
 
 def test_nothing_in_a_template_needs_an_inline_style_or_script() -> None:
-    for path in (HERE / "templates").iterdir():
+    for path in (HERE / "templates").rglob("*.html"):
         text = path.read_text("utf-8")
         assert not re.search(r"\s(?:style|on[a-z]+)=|<style|<script>|https?://", text), path
     for path in (HERE / "static").iterdir():
