@@ -79,7 +79,7 @@ cli.browse.words      -> cli.filter
 cli.browse.picked
 cli.browse.dialogs
 cli.browse.threads    -> cli.browse.words cli.render cli.runtime
-cli.browse.actions    -> cli.browse.words cli.browse.dialogs cli.browse.picked cli.runtime
+cli.browse.actions    -> cli.browse.words cli.browse.dialogs cli.browse.picked cli.edit
 cli.browse.reader     -> cli.browse.actions cli.turns
 cli.browse            -> cli.browse.reader cli.browse.threads
 cli.web               -> cli.filter cli.turns cli.edit

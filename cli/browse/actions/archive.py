@@ -6,6 +6,7 @@ from typing import Final
 from cli.browse.actions.acting import ActingApp
 from cli.browse.actions.sentences import called, refusals
 from cli.browse.dialogs import Question
+from cli.edit.undo import put_back_files
 from cli.terminal.text import plural
 from rollout.files.move import MoveGroup
 from state.edit.archive import move_threads
@@ -65,12 +66,8 @@ async def archive(app: ActingApp, ids: Sequence[str]) -> None:
 
 
 def _can_undo(app: ActingApp, action: Action, groups: Sequence[MoveGroup], done: str) -> None:
-    ids = [id_ for group in groups for id_ in group.thread_ids]
-    back = {move.target: move.source for group in groups for move in group.moves}
-    opposite = Action.UNARCHIVE if action is Action.ARCHIVE else Action.ARCHIVE
-
     async def undo() -> str:
-        outcomes = await move_threads(app.index, opposite, ids, app.here.sqlite_home, back=back)
+        outcomes = await put_back_files(app.index, action, groups, app.here.sqlite_home)
         refused = {each.thread_id: each.error for each in outcomes if each.error}
         return refusals(await app.index.rows_of([*refused]), refused)
 

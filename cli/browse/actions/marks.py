@@ -1,12 +1,13 @@
 """Tags, the pin, the note and the status of threads."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from cli.browse.actions.acting import ActingApp
-from cli.browse.actions.sentences import Error, called, capital, of_codex, refusals
+from cli.browse.actions.sentences import called, capital, of_codex, refusals
 from cli.browse.dialogs import Choice, Entered, Question, TextDialog
+from cli.edit.undo import Changes, as_before, put_back_marks, tag_changes, tag_words
 from cli.terminal.text import one_line, plural
 from state.aio import finished
 from state.edit.marks import delete_tags, set_marks
@@ -16,7 +17,6 @@ from state.query.marks import Marks, marks_steps, tag_counts_steps, tagged_steps
 from state.userdata.marks import NOTE, ON, PINNED, STATUS, STATUSES, checked_marks, tag_key
 from state.userdata.store import set_values
 
-Changes = Mapping[str, str | None]
 _NO_STATUS: Final = "none"
 _MOST_TAGS: Final = 12
 """So many known tags are shown."""
@@ -46,9 +46,9 @@ async def tag(app: ActingApp, ids: Sequence[str]) -> None:
     if entered is None or not entered.text.strip():
         return
     if entered.everywhere:
-        await _delete(app, _words(entered.text)[0].removeprefix("-"), known)
+        await _delete(app, tag_words(entered.text)[0].removeprefix("-"), known)
         return
-    changes = _tag_changes(entered.text)
+    changes = tag_changes(entered.text)
     added = [f"#{_name(key)}" for key, value in changes.items() if value]
     removed = [f"#{_name(key)}" for key, value in changes.items() if not value]
     done = " and ".join(
@@ -110,7 +110,7 @@ async def _change(app: ActingApp, ids: Sequence[str], changes: Changes, done: st
     refused = {id_: each for id_, each in results.items() if not isinstance(each, Changed)}
     changed = [id_ for id_ in results if id_ not in refused]
     if changed:
-        back = {id_: _as_before(before.get(id_, Marks()), changes) for id_ in changed}
+        back = {id_: as_before(before.get(id_, Marks()), changes) for id_ in changed}
         app.can_undo(f"{done[:1].lower()}{done[1:]}", lambda: _put_back(app, back))
     told = f"{done}. {app.how_undone}" if changed else "Nothing was changed."
     rows = await app.index.rows_of([*refused])
@@ -140,45 +140,16 @@ async def _delete(app: ActingApp, name: str, known: Mapping[str, int]) -> None:
 
 async def _put_back(app: ActingApp, values: Mapping[str, Changes]) -> str:
     """Set marks to what they were. Gives what could not be."""
-    alike: defaultdict[tuple[tuple[str, str | None], ...], list[str]] = defaultdict(list)
-    for id_, changes in values.items():
-        alike[tuple(sorted(changes.items()))].append(id_)
-    results: dict[str, Changed | Error] = {}
-    for given, ids in alike.items():
-        if given:
-            results |= await set_marks(app.index, ids, dict(given), app.here.sqlite_home)
+    results = await put_back_marks(app.index, values, app.here.sqlite_home)
     refused = {id_: each for id_, each in results.items() if not isinstance(each, Changed)}
     rows = await app.index.rows_of([*refused])
     return f"{refusals(rows, refused)}{of_codex(results.values())}"
 
 
-def _as_before(marks: Marks, changes: Changes) -> Changes:
-    """The changes that give a thread back the marks that ``changes`` take."""
-    earlier = {
-        PINNED: ON if marks.pinned else None,
-        NOTE: marks.note or None,
-        STATUS: marks.status or None,
-        **{tag_key(name): ON for name in marks.tags},
-    }
-    return {key: earlier.get(key) for key, value in changes.items() if earlier.get(key) != value}
-
-
-def _words(text: str) -> list[str]:
-    return text.replace(",", " ").replace("#", " ").split()
-
-
-def _tag_changes(text: str) -> dict[str, str | None]:
-    """The changes that a text asks for: ``tag`` adds one, ``-tag`` removes it."""
-    return {
-        tag_key(word.removeprefix("-")): None if word.startswith("-") else ON
-        for word in _words(text)
-    }
-
-
 def _tag_problem(known: Mapping[str, int]) -> Callable[[Entered], str]:
     def problem(entered: Entered) -> str:
         try:
-            names = [_name(key) for key in _tag_changes(entered.text)]
+            names = [_name(key) for key in tag_changes(entered.text)]
         except InvalidMark as error:
             return f"{capital(one_line(str(error)))}."
         if not entered.everywhere:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from cli.browse.actions.acting import ActingApp
 from cli.browse.actions.sentences import called, capital, of_codex
 from cli.browse.dialogs import Entered, TextDialog
+from cli.edit.undo import put_back_name
 from cli.terminal.text import one_line
-from state.edit.metadata import checked_name, set_name, take_back_name
+from state.edit.metadata import checked_name, set_name
 from state.errors import InvalidName
 from state.query.rows import Row
 from state.query.thread_json import display_name
@@ -32,14 +33,10 @@ def _can_undo(app: ActingApp, row: Row, name: str) -> None:
     id_, before = row["id"], row["name"]
 
     async def undo() -> str:
-        now = (await app.index.thread(id_))["name"]
-        if now != name:
-            return f"\nIt has another name by now, and keeps it: “{one_line(now or '')}”."
-        if before is None:
-            changed = await take_back_name(app.index, id_, app.here.sqlite_home)
-        else:
-            changed, _ = await set_name(app.index, id_, before, app.here.sqlite_home)
-        return of_codex([changed])
+        found = await put_back_name(app.index, id_, name, before, app.here.sqlite_home)
+        if isinstance(found, str):
+            return f"\nIt has another name by now, and keeps it: “{one_line(found)}”."
+        return of_codex([found])
 
     app.can_undo(f"named “{one_line(name)}”", undo)
 
