@@ -28,6 +28,14 @@ _CONFLICTS: Final = (
     errors.ThreadExists,
     WriterActive,
 )
+_HINTS: Final = {
+    errors.AlreadyArchived: "",
+    errors.InvalidMark: "",
+    errors.InvalidName: "",
+    errors.NotArchived: "",
+    errors.ThreadArchived: "Unarchive it first.",
+}
+"""What to do on a page, where a command says something else."""
 _LATER: Final = (HomeNotFound, NotACodexHome, errors.IndexMissing, errors.IndexUnavailable)
 
 
@@ -70,7 +78,8 @@ _LIST: Final = Link("/", "All threads")
 def problem_of(error: RolloutError | StateError) -> Problem:
     """How an error is shown."""
     found = outcome(error)
-    message, hint, link = _sentence(str(error)), _sentence(found.hint), None
+    message, link = _sentence(str(error)), None
+    hint = _HINTS.get(type(error), _sentence(found.hint))
     choices: list[Choice] = []
     status, title = HTTPStatus.INTERNAL_SERVER_ERROR, "This cannot be shown"
     if isinstance(error, AmbiguousThread):
@@ -88,6 +97,8 @@ def problem_of(error: RolloutError | StateError) -> Problem:
         status, title, link = HTTPStatus.NOT_FOUND, "Not found", _LIST
     elif found.status == USAGE:
         status, title = HTTPStatus.BAD_REQUEST, "This cannot be answered"
+        if isinstance(error, errors.InvalidMark | errors.InvalidName):
+            title = "Nothing was changed"
         if isinstance(error, errors.InvalidCursor):
             hint, link = "", Link("/", "Start from the beginning of the list")
     if isinstance(error, _CONFLICTS):
@@ -109,15 +120,24 @@ def refused(site: Site, status: HTTPStatus, reason: str) -> bytes:
     return site.render("refused.html", {"problem": problem}).encode()
 
 
+def wants_json(request: Request) -> bool:
+    """Whether a script asks that reads JSON."""
+    return "application/json" in request.headers.get("accept", "")
+
+
+def is_part(request: Request) -> bool:
+    """Whether a script asks, which puts the answer into a page."""
+    return request.headers.get("sec-fetch-dest", "document") not in ("document", "iframe")
+
+
 def answer(request: Request, problem: Problem) -> Response:
     """The problem as a page; as a part of one or as JSON where a script asks."""
     site, status = site_of(request), problem.status.value
     headers = {"retry-after": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
-    if "application/json" in request.headers.get("accept", ""):
+    if wants_json(request):
         fields = {"kind": problem.kind, "message": problem.message, "hint": problem.hint}
         return JSONResponse({"error": fields}, status, headers)
-    in_page = request.headers.get("sec-fetch-dest", "document") not in ("document", "iframe")
-    template = "problem.html" if in_page else "error.html"
+    template = "problem.html" if is_part(request) else "error.html"
     values = {"problem": problem, "theme": theme_of(request)}
     return HTMLResponse(site.render(template, values), status, headers)
 

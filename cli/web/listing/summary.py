@@ -58,6 +58,8 @@ def summary(
 
 
 def _count(part: Part, listed: int, wanted: Wanted) -> str:
+    if not part.found:
+        return "No threads"
     if wanted.file:
         return plural(len(part.found), "thread") + (" so far" if part.cursor else "")
     if not wanted.terms:
@@ -69,7 +71,8 @@ def _count(part: Part, listed: int, wanted: Wanted) -> str:
         said = f"more than {said}"
     if not listed:
         return f"{said} thread{'s' * (part.said != 1 or bool(part.cursor))} by what was said"
-    return f"{listed:,} by title, {said} by what was said"
+    by_title = f"{listed:,} by title, {said} by what was said"
+    return by_title if part.cursor else f"{plural(listed + part.said, 'thread')}: {by_title}"
 
 
 def _hidden(hidden: Hidden, address: Address) -> list[Hint]:

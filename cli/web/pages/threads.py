@@ -14,7 +14,7 @@ from cli.filter.language import NAMES, completed, completions, end_of_completed,
 from cli.filter.wanted import Wanted, wanted
 from cli.web.listing.address import LONGEST, SORTS, USUAL_SORT, Address
 from cli.web.listing.catalog import EVERY, Catalog
-from cli.web.listing.find import Part, count_of_list, find
+from cli.web.listing.find import Found, Part, count_of_list, find
 from cli.web.listing.rows import Look, Shown, shown
 from cli.web.listing.sides import sides
 from cli.web.listing.summary import Summary, summary
@@ -38,9 +38,11 @@ async def threads(request: Request) -> Response:
 
 
 async def part(request: Request) -> Response:
-    """What a script puts into the page: all of the list, or what comes behind a cursor."""
+    """What a script puts into the page: all of the list, what comes behind a cursor, or the row of
+    ``only`` one thread, wherever it is in the list."""
     values = await _values(request)
-    template = "_rows.html" if values["cursor"] else "_found.html"
+    part = values["cursor"] or "only" in request.query_params
+    template = "_rows.html" if part else "_found.html"
     return await fragment(request, template, **values)
 
 
@@ -55,7 +57,9 @@ async def _values(request: Request) -> dict[str, Any]:
     values: dict[str, Any] = {"address": address, "cursor": cursor, "sorts": SORTS}
     values["q"] = address.text
     values["find"] = parse(address.text, time.time()).words
-    if cursor:
+    if only := request.query_params.get("only"):
+        found = Part([Found(row) for row in (await index.rows_of([only])).values()])
+    elif cursor:
         found = await find(index, asked, cursor)
         values["summary"] = None
     else:

@@ -248,13 +248,27 @@ async function renew() {
 }
 
 /** Put a newer row in the place of the one of the same thread. */
-export function renewRow(row) {
+function renewRow(row) {
   const place = document.getElementById(row.id);
   if (!place || place.dataset.version === row.dataset.version) return;
-  const focused = place.contains(document.activeElement);
-  place.replaceWith(row.cloneNode(true));
-  if (focused) linkOf(document.getElementById(row.id))?.focus({ preventScroll: true });
+  const focused = place.contains(document.activeElement) && document.activeElement;
+  const now = row.cloneNode(true);
+  // What was said stays: the row of one thread alone has nothing that was searched for.
+  if (!now.querySelector(".said .who"))
+    now.querySelector(".facts").before(...place.querySelectorAll(".said:has(.who)"));
+  place.replaceWith(now);
+  if (focused) (focused.matches("[data-change]") ? now.querySelector("[data-change]") : linkOf(now)).focus({ preventScroll: true });
 }
+
+document.addEventListener("threadkeep:changed", async (event) => {
+  event.preventDefault();
+  const part = partOf(shown);
+  part.searchParams.delete("cursor");
+  part.searchParams.set("only", event.detail.id);
+  const answer = await fetch(part);
+  if (answer.ok) for (const row of parsed(await answer.text()).querySelectorAll(".row")) renewRow(row);
+  renewSoon();
+});
 
 /** How many threads are new at the beginning of a list, have moved up, or have gone from there. */
 function changes(old, fresh) {

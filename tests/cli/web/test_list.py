@@ -82,7 +82,7 @@ def test_the_box_filters_as_the_picker_does(tmp_path: Path) -> None:
             "x:y alpha": [],
         }
         page = await listed(browser, "project:odd alpha")
-        assert text_of(page, "count") == "2 by title, 0 by what was said"
+        assert text_of(page, "count") == "2 threads: 2 by title, 0 by what was said"
         assert plain(page).count("alpha") >= 2
         assert "<mark>alpha</mark>" in page
         # What is chosen is marked, and chosen again it is taken back.
@@ -109,7 +109,7 @@ def test_titles_come_before_what_was_said_and_no_thread_twice(tmp_path: Path) ->
     async def look(browser: Web) -> None:
         page = await listed(browser, "webhook")
         assert numbers(page) == [1, 3, 2]  # those that said it more often first
-        assert text_of(page, "count") == "1 by title, 2 by what was said"
+        assert text_of(page, "count") == "3 threads: 1 by title, 2 by what was said"
         row = page.split('<li class="row')[2]
         assert "<mark>webhook</mark> &amp; &lt;b&gt;a <mark>webhook</mark>" in row
         assert f'href="/thread/{thread_id(3)}?find=webhook"' in row
