@@ -21,6 +21,7 @@ from typing import Final, NamedTuple, Protocol
 from rollout.errors import Damage
 from rollout.files.cancellation import check_cancelled
 from rollout.files.layout import COMPRESSED_SUFFIX
+from rollout.jsonl.marks import MarkedLines
 from rollout.jsonl.parse import BLANK, BadLine, Line
 
 HEAD_BYTES: Final = 512
@@ -101,6 +102,8 @@ class LineReader:
     Such a line is skipped and counted, and the time of the last one is in ``repeated_at``, which
     the caller may reset."""
     repeated_at: str | None
+    marked: MarkedLines | None = None
+    """Whom to give lines with marks; the caller sets and resets it."""
 
     def __init__(self, buffer_bytes: int = BUFFER_BYTES) -> None:
         self._buffer = bytearray(max(buffer_bytes, HEAD_BYTES))
@@ -132,9 +135,14 @@ class LineReader:
         dropping = False  # inside a line that is not needed ...
         counted: bytes | None = None  # ... but counted, with this ordinal
         unusable = ""  # ... or cannot be used, and why
+        marked = self.marked
+        if marked is not None:
+            marked.begin()
         while got := stream.readinto(view[have:]):
             check_cancelled()
             end = have + got
+            if marked is not None:
+                marked.look(buffer, base, line_start, have, end)
             start, newline = 0, find(b"\n", have, end)
             while newline >= 0:
                 if dropping:
