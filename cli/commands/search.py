@@ -22,7 +22,7 @@ from cli.arguments.options import (
 from cli.terminal import damage, output
 from cli.terminal.cells import fitted
 from cli.terminal.hidden import footer, lines_of, no_threads, not_shown
-from cli.terminal.text import iso, one_line, plural
+from cli.terminal.text import plural
 from rollout.errors import Damage
 from state.errors import EmptySearch, InvalidQuery
 
@@ -123,8 +123,7 @@ def command(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Find the threads that changed a file with this in its path instead; reads all"
-            " rollouts.",
+            help="Find the threads that changed a file with this in its path instead.",
         ),
     ] = None,
     sync: SyncOption = True,
@@ -158,17 +157,18 @@ def command(
         archived=archived,
     )
     search = Search(wanted, among, ranked, most_hits=_HITS_KEPT)
-    reads_all = "--raw" if raw else "--file" if file is not None else ""
-    if reads_all and (ranked or cursor is not None):
-        raise typer.BadParameter(f"{reads_all} cannot be combined with --sort matches or --cursor")
+    if raw and (ranked or cursor is not None):
+        raise typer.BadParameter("--raw cannot be combined with --sort matches or --cursor")
+    if file is not None and ranked:
+        raise typer.BadParameter("--file cannot be combined with --sort matches")
     wants_ids = not as_json and output.on_terminal()
     count = limit or _USUAL_LIMIT
-    quick = partial(_quickly, here.home, search, count, sync, wants_ids)
-    found = None if reads_all else in_step(here, quick, scan=sync)
+    quick = partial(_quickly, here.home, search, file, count, sync, wants_ids)
+    found = None if raw else in_step(here, quick, scan=sync)
 
     async def work(index: "ThreadIndex") -> Searched:
-        from cli.runtime.raw_search import search_changed, search_raw
-        from cli.runtime.searching import Searching
+        from cli.runtime.raw_search import search_raw
+        from cli.runtime.searching import Searching, search_changed
 
         async def show(found: "Found", coverage: "Coverage") -> None:
             first = _searched(found, search, answered=True)
@@ -177,7 +177,9 @@ def command(
             _print_first(first, here, search, as_json=as_json, on_terminal=wants_ids)
 
         if file is not None:
-            searched = _read(await search_changed(index, file, among, count, sync))
+            notes: list[str] = []
+            changed = await search_changed(index, file, among, count, notes if sync else None)
+            searched = _searched(changed[0], search, notes, where=changed[1])
         elif raw:
             searched = _read(await search_raw(index, search, count, sync))
         else:
@@ -189,23 +191,35 @@ def command(
         from cli.runtime.open_index import read_index
 
         found = read_index(here, work)
-    if reads_all:
-        output.say(f"All rollouts were read for this: {reads_all} uses no index.")
+    if raw:
+        output.say("All rollouts were read for this: --raw uses no index.")
     return _print(found, here, search, as_json=as_json, on_terminal=wants_ids, fits=limit is None)
 
 
 def _quickly(
-    home: Path, search: "Search", count: int, sync: bool, wants_ids: bool, reader: "IndexReader"
+    home: Path,
+    search: "Search",
+    file: str | None,
+    count: int,
+    sync: bool,
+    wants_ids: bool,
+    reader: "IndexReader",
 ) -> Searched | None:
     """What is found, unless the full-text index is behind or a file has just changed."""
+    from state.fulltext.changed_files import found_steps
     from state.fulltext.due import is_current_steps
     from state.fulltext.search import search_steadily
 
     if sync and not reader.read(is_current_steps(home)):
         return None
-    found, stale = search_steadily(home, reader.read, search, count)
-    finished = _finished_steps(_searched(found, search), search, wants_ids)
-    return None if stale else reader.read(finished)
+    if file is None:
+        found, stale = search_steadily(home, reader.read, search, count)
+        behind, where = bool(stale), None
+    else:
+        found, where = reader.read(found_steps(file, search.among, count))
+        behind = sync and found.pending > 0
+    finished = _finished_steps(_searched(found, search, where=where), search, wants_ids)
+    return None if behind else reader.read(finished)
 
 
 def _finished_steps(searched: Searched, search: "Search", wants_ids: bool) -> "Steps[Searched]":
@@ -329,13 +343,18 @@ async def _indexed(searching: "Searching", search: "Search", sync: bool) -> Sear
 
 
 def _searched(
-    found: "Found", search: "Search", notes: Sequence[str] = (), *, answered: bool = False
+    found: "Found",
+    search: "Search",
+    notes: Sequence[str] = (),
+    *,
+    answered: bool = False,
+    where: "list[list[Passage]] | None" = None,
 ) -> Searched:
     """What was found, with the ``notes`` and what else there is to say of it; what has
-    ``answered`` is right, whatever is pending."""
+    ``answered`` is right, whatever is pending. ``where``: what matches, if it is no message."""
     from state.fulltext.hits import passages
 
-    where = [passages(hit, search.terms) for hit in found.hits]
+    where = [passages(hit, search.terms) for hit in found.hits] if where is None else where
     searched = Searched(found, where, list(notes), more=found.next_cursor is not None)
     if found.pending and not answered:
         searched.notes.append(
@@ -374,15 +393,6 @@ def _document(searched: Searched, here: Locations) -> dict[str, Any]:
 
 
 def _lines(searched: Searched, search: "Search") -> Iterator[str]:
-    """For pipes: one message a line, tab-separated."""
-    for hit, where in zip(searched.found.hits, searched.passages, strict=True):
-        for passage in where:
-            values = (
-                hit.row["id"],
-                iso(hit.row[f"{search.among.sort_key}_ms"]),
-                passage.kind,
-                passage.turn_id or "",
-                passage.item_id or "",
-                passage.snippet.text,
-            )
-            yield "\t".join(one_line(value) for value in values)
+    from cli.render.matches import piped
+
+    return piped(searched.found.hits, searched.passages, search.among.sort_key)

@@ -1,6 +1,6 @@
 """Threads that a search found, with the messages that match, for a terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -8,7 +8,7 @@ from cli.render.threads import ThreadTable
 from cli.terminal import output
 from cli.terminal.cells import around, settled_pieces
 from cli.terminal.style import Painter, painter
-from cli.terminal.text import plural
+from cli.terminal.text import iso, one_line, plural
 
 if TYPE_CHECKING:
     from state.fulltext.hits import Hit, Passage
@@ -19,6 +19,7 @@ MOST_SHOWN: Final = 3
 _WHO: Final = {
     **{"userMessage": "you", "agentMessage": "agent", "name": "name"},
     **{"fileAdded": "added", "fileChanged": "changed", "fileDeleted": "deleted"},
+    "fileMoved": "moved",
 }
 _BEFORE_TEXT: Final = 9
 
@@ -96,3 +97,20 @@ def _line(passage: "Passage", width: int, paint: Painter) -> str:
     return paint(who, "dim") + "".join(
         paint(text, "bold yellow" if marked else "") for text, marked in shown
     )
+
+
+def piped(
+    hits: "Sequence[Hit]", passages: "Sequence[Sequence[Passage]]", sort_key: str
+) -> Iterator[str]:
+    """For pipes: one passage a line, tab-separated."""
+    for hit, where in zip(hits, passages, strict=True):
+        for passage in where:
+            values = (
+                hit.row["id"],
+                iso(hit.row[f"{sort_key}_ms"]),
+                passage.kind,
+                passage.turn_id or "",
+                passage.item_id or "",
+                passage.snippet.text,
+            )
+            yield "\t".join(one_line(value) for value in values)

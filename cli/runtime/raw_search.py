@@ -1,5 +1,4 @@
-"""Search by reading all rollouts, with a progress bar: for any text, or for a file that patches
-changed."""
+"""Search for any text by reading all rollouts, with a progress bar."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -10,19 +9,14 @@ from cli.runtime.open_index import catch_up
 from cli.terminal.progress import progress
 from cli.terminal.text import plural
 from rollout.errors import Damage
-from rollout.search.changed_files import LastChange
 from rollout.search.grep import RawHits
-from state.fulltext.changed_files import threads_changing
 from state.fulltext.grep import raw_search
 from state.fulltext.hits import Hit, Passage
 from state.fulltext.search import Search
-from state.query.model import Query
 from state.query.rows import Row
 from state.thread_index import ThreadIndex
 
 UNREADABLE: Final = "{} may match too, but cannot be read: threadkeep explain shows why."
-_CHANGED: Final = {"added": "fileAdded", "changed": "fileChanged", "deleted": "fileDeleted"}
-"""The kind of a passage that is the path of a file, by what happened to it last."""
 
 
 @dataclass(slots=True)
@@ -59,17 +53,6 @@ async def search_raw(index: ThreadIndex, search: Search, count: int, sync: bool)
     return found
 
 
-async def search_changed(
-    index: ThreadIndex, name: str, among: Query, count: int, sync: bool
-) -> RawFound:
-    """The first ``count`` threads that have changed a file whose path holds ``name``."""
-    found = RawFound([], [], [await catch_up(index)] if sync else [])
-    with progress("reading") as report:
-        changing = threads_changing(index, name, among, report=report)
-        await _take(found, _of_files(changing, name), count)
-    return found
-
-
 _Matches = AsyncGenerator[tuple[Row, int, Sequence[Passage]]]
 
 
@@ -87,9 +70,3 @@ async def _of_lines(hits: AsyncGenerator[tuple[Row, RawHits]]) -> _Matches:
     async with aclosing(hits):
         async for row, raw in hits:
             yield row, raw.matches, [Passage(each.kind, each.snippet) for each in raw.hits]
-
-
-async def _of_files(changing: AsyncGenerator[tuple[Row, LastChange]], name: str) -> _Matches:
-    async with aclosing(changing):
-        async for row, change in changing:
-            yield row, 1, [Passage(_CHANGED[change.kind], change.snippet(name))]

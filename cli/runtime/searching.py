@@ -1,4 +1,5 @@
-"""Search the messages of threads, with a first answer before all of them are indexed."""
+"""Search the messages of threads, with a first answer before all of them are indexed, and the files
+that they have changed."""
 
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
@@ -10,9 +11,12 @@ from cli.runtime.waiting import Coverage
 from cli.terminal import output
 from cli.terminal.delegated import DELEGATED
 from state.errors import IndexBusy
+from state.fulltext.changed_files import found_steps
+from state.fulltext.hits import Passage
 from state.fulltext.indexer import MESSAGES, caught_up_fulltext, pending_threads
 from state.fulltext.search import Found, Search, extent_steps, settled_steps
 from state.fulltext.search import search as search_index
+from state.query.model import Query
 from state.sync.filling import FIRST_FILES
 from state.sync.unread import Unread
 
@@ -95,3 +99,15 @@ class Searching:
             self._first = found
             await self.show(found, coverage)
             self.shown = {hit.row["id"] for hit in found.hits}
+
+
+async def search_changed(
+    index: "ThreadIndex", name: str, among: Query, count: int, notes: list[str] | None
+) -> tuple[Found, list[list[Passage]]]:
+    """The first ``count`` threads that have changed a file whose path holds ``name``. With
+    ``notes``, the index catches up with all files before; they get why it may be incomplete."""
+    if notes is not None:
+        index.beside = MESSAGES
+        notes.append(await catch_up(index))
+        notes.append(await catch_up_fulltext(index))
+    return await index.database.query(found_steps(name, among, count))

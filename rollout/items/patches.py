@@ -12,6 +12,7 @@ ChangeKind = Literal["added", "changed", "deleted", "moved"]
 _PATCH: Final = re.compile(r"\*\*\* Begin Patch.*?(?:\*\*\* End Patch|\Z)", re.DOTALL)
 _FILE: Final = re.compile(r"\*\*\* (Add|Update|Delete) File: (.+?)[ \r]*")
 _MOVED: Final = re.compile(r"\*\*\* Move to: (.+?)[ \r]*")
+_DIFF_MARKS: Final = {"add": "+", "delete": "-"}
 _KINDS: Final[dict[str, ChangeKind]] = {"Add": "added", "Update": "changed", "Delete": "deleted"}
 
 
@@ -64,6 +65,32 @@ def _change_text(path: str, change: object) -> str:
         case {"type": "delete"} | {"delete": _}:
             return f"*** Delete File: {path}"
     return f"{path}: {compact_json(change)}"
+
+
+def diff_of(change: Fields) -> str:
+    """One of the ``changes`` of an item as a unified diff without its header."""
+    kind, diff = change["kind"]["type"], str(change["diff"])
+    mark = _DIFF_MARKS.get(kind)
+    return "\n".join(mark + line for line in diff.removesuffix("\n").split("\n")) if mark else diff
+
+
+def diffs_of_patch(text: str) -> dict[str, str]:
+    """What a patch does to each file, by all paths that it has."""
+    found: dict[str, str] = {}
+    paths: list[str] = []
+    body: list[str] = []
+    for line in [*text.split("\n"), "*** End Patch"]:
+        if file := _FILE.fullmatch(line):
+            found |= dict.fromkeys(paths, "\n".join(body))
+            paths, body = [file[2]], []
+        elif moved := _MOVED.fullmatch(line):
+            paths.append(moved[1])
+        elif line.rstrip() == "*** End Patch":
+            found |= dict.fromkeys(paths, "\n".join(body))
+            paths, body = [], []
+        else:
+            body.append(line)
+    return found
 
 
 def files_of_patch(text: str) -> Iterator[ChangedFile]:

@@ -1,92 +1,177 @@
-"""Find the rollouts whose patches changed a file. This uses no index; every line is read.
+"""Find the files that the patches of a rollout have changed, and where its lines say so.
 
 What a patch has changed stands in its event, where there is one
 (docs/rollout-format.md#events), and in what the tool printed, which every version of Codex since
-0.8 begins with the same words.
+0.8 begins with the same words. A patch that has both counts once, by its event. One that failed or
+was declined has changed nothing. Undoing a turn leaves files as they are: its patches count. Those
+that a fork or a subagent was given with its history are its parent's.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from rollout.errors import SHORTAGES
+import orjson
+
+from rollout.errors import SHORTAGES, DamagedCompression, HistoryIncomplete
+from rollout.history.segments import source_meta
 from rollout.items.calls import parsed
 from rollout.items.patches import ChangeKind
+from rollout.jsonl.marks import MarkedLines
 from rollout.jsonl.parse import Item, Line, object_of
-from rollout.jsonl.reader import LineReader, open_rollout
+from rollout.jsonl.reader import LineReader, RolloutStream, Skipping, open_rollout
+from rollout.schema import kinds
+from rollout.schema.strict import Fields
 from rollout.schema.times import time_ms
-from rollout.search.normalize import casefold
-from rollout.search.snippet import Snippet, snippet
-from rollout.search.terms import Matcher, Term
+from rollout.turns.item_reader import LineFile
+from rollout.usage.reducer import UsageReducer
 
 _PRINTED: Final = "Success. Updated the following files:\n"
-_NEEDLE: Final = _PRINTED.strip().encode()
 _FILES: Final = re.compile(re.escape(_PRINTED) + r"((?:[AMD] [^\n]+(?:\n|$))+)")
+_MARKS: Final = (_PRINTED.strip().encode(), b'"changes"')
 _BY_LETTER: Final[dict[str, ChangeKind]] = {"A": "added", "M": "changed", "D": "deleted"}
 _BY_TYPE: Final[dict[str, ChangeKind]] = {"add": "added", "delete": "deleted"}
+_LONGEST_PATH: Final = 4096
+"""No system takes a longer one."""
+_MOST_WAITING: Final = 16
+"""So many patches wait for what the tool prints."""
 
 
-class LastChange(NamedTuple):
-    """The last change of a file in a rollout."""
+class Change(NamedTuple):
+    """A file that a patch has changed."""
 
     path: str
     """As the patch has it: absolute, or relative to where it ran."""
     kind: ChangeKind
-    """Never ``moved``: a moved file has changed."""
+    """Of a moved file, both its paths are ``moved``."""
     at_ms: int | None
     """When, in milliseconds since 1970; None if the line does not say."""
-
-    def snippet(self, name: str) -> Snippet:
-        """The piece of the path around what was searched for."""
-        term = Term.of(name)
-        return snippet(self.path, Matcher((term,) if term else ()))
-
-
-def last_changes(home: str, paths: Sequence[str], name: str) -> list[LastChange | None]:
-    """For each rollout, at a path relative to ``home``, the last change of a file whose path holds
-    ``name``, case aside; None if there is none, or the rollout cannot be read."""
-    wanted = casefold(name)
-    return [_last_change(Path(home) / path, wanted) for path in paths]
+    file: int
+    """Which of the files that the thread is in."""
+    offset: int
+    """Of the line that says so, in bytes of the file's content."""
 
 
-def _last_change(path: Path, wanted: str) -> LastChange | None:
-    last = None
-    try:
-        with open_rollout(path, []) as stream:
-            for line in LineReader().lines(stream):
-                if not isinstance(line, Line) or _NEEDLE not in line.data:
-                    continue
-                item = object_of(line)
-                for changed, kind in _changes((item or {}).get("payload", item)):
-                    if wanted in casefold(changed):
-                        last = LastChange(changed, kind, _time_ms(item))
-    except OSError as error:  # what could be read counts
-        if error.errno in SHORTAGES:
-            raise
-    return last
+class ChangedFiles:
+    """Collects the changes of one file of a thread from the lines that a
+    :class:`rollout.jsonl.reader.LineReader` marks for it."""
+
+    def __init__(self, path: Path | str, *, file: int = 0, state: Fields | None = None) -> None:
+        """``file`` is the number of the file among those of the thread. With the ``state`` of an
+        earlier pass it continues behind that one."""
+        self.changes: list[Change] = []
+        self.lines = MarkedLines(_MARKS, self._take)
+        self._path, self._number = Path(path), file
+        own_from, waiting = (state or {}).get("own_from"), (state or {}).get("waiting")
+        self._own_from: int | None = own_from if isinstance(own_from, int) else None
+        self._waiting = _waiting_in(waiting)
+        """Patches whose events were seen, and their output was not: their calls and paths."""
+
+    def state(self) -> Fields:
+        """What a later pass needs to continue."""
+        found: Fields = {"own_from": self._own_from} if (self._own_from or 0) > 0 else {}
+        return found | ({"waiting": self._waiting} if self._waiting else {})
+
+    def _take(self, line: Line) -> None:
+        if self._own_from is None:  # few files have changes, and few of those copies
+            self._own_from = _own_from(self._path)
+        if not 0 <= self._own_from <= line.offset:
+            return
+        item = object_of(self._whole(line))
+        payload = (item or {}).get("payload", item)
+        if item is None or not isinstance(payload, dict):
+            return
+        found: dict[str, ChangeKind] = {}
+        if event := changes_told(payload):
+            call_id, changes = event
+            found = {path: kind for path, kind, _ in kinds_of(changes)}
+            self._waiting = [*self._waiting, [call_id, *found]][-_MOST_WAITING:]
+        elif str(payload.get("type")).endswith("_output"):
+            found = self._printed(payload)
+        at = time_of(item)
+        self.changes += (
+            Change(path, kind, at, self._number, line.offset)
+            for path, kind in found.items()
+            if len(path) <= _LONGEST_PATH
+        )
+
+    def _whole(self, line: Line) -> Line:
+        if line.data:
+            return line
+        with LineFile(self._path) as file:
+            return Line(line.offset, file.data(line.offset) or b"")
+
+    def _printed(self, payload: Fields) -> dict[str, ChangeKind]:
+        """What an output says was changed, and no event has."""
+        call_id = payload.get("call_id")
+        others = [each for each in self._waiting if each[0] != call_id]
+        if len(others) < len(self._waiting):
+            self._waiting = others
+            return {}
+        found: dict[str, ChangeKind] = {}
+        for printed in files_printed(payload):
+            told = next((each for each in self._waiting if _has_all(each[1:], printed)), None)
+            if told is not None:  # a script has printed what its patch did
+                self._waiting.remove(told)
+                continue
+            found |= printed
+        return found
 
 
-def _time_ms(item: Item | None) -> int | None:
-    written = (item or {}).get("timestamp")
-    return time_ms(written) if isinstance(written, str) else None
+def _waiting_in(value: Any) -> list[list[str]]:
+    """Waiting patches from a state, if they are as they were written."""
+    fits = isinstance(value, list) and all(
+        isinstance(each, list) and each and all(isinstance(word, str) for word in each)
+        for each in value
+    )
+    return [*value] if fits else []
 
 
-def _changes(payload: Any) -> Iterator[tuple[str, ChangeKind]]:
-    """The files that a line says were changed, each with what happened to it."""
-    if not isinstance(payload, dict):
-        return
+def _has_all(paths: Sequence[str], printed: dict[str, ChangeKind]) -> bool:
+    """Whether an event with these paths tells of all files that were printed, whose paths are
+    relative to where the patch ran."""
+    return all(any(f"/{path}".endswith(f"/{name}") for path in paths) for name in printed)
+
+
+def changes_told(payload: Fields) -> tuple[str, Fields] | None:
+    """The call and the ``changes`` of the event of a patch that was applied; None if a payload is
+    nothing of the kind."""
     item = payload.get("item")
     event = item if isinstance(item, dict) else payload
-    if isinstance(changes := event.get("changes"), dict):
-        for path, change in changes.items():
-            kind = change.get("type") if isinstance(change, dict) else None
-            yield path, _BY_TYPE.get(str(kind), "changed")
-    elif str(payload.get("type")).endswith("_output"):
-        for text in _texts(payload.get("output")):
-            for files in _FILES.findall(text):
-                for entry in files.splitlines():
-                    yield entry[2:], _BY_LETTER[entry[0]]
+    changes = event.get("changes")
+    if not isinstance(changes, dict) or not changes:
+        return None
+    failed = event.get("success") is False or event.get("status", "completed") != "completed"
+    ended = payload.get("type") in ("item_completed", "patch_apply_end")
+    call_id = event.get("id") if event is item else event.get("call_id")
+    return (str(call_id), changes) if ended and not failed else None
+
+
+def kinds_of(changes: Fields) -> Iterator[tuple[str, ChangeKind, Fields]]:
+    """The paths in ``changes``, each with what happened to the file and how; of a moved one both
+    paths."""
+    for path, change in changes.items():
+        match change:
+            case {"type": _}:
+                fields = change
+            case {"add": dict(more)} | {"delete": dict(more)} | {"update": dict(more)}:
+                fields = {"type": next(iter(change)), **more}  # as older versions have it
+            case _:
+                fields = {}
+        moved = fields.get("move_path")
+        if isinstance(moved, str) and moved != path:
+            yield path, "moved", fields
+            yield moved, "moved", fields
+        else:
+            yield path, _BY_TYPE.get(str(fields.get("type")), "changed"), fields
+
+
+def files_printed(payload: Fields) -> Iterator[dict[str, ChangeKind]]:
+    """The files that the output of a tool says were changed, of each patch."""
+    for text in _texts(payload.get("output")):
+        for files in _FILES.findall(text):
+            yield {entry[2:]: _BY_LETTER[entry[0]] for entry in files.splitlines()}
 
 
 def _texts(output: Any) -> Iterator[str]:
@@ -105,3 +190,107 @@ def _texts(output: Any) -> Iterator[str]:
             for part in output
             if isinstance(part, dict) and isinstance(part.get("text"), str)
         )
+
+
+def time_of(item: Item) -> int | None:
+    """When a line was written, in milliseconds since 1970, if it says so."""
+    written = item.get("timestamp")
+    return time_ms(written) if isinstance(written, str) else None
+
+
+# -- files as a whole --------------------------------------------------------------------------
+
+
+class ChangesIn(NamedTuple):
+    """The changes in the files of a thread, and what a later pass over its own needs."""
+
+    changes: list[Change]
+    state: Fields
+
+
+def changes_in(home: Path, files: Sequence[str], end: int | None = None) -> ChangesIn:
+    """The changes of a thread in its ``files``, relative to the home, its own last; of that one in
+    the lines before the byte ``end``. Raises OSError if one cannot be read."""
+    found: list[Change] = []
+    state: Fields = {}
+    for number, path in enumerate(files):
+        last = number == len(files) - 1
+        own = ChangedFiles(home / path, file=number)
+        _read(home / path, own, end if last else None)
+        found += own.changes
+        state = own.state()
+    return ChangesIn(found, state)
+
+
+def changes_in_each(home: str, items: Sequence[tuple[str, int | None]]) -> list[ChangesIn | None]:
+    """As :func:`changes_in`, for several threads, whose files are JSON, in a process of its own;
+    None where a file cannot be read."""
+    found: list[ChangesIn | None] = []
+    for files, end in items:
+        try:
+            found.append(changes_in(Path(home), orjson.loads(files), end))
+        except OSError as error:
+            if error.errno in SHORTAGES:
+                raise
+            found.append(None)
+        except (ValueError, TypeError):  # the row is not as it was written
+            found.append(None)
+    return found
+
+
+def _read(path: Path, found: ChangedFiles, end: int | None) -> None:
+    reader = LineReader()
+    reader.marked = found.lines
+    if end is None:
+        with open_rollout(path, []) as stream:
+            _pass_all(reader, stream)
+    else:
+        with LineFile(path) as file:
+            _pass_all(reader, file.stream(0, end))
+
+
+def _pass_all(reader: LineReader, stream: RolloutStream) -> None:
+    for _ in reader.lines(stream, 0, _EVERY_LINE):
+        pass
+
+
+_EVERY_LINE: Final = Skipping(re.compile(b""))
+_WITHOUT_USAGE: Final = Skipping(
+    kinds.line_pattern(
+        kinds.any_of(*kinds.passed_by(kinds.Reader.USAGE, kinds.Level.LINE)), kinds.PLAIN
+    )
+)
+
+
+def _own_from(path: Path) -> int:
+    """Where the lines of a file begin that are not copied from another thread; -1 if all of them
+    are so far. Raises OSError if it cannot be read."""
+    try:
+        meta = source_meta(path)
+    except (DamagedCompression, HistoryIncomplete):
+        return 0
+    start = meta.get("subagent_history_start_ordinal")
+    if type(start) is int and start > 0:
+        return _offset_of(path, lambda item, _: _ordinal(item) >= start)
+    if meta.get("forked_from_id") is None or isinstance(meta.get("history_base"), dict):
+        return 0
+    usage = UsageReducer()
+
+    def is_own(item: Item, offset: int) -> bool:
+        usage.apply(item, offset)
+        return usage.thread_id is not None and not usage.copying
+
+    return _offset_of(path, is_own, _WITHOUT_USAGE)
+
+
+def _offset_of(path: Path, fits: Callable[[Item, int], bool], needs: Skipping | None = None) -> int:
+    with open_rollout(path, []) as stream:
+        for line in LineReader().lines(stream, 0, needs):
+            if (item := object_of(line)) is not None and fits(item, line.offset):
+                return line.offset
+    return -1
+
+
+def _ordinal(item: Item) -> int:
+    ordinal = item.get("ordinal")
+    return ordinal if isinstance(ordinal, int) else -1

@@ -2,7 +2,7 @@
 
 import os
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -191,7 +191,7 @@ def _documents(messages: Sequence[Message], header: str) -> list[Document]:
 
 
 def _document(texts: Sequence[str], messages: Sequence[Message]) -> Document:
-    locations = array("Q", (message.file << _FILE_SHIFT | message.offset for message in messages))
+    locations = array("Q", (location_word(each.file, each.offset) for each in messages))
     keys = array("Q", (message.key for message in messages if message.key))
     return Document(
         "".join(texts),
@@ -199,6 +199,17 @@ def _document(texts: Sequence[str], messages: Sequence[Message]) -> Document:
         words_to_bytes(keys),
         "" if keys else _ids(messages),
     )
+
+
+def location_word(file: int, offset: int) -> int:
+    """A line of one of a thread's files in one number."""
+    return file << _FILE_SHIFT | offset
+
+
+def lines_of(data: bytes) -> Iterator[tuple[int, int]]:
+    """The lines that some of these numbers stand for. Raises ValueError if they are not as they
+    were written."""
+    return ((word >> _FILE_SHIFT, word & _OFFSET) for word in words_of(data))
 
 
 def _ids(messages: Sequence[Message]) -> str:
@@ -213,11 +224,8 @@ def _ids(messages: Sequence[Message]) -> str:
 def locations_of(data: bytes, item_ids: str) -> list[Location]:
     """The locations of the messages of a document. Raises ValueError if they are not as they were
     written."""
-    words = words_of(data)
+    lines = lines_of(data)
     if not item_ids:
-        return [Location(word >> _FILE_SHIFT, word & _OFFSET) for word in words]
+        return [Location(*line) for line in lines]
     ids = [(turn_id, id_) for turn_id, *rest in orjson.loads(item_ids) for id_ in rest]
-    return [
-        Location(word >> _FILE_SHIFT, word & _OFFSET, *own)
-        for word, own in zip(words, ids, strict=True)
-    ]
+    return [Location(*line, *own) for line, own in zip(lines, ids, strict=True)]

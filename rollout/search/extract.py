@@ -7,10 +7,11 @@ history that belongs to another thread is indexed with that thread.
 
 import os
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from rollout.errors import HistoryIncomplete
 from rollout.files.layout import parse_name
@@ -21,6 +22,7 @@ from rollout.jsonl.reader import LineReader, RolloutStream, open_rollout
 from rollout.jsonl.resume import ResumePoint
 from rollout.schema.modes import LEGACY, PAGINATED
 from rollout.schema.strict import Fields
+from rollout.search.changed_files import Change, ChangedFiles, changes_in
 from rollout.search.legacy_messages import LegacyMessages
 from rollout.search.messages import Message, NeedsWholeFile, history_messages, item_text
 from rollout.search.paginated_messages import ORDINAL_LIMIT, PaginatedMessages, message_key
@@ -37,6 +39,8 @@ def _reader() -> LineReader:
 
 
 MessageReducer = LegacyMessages | PaginatedMessages
+_CHANGES: Final = "changes"
+"""Where a state has that of the changes."""
 
 
 class ThreadMessages(NamedTuple):
@@ -53,7 +57,9 @@ class ThreadMessages(NamedTuple):
     state: Fields
     """What a later pass needs to continue, besides ``resume``: JSON."""
     added: bool = False
-    """Whether these are only the messages that follow those of an earlier pass."""
+    """Whether these are only the messages and changes that follow those of an earlier pass."""
+    changes: Sequence[Change] = ()
+    """The files that patches have changed, in the order of their lines."""
 
 
 class EarlierMessages(NamedTuple):
@@ -94,7 +100,7 @@ def _read_whole(full: Path, path: str) -> ThreadMessages:
         stamp = FileStamp.of(os.fstat(stream.fileno()))
         reducer = reducer_of(path, meta_in(stream, full, _reader()))
         stream.seek(0)
-        return _read(stream, path, stamp, reducer)
+        return _read(stream, path, stamp, reducer, ChangedFiles(full))
 
 
 def reducer_of(path: str, meta: Any) -> MessageReducer:
@@ -151,7 +157,9 @@ def _read_on(full: Path, path: str, earlier: EarlierMessages) -> ThreadMessages:
         else:
             raise NeedsWholeFile
         stream.seek(earlier.resume.end)
-        return _read(stream, path, stamp, reducer, earlier)
+        file, state = len(earlier.files) - 1, earlier.state.get(_CHANGES)
+        changed = ChangedFiles(full, file=file, state=state if isinstance(state, dict) else None)
+        return _read(stream, path, stamp, reducer, changed, earlier)
 
 
 def _read(
@@ -159,27 +167,38 @@ def _read(
     path: str,
     stamp: FileStamp,
     reducer: MessageReducer,
+    changed: ChangedFiles,
     earlier: EarlierMessages | None = None,
 ) -> ThreadMessages:
-    start = 0 if earlier is None else earlier.resume.end
-    end = reduce_stream(stream, reducer, _reader(), offset=start)
+    start, reader = 0 if earlier is None else earlier.resume.end, _reader()
+    reader.marked = changed.lines
+    try:
+        end = reduce_stream(stream, reducer, reader, offset=start)
+    finally:
+        reader.marked = None
     whole = reducer.end <= end  # its last line has a newline
     resume = ResumePoint.at(stream, path, stamp, end, resumable=whole and reducer.goes_on)
     files = (path,) if earlier is None else earlier.files
-    return messages_of(reducer, path, resume, files, added=earlier is not None)
+    return messages_of(reducer, changed, path, resume, files, added=earlier is not None)
 
 
 def messages_of(
     reducer: MessageReducer,
+    changed: ChangedFiles,
     path: str,
     resume: ResumePoint,
     files: tuple[str, ...],
     *,
     added: bool = False,
 ) -> ThreadMessages:
-    """What a reducer has found in the file at ``path``. Raises NeedsWholeFile if it is not all."""
-    found = reducer.messages()
-    return ThreadMessages(path, resume, reducer.mode, files, found, reducer.state(), added)
+    """What was found in the file at ``path``. Raises NeedsWholeFile if it is not all."""
+    found, state = reducer.messages(), state_with(reducer.state(), changed.state())
+    return ThreadMessages(path, resume, reducer.mode, files, found, state, added, changed.changes)
+
+
+def state_with(state: Fields, changes: Fields) -> Fields:
+    """A :attr:`ThreadMessages.state` with what a later pass needs of changed files."""
+    return {**state, _CHANGES: changes} if changes else state
 
 
 def rebuilt_messages(home: Path, path: str, find: Find) -> ThreadMessages:
@@ -214,10 +233,15 @@ def rebuilt_messages(home: Path, path: str, find: Find) -> ThreadMessages:
     if history.mode != PAGINATED:
         # What is added may be a session_meta or the first turn, which changes all.
         resume = ResumePoint(stamp, 0, "")
-        return ThreadMessages(path, resume, history.mode, files, messages, {})
+        changes = changes_in(home, files).changes
+        return ThreadMessages(path, resume, history.mode, files, messages, {}, changes=changes)
+    before = changes_in(home, files[:-1]).changes
     with open_rollout(full, []) as stream:
-        lines = PaginatedMessages(len(files) - 1, -1, odd=True)
-        return _read(stream, path, stamp, lines)._replace(files=files, messages=messages)
+        last = len(files) - 1
+        lines, changed = PaginatedMessages(last, -1, odd=True), ChangedFiles(full, file=last)
+        read = _read(stream, path, stamp, lines, changed)
+    changes = [*before, *read.changes]
+    return read._replace(files=files, messages=messages, changes=changes)
 
 
 def own_files(history: ThreadTurns, path: Path) -> dict[int, int]:

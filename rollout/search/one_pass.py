@@ -1,4 +1,4 @@
-"""Metadata, usage and messages of files, from one pass over the lines of each.
+"""Metadata, usage, messages and changed files, from one pass over the lines of each file.
 
 Where other lines than these decide which messages are shown, or a line cannot be taken for certain,
 the messages are left to a pass of their own (:mod:`rollout.search.extract`), which finds the same.
@@ -18,6 +18,7 @@ from rollout.metadata.outcomes import EarlierMetadata, Extracted, Unusable
 from rollout.metadata.reducer import MetadataReducer
 from rollout.metadata.worker import extract_many
 from rollout.schema import kinds
+from rollout.search.changed_files import ChangedFiles
 from rollout.search.documents import Documents, Thread, documents_of, header_of
 from rollout.search.extract import MessageReducer, messages_of, reducer_of
 from rollout.search.messages import NeedsWholeFile
@@ -38,9 +39,12 @@ def _read(
     home: str, path: str, earlier: EarlierMetadata | None, name: str, reader: LineReader
 ) -> Read:
     reducers: list[_OnePass] = []
+    reader.marked = None
 
     def begin(metadata: ThreadMetadata, longest: int | None) -> MetadataReducer:
-        reducers.append(_OnePass(metadata, longest, path, reader))
+        changed = ChangedFiles(f"{home}/{path}")
+        reader.marked = changed.lines
+        reducers.append(_OnePass(metadata, longest, path, reader, changed))
         return reducers[-1]
 
     try:
@@ -57,12 +61,19 @@ class _Apart(Exception):
 
 
 class _OnePass(MetadataReducer):
-    """Hands the lines of a file to what finds its messages, as well."""
+    """Hands the lines of a file to what finds its messages, as well; its reader hands others to
+    what finds the files that were changed."""
 
     def __init__(
-        self, metadata: ThreadMetadata, longest: int | None, path: str, reader: LineReader
+        self,
+        metadata: ThreadMetadata,
+        longest: int | None,
+        path: str,
+        reader: LineReader,
+        changed: ChangedFiles,
     ) -> None:
         self._path, self._reader = path, reader
+        self._changed = changed
         self._begun = False
         self._messages: MessageReducer | None = None
         self._skipped = self._unneeded = _NOTHING
@@ -142,7 +153,7 @@ class _OnePass(MetadataReducer):
         self._pass_lines(messages)
         resume = outcome.resume if messages.goes_on else outcome.resume._replace(guard="")
         try:
-            read = messages_of(messages, path, resume, (path,))
+            read = messages_of(messages, self._changed, path, resume, (path,))
         except NeedsWholeFile:
             return None
         shown = complete_metadata(outcome.metadata)

@@ -123,6 +123,11 @@ class UsageReducer:
         return self._origin.thread_id
 
     @property
+    def copying(self) -> bool:
+        """Whether the lines are copies of another thread's at present."""
+        return self._origin.copying
+
+    @property
     def certain(self) -> int:
         """The tokens of all responses that this pass has counted, but for one that may still turn
         out to be inherited."""

@@ -39,6 +39,9 @@ TRIGGERS_AND_SEARCH: Final = (
     "CREATE VIRTUAL TABLE fulltext_trigrams USING fts5(letters, content='', columnsize=0,"
     " tokenize='trigram case_sensitive 1', detail='none')",
     "INSERT INTO fulltext_state (id) VALUES (1)",
+    "CREATE TRIGGER files_go_with_their_last_change AFTER DELETE ON file_changes"
+    " WHEN NOT EXISTS (SELECT 1 FROM file_changes WHERE file_id = old.file_id)"
+    " BEGIN DELETE FROM changed_files WHERE file_id = old.file_id; END",
     # Before and after all hours: state.prices.rate has the numbers.
     "CREATE TRIGGER new_models_have_rates_due AFTER INSERT ON thread_usage WHEN NOT EXISTS"
     " (SELECT 1 FROM usage_rates WHERE (provider, model, service_tier, long_context)"

@@ -216,6 +216,29 @@ fulltext_documents: Final = sa.Table(
 )
 sa.Index("ix_fulltext_documents_row_id", fulltext_documents.c.row_id)
 
+changed_files: Final = sa.Table(
+    "changed_files",
+    metadata,
+    sa.Column("file_id", sa.Integer, primary_key=True),
+    _text("path"),
+    _optional("casefolded"),
+    sa.UniqueConstraint("path"),
+)
+
+file_changes: Final = sa.Table(
+    "file_changes",
+    metadata,
+    _row_id(primary_key=True),
+    _key("file_id", sa.Integer),
+    _text("kind"),
+    _optional_number("at_ms"),
+    sa.Column("locations", sa.LargeBinary, nullable=False),
+    sa.ForeignKeyConstraint(["file_id"], ["changed_files.file_id"]),
+    sa.CheckConstraint("kind IN ('A', 'M', 'D', 'R')", name="kind"),
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_file_changes_file_id", file_changes.c.file_id)
+
 rollout_files: Final = sa.Table(
     "rollout_files",
     metadata,

@@ -9,11 +9,13 @@ import orjson
 from rollout.files.access import readable_files
 from state.db.steps import Steps
 
-VERSION: Final = 7
+VERSION: Final = 8
 """Of the rules by which documents are made: raise it when a change finds other messages, or other
 text in them. Documents of another version are made again. The other two numbers of this kind are
 ``EXTRACTOR_VERSION`` in :mod:`rollout.metadata.version` (rows) and ``VERSION`` in
 :mod:`state.turns.store` (turns and items)."""
+WITHOUT_CHANGES: Final = 7
+"""The version that has the same documents, and not the files that were changed: these are added."""
 UNREAD: Final = 0
 """Instead of a version: the thread has its header alone, as a file could not be read. ``files`` is
 that file. Its messages are read once it can be, which changes nothing in the file."""
@@ -28,13 +30,22 @@ def is_current_steps(home: Path) -> Steps[bool]:
 
 
 def others_steps() -> Steps[list[tuple[int, int, str]]]:
-    """The threads that have not changed and whose documents are not of this version: their rows,
+    """The threads that have not changed and whose documents are to be made anew: their rows,
     versions and files."""
     asked = (
         "SELECT row_id, version, files FROM fulltext_threads"
-        " WHERE version <> ? AND row_id NOT IN (SELECT row_id FROM fulltext_pending)"
+        " WHERE version NOT IN (?, ?) AND row_id NOT IN (SELECT row_id FROM fulltext_pending)"
     )
-    return (yield asked, [VERSION])
+    return (yield asked, [VERSION, WITHOUT_CHANGES])
+
+
+def without_changes_steps() -> Steps[int]:
+    """How many threads have not changed and have documents, but not the files that they changed."""
+    asked = (
+        "SELECT count(*) FROM fulltext_threads"
+        " WHERE version = ? AND row_id NOT IN (SELECT row_id FROM fulltext_pending)"
+    )
+    return int((yield asked, [WITHOUT_CHANGES])[0][0])
 
 
 def due_again(home: Path, others: Sequence[tuple[int, int, str]]) -> list[int]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, NoReturn
 
+from rollout.search.changed_files import ChangesIn, changes_in_each
 from rollout.search.documents import Documents, Thread, read_documents, read_many
 from rollout.search.extract import EarlierMessages
 from rollout.search.one_pass import read_all
@@ -26,7 +27,8 @@ from state.db.job_table import FULLTEXT
 from state.db.sql import AMONG, listed
 from state.db.steps import Steps, run_steps
 from state.errors import IndexBusy, IndexUnavailable, LeaseHeld, LeaseLost
-from state.fulltext.due import due_again, others_steps
+from state.fulltext.change_rows import Unlisted, list_changes, unlisted_steps
+from state.fulltext.due import due_again, others_steps, without_changes_steps
 from state.fulltext.store import (
     THREAD,
     earlier_passes,
@@ -89,9 +91,10 @@ async def fill_fulltext(
 
 
 def _due(connection: sqlite3.Connection) -> tuple[int, list[tuple[int, int, str]], bool]:
-    """How many threads are pending, what may be due again, and whether the job is complete."""
+    """How many threads are pending or lack their changes, what may be due again, and whether the
+    job is complete."""
     status = job_row(connection, FULLTEXT)["status"]
-    count = _count(connection, "fulltext_pending")
+    count = _count(connection, "fulltext_pending") + run_steps(without_changes_steps(), connection)
     return count, run_steps(others_steps(), connection), status == "complete"
 
 
@@ -145,7 +148,29 @@ class _Filling:
                 await self._read(pool, wanted)
                 if self._most is not None:
                     break
+            else:
+                await self._read_changes(pool)
         return self._counts
+
+    async def _read_changes(self, pool: ReadPool) -> None:
+        """Add the changes of threads whose messages an earlier version has indexed. Those that
+        cannot be read are tried the next time."""
+        unlisted = await self._index.database.query(unlisted_steps())
+        self._counts.total += len(unlisted)
+        pool.prepare(files=len(unlisted))
+
+        async def read(batch: Sequence[Unlisted]) -> list[ChangesIn | None]:
+            items = [(thread.files, thread.end) for thread in batch]
+            return await pool.map(changes_in_each, items)
+
+        batches = ordered_map(read, unlisted, batch=self._batch_threads, ahead=_BATCHES_AHEAD)
+        async with batches as following:
+            async for batch, found in following:
+                self._counts.done += len(batch)
+                pairs = [*zip(batch, found, strict=True)]
+                await self._job.transact(partial(_list_changes, pairs), self._columns)
+                if self._report:
+                    self._report(self._counts)
 
     async def _pending(self) -> list[Thread]:
         return await self._index.database.query(_pending_steps(self._most))
@@ -190,6 +215,12 @@ class _Filling:
         )
 
 
+def _list_changes(
+    read: Sequence[tuple[Unlisted, ChangesIn | None]], connection: sqlite3.Connection
+) -> None:
+    list_changes(connection, read)
+
+
 def _pending_steps(most: int | None) -> Steps[list[Thread]]:
     asked = (
         f"SELECT {THREAD} FROM fulltext_pending p JOIN threads t ON t.row_id = p.row_id"
@@ -207,6 +238,7 @@ def _is_wasteful(connection: sqlite3.Connection) -> bool:
 def _forget(connection: sqlite3.Connection) -> None:
     """Have all messages read again, in the transaction of the lease's holder."""
     for sql in (
+        "DELETE FROM file_changes",
         "DELETE FROM fulltext_documents",
         "DELETE FROM fulltext_threads",
         "DELETE FROM sqlite_sequence WHERE name = 'fulltext_documents'",

@@ -21,6 +21,7 @@ from rollout.search.documents import Documents, Thread, header_of
 from rollout.search.extract import EarlierMessages
 from rollout.turns.item_refs import words_of
 from state.db.sql import AMONG, Put, listed
+from state.fulltext.change_rows import add_changes, forget_changes
 from state.fulltext.due import UNREAD, VERSION
 from state.rows.resume_points import FULLTEXT, load_resume_points, put_resume_points
 
@@ -65,6 +66,8 @@ def store_documents(connection: sqlite3.Connection, read: Sequence[Documents]) -
     read = [each for each in read if each.thread.row_id in now]
     rebuilt = [(each.thread.row_id,) for each in read if not _added(each)]
     connection.executemany("DELETE FROM fulltext_documents WHERE row_id = ?", rebuilt)
+    forget_changes(connection, (row_id for (row_id,) in rebuilt))
+    add_changes(connection, {each.thread.row_id: each.read.changes for each in read if each.read})
     every = [(each.thread.row_id, document) for each in read for document in each.documents]
     numbered = list(enumerate(every, last_document(connection) + 1))
     connection.executemany(

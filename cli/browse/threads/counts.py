@@ -29,8 +29,8 @@ class Finding:
     """Whether more threads hold what is searched for."""
     any: bool = True
     """Whether the index has any thread."""
-    reading: JobProgress | None = None
-    """How many rollouts were read for a file that was changed."""
+    unindexed: int = 0
+    """Of how many threads it is not known yet which files they have changed."""
     searching: bool = False
     """Whether messages are being searched."""
     done: bool = False
@@ -47,8 +47,8 @@ def rule_text(left: str, right: str, width: int) -> str:
 def summary(finding: Finding) -> str:
     """What was found: ``2,311 threads · titles 3 ms · messages 31 ms · 12 archived not shown``."""
     parts = [finding.problem, plural(finding.threads, "thread")]
-    if finding.reading is not None:
-        parts.append(f"read {finding.reading.done:,} of {finding.reading.total:,}")
+    if finding.unindexed:
+        parts.append(f"changes of {plural(finding.unindexed, 'thread')} not indexed yet")
     if finding.titles_s is not None and (finding.searching or finding.messages_s is not None):
         parts.append(f"titles {_milliseconds(finding.titles_s)}")
     if finding.searching:

@@ -17,16 +17,13 @@ from cli.terminal.cells import settled_pieces
 from state.errors import StateError
 from state.fulltext.hits import Hit, passages
 from state.fulltext.search import Search, search
-from state.jobs.progress import JobProgress
 
 _MOST_HITS: Final = 100
 """Threads that are found by what was said in them."""
 _MOST_LEFT_OUT: Final = 1_000
 """Threads that are left out for what was said in them."""
 _PAUSE_S: Final = 0.03
-"""Messages are searched when nothing was typed for so long."""
-_PAUSE_READING_S: Final = 0.3
-"""All rollouts are read when nothing was typed for so long."""
+"""Messages and changed files are searched when nothing was typed for so long."""
 
 
 class Finder:
@@ -45,7 +42,6 @@ class Finder:
         """What was said, by thread id."""
         self._snippets: dict[int, Snippet] = {}
         """The same on one line, by row id."""
-        self._changed = ChangedThreads(source)
 
     async def find(self, wanted: Wanted, shown: asyncio.Event, *, keep: bool) -> None:
         """Show what is ``wanted``; ``shown`` is set when its first threads are. With ``keep``, the
@@ -113,29 +109,24 @@ class Finder:
     async def _changed_files(
         self, wanted: Wanted, finding: Finding, shown: asyncio.Event, *, keep: bool
     ) -> None:
-        view, changed = self._view, self._changed
-        if not (keep and changed.is_of(wanted)):
-            await view.show(self.source, array("q"), 0, keep=False)
+        changed = ChangedThreads(self.source, wanted)
+        if not keep:
+            await self._view.show(self.source, array("q"), 0, keep=False)
             shown.set()
-            await asyncio.sleep(_PAUSE_READING_S)
+            await asyncio.sleep(_PAUSE_S)
+        async with aclosing(changed.read()) as reading:
+            async for _ in reading:
+                if not (keep or wanted.terms):
+                    await self._show_changed(changed, changed.keys, finding)
+        finding.unindexed = await changed.unindexed()
+        await self._show_changed(changed, await changed.holding(), finding)
 
-            def report(counts: JobProgress) -> None:
-                finding.reading = counts
-                self._tell(finding)
-
-            async with aclosing(changed.read(wanted, report)) as reading:
-                async for _ in reading:
-                    if not wanted.terms:
-                        finding.threads = len(changed.keys)
-                        await self._show_changed(changed.keys[:])
-        finding.reading = None
-        keys = await changed.holding(wanted)
+    async def _show_changed(
+        self, changed: ChangedThreads, keys: "array[int]", finding: Finding
+    ) -> None:
         finding.threads = len(keys)
-        await self._show_changed(keys[:])
-
-    async def _show_changed(self, keys: "array[int]") -> None:
-        snippets = self._changed.snippets
-        await self._view.show(self.source, keys, len(keys), keep=True, snippets=snippets)
+        snippets = changed.snippets
+        await self._view.show(self.source, keys[:], len(keys), keep=True, snippets=snippets)
 
     async def _messages(self, wanted: Wanted, finding: Finding, titles: "array[int]") -> None:
         """Add the threads whose messages hold all terms, the best first, and take out those whose

@@ -12,7 +12,7 @@ from state.query.rows import ids_steps, row_ids_steps
 from state.thread_index import ThreadIndex
 
 FIRST_KEYS: Final = 500
-_CHUNK: Final = 5_000
+CHUNK: Final = 5_000
 _KEPT: Final = 1_000
 """Rows that are kept in memory; a screen shows a few dozen."""
 
@@ -61,7 +61,7 @@ class ThreadSource:
             yield array("q", (row_id for _, _, row_id in keys))
             if len(keys) < count:
                 return
-            after, count = _behind(query, keys[-1]), _CHUNK
+            after, count = behind(query, keys[-1]), CHUNK
 
     async def pinned(self, query: Query) -> "array[int]":
         """The row ids of the pinned threads of a list, which come first in it."""
@@ -85,5 +85,6 @@ class ThreadSource:
         return await self.index.database.query(row_ids_steps(ids))
 
 
-def _behind(query: Query, key: Key) -> Cursor:
+def behind(query: Query, key: Key) -> Cursor:
+    """The place behind a thread of a list."""
     return Cursor(query.sort_key, query.descending, query.filters, key[0], key[1])

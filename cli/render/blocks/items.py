@@ -8,11 +8,11 @@ from cli.render.blocks import tools
 from cli.render.blocks.block import Block, Form, Picture, Role
 from rollout.history.tool_calls import TOOL_CALL, image_format
 from rollout.items.calls import untyped
+from rollout.items.patches import diff_of
 from rollout.schema.strict import Fields
 
 _UNREAD: Final = frozenset({"type", "id", "raw", "startedAtMs", "completedAtMs"})
 """The fields of an item of which only type and id could be read."""
-_DIFF_MARKS: Final = {"add": "+", "delete": "-"}
 
 
 def blocks(item: Fields, call: Fields | None = None) -> Iterator[Block]:
@@ -92,10 +92,7 @@ def _patch(item: Fields) -> list[Block]:
     found = []
     for change in item["changes"]:
         kind = change["kind"]["type"]
-        mark = _DIFF_MARKS.get(kind)
-        diff = change["diff"]
-        if mark:
-            diff = "\n".join(mark + line for line in diff.removesuffix("\n").split("\n"))
+        diff = diff_of(change)
         title = f"{kind} {change['path']}"
         failed = status in ("failed", "declined")
         found.append(Block(Role.TOOL, title, diff, Form.DIFF, state=state, failed=failed))

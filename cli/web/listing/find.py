@@ -5,17 +5,14 @@ them in their title, then those in whose messages they were said, best first.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from cli.filter.wanted import Wanted
-from rollout.search.changed_files import LastChange
 from state.errors import InvalidCursor
-from state.fulltext.changed_files import threads_changing
+from state.fulltext.changed_files import LastChange, all_changing_steps
 from state.fulltext.hits import Hit
 from state.fulltext.search import Search, search
-from state.query.cursor import Cursor
 from state.query.listing import key_steps, page_steps
 from state.query.model import MOST_INCLUDED, Query
 from state.query.rows import Row
@@ -150,17 +147,11 @@ async def _changed(asked: _Asked) -> tuple[list[Found], str | None]:
     index, wanted = asked.index, asked.wanted
     most = MOST_INCLUDED if wanted.terms else asked.count
     among = replace(wanted.among, cursor=asked.cursor)
-    found: list[Found] = []
-    more = False
-    async with aclosing(threads_changing(index, wanted.file, among)) as changing:
-        async for row, change in changing:
-            if len(found) == most:
-                more = True
-                break
-            found.append(Found(row, change=change))
+    page = await index.database.query(all_changing_steps(wanted.file, among, most))
+    found = [Found(row, change=change) for row, change in page.threads]
     if wanted.terms:
         return await _holding(index, wanted, found), None
-    return found, _behind(among, found[-1].row) if more else None
+    return found, page.next_cursor
 
 
 async def _holding(index: ThreadIndex, wanted: Wanted, found: Sequence[Found]) -> list[Found]:
@@ -168,11 +159,6 @@ async def _holding(index: ThreadIndex, wanted: Wanted, found: Sequence[Found]) -
     among = replace(wanted.among, included_ids=tuple(changes))
     hits = await search(index, Search(wanted.terms, among, ranked=True, most_hits=_MOST_HITS))
     return [Found(hit.row, hit, changes[hit.row["id"]]) for hit in hits.hits]
-
-
-def _behind(query: Query, row: Row) -> str:
-    place = (row[f"{query.sort_key}_ms"], row["id"])
-    return Cursor(query.sort_key, query.descending, query.filters, *place).encode()
 
 
 async def _left_out(index: ThreadIndex, wanted: Wanted) -> frozenset[str]:

@@ -9,9 +9,9 @@ from cli.terminal.text import age, amount, iso, local, one_line, one_line_marked
 from cli.web.listing.address import Address
 from cli.web.listing.find import Found
 from rollout.files.digest import blake2b
-from rollout.search.changed_files import LastChange
 from rollout.search.snippet import Snippet, snippet
 from rollout.search.terms import Matcher, Term
+from state.fulltext.changed_files import LastChange
 from state.fulltext.hits import passages
 from state.query.marks import NO_MARKS, Marks
 from state.query.rows import Row

@@ -296,7 +296,7 @@ def test_documents_of_an_earlier_version_are_made_afresh(cli: Cli) -> None:
     assert found(cli, "cafe") == [thread_id(1)]
     harm(
         cli.index,
-        "UPDATE fulltext_threads SET version = version - 1",
+        "UPDATE fulltext_threads SET version = version - 2",
         "INSERT INTO fulltext_trigrams (fulltext_trigrams) VALUES ('delete-all')",
     )
     assert found(cli, "cafe") == [thread_id(1)]
@@ -327,8 +327,17 @@ def test_the_threads_that_changed_a_file_are_found(tmp_path: Path) -> None:
     ran = cli.run("search", "--file", "Notes_", "--limit", "4", "--json")
     assert [
         (hit["kind"], hit["snippet"]) for thread in ran.json["data"] for hit in thread["hits"]
-    ] == [("fileAdded", f"notes_{number}.txt") for number in (1424, 735, 73, 148)]
-    assert "--file" in ran.err
+    ] == [
+        *(
+            ("fileAdded", f"/home/dev/projects/gamma/notes_{number}.txt")
+            for number in (1424, 735, 73)
+        ),
+        ("fileAdded", "notes_148.txt"),
+    ]
+    assert ran.json["complete"]
+    following = cli.run("search", "--file=notes_", "--cursor", ran.json["nextCursor"], "--json")
+    assert [thread["hits"][0]["snippet"] for thread in following.json["data"]] == ["notes_122.txt"]
+    assert following.json["nextCursor"] is None
     assert found(cli, "--file=notes_73.txt") == ["019cc5c2-0629-7a10-854b-e61b47447a65"]
     assert found(cli, "--file", "nobodychangedthat", status=1) == []
 
