@@ -30,9 +30,11 @@ def snippet(text: str, matcher: Matcher) -> Snippet:
     return excerpt(flat, first, [first, *spans])
 
 
-def best_snippet(text: str, matcher: Matcher, weights: Sequence[int], after: int) -> Snippet:
-    """As :func:`snippet`, of the piece with the terms that count most; with so many characters
-    after its first match."""
+def best_snippet(
+    text: str, matcher: Matcher, weights: Sequence[int], before: int, after: int
+) -> Snippet:
+    """As :func:`snippet`, of the piece with the terms that count most, with so many characters
+    before and after its first match."""
     flat = " ".join(without_escapes(text).split())
     spans = list(islice(matcher.spans(flat), _MOST_SPANS))
     held = [matcher.found_in(casefold(flat[start:end])) for start, end in spans]
@@ -45,15 +47,19 @@ def best_snippet(text: str, matcher: Matcher, weights: Sequence[int], after: int
             terms |= held[number]
         if (counted := sum(weights[term] for term in terms)) > best:
             best, first = counted, span
-    return excerpt(flat, first, spans, after)
+    return excerpt(flat, first, spans, before, after)
 
 
 def excerpt(
-    flat: str, first: tuple[int, int], spans: list[tuple[int, int]], after: int = AFTER
+    flat: str,
+    first: tuple[int, int],
+    spans: list[tuple[int, int]],
+    before: int = BEFORE,
+    after: int = AFTER,
 ) -> Snippet:
     """The piece of a text without line breaks around ``first``, with those of ``spans`` that are
     in it."""
-    start, end = max(first[0] - BEFORE, 0), min(first[1] + after, len(flat))
+    start, end = max(first[0] - before, 0), min(first[1] + after, len(flat))
     while start < first[0] and flat[start] == " ":
         start += 1
     while end > first[1] and flat[end - 1] == " ":

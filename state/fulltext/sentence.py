@@ -1,6 +1,7 @@
 """Search with a sentence, as people and agents ask: the threads that hold all of its terms, and if
-they are few, those that hold some of them, the best first."""
+these are few, those that hold some of them, the best first."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -8,16 +9,18 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from rollout.search.terms import Term
 from state.errors import InvalidCursor
 from state.fulltext.hits import Hit
-from state.fulltext.relevance import Place, rank_steadily, weights_steps
-from state.fulltext.search import Search, search
+from state.fulltext.relevance import Place, Ranking, rank_steadily, weights_steps
+from state.fulltext.search import Found, Search, search
 from state.query.cursor import Cursor, decode
-from state.query.model import Query
+from state.query.model import LARGEST_PAGE, Query
 
 if TYPE_CHECKING:
     from state.thread_index import ThreadIndex
 
 RELEVANCE: Final = "relevance"
 """The sort of the threads that hold some of the terms."""
+_FEW: Final = LARGEST_PAGE
+"""If more threads hold all terms, no others follow."""
 _BEFORE_ALL: Final = (2**62, "")
 """A place before all others."""
 
@@ -28,6 +31,8 @@ class SentenceHit(NamedTuple):
     hit: Hit
     terms: frozenset[int]
     """Which of the terms it holds, or its best document, if not all."""
+    cursor: str
+    """Continues behind it."""
 
 
 class SentenceFound(NamedTuple):
@@ -51,32 +56,49 @@ class SentenceFound(NamedTuple):
 async def search_sentence(
     index: "ThreadIndex", terms: tuple[Term, ...], among: Query
 ) -> SentenceFound:
-    """The page of hits that ``among`` asks for. Threads with some of the terms follow if those with
-    all of them fit on the first page. Raises InvalidCursor if the cursor is not one of this search,
-    EmptySearch for no terms, and InvalidQuery for too many."""
+    """The page of hits that ``among`` asks for. Raises InvalidCursor if the cursor is not one of
+    this search, EmptySearch for no terms, and InvalidQuery for too many."""
     wanted = Search(terms, among)
     first = replace(among, cursor=None)
     after = _place_behind(wanted)
-    found = await search(index, wanted if after is None else replace(wanted, among=first))
+    found = Found([]) if after else await search(index, wanted)
     loose = tuple(dict.fromkeys(term.loosened for term in terms))
     every = frozenset(range(len(loose)))
-    hits = [SentenceHit(hit, every) for hit in found.hits] if after is None else []
-    complete, following, unreadable = len(hits), found.next_cursor, found.unreadable
-    if following is None and (after is not None or among.cursor is None):
-        known = (hit.row["id"] for hit in found.hits)
-        room = among.limit - complete
-        others = replace(first, limit=max(room, 1), excluded_ids=(*among.excluded_ids, *known))
-        read = index.database.query_here
-        ranking = partial(rank_steadily, index.home, read, loose, others, after)
-        ranked, weights, unread = await index.database.workers.run(ranking)
-        hits += [SentenceHit(each.hit, each.terms) for each in ranked[:room]]
-        unreadable |= unread
-        if len(ranked) > room:
-            place = ranked[room - 1].place if room else _BEFORE_ALL
-            following = Cursor(RELEVANCE, True, wanted.digest, *place).encode()
-    else:
+    hits = [
+        SentenceHit(hit, every, wanted.cursor(hit.row[f"{among.sort_key}_ms"], hit.row["id"]))
+        for hit in found.hits
+    ]
+    complete, room = len(hits), among.limit - len(hits)
+    unreadable, following = found.unreadable, found.next_cursor
+    weights: list[int] | None = None
+    if following is None:
+        whole = replace(wanted, among=replace(first, limit=_FEW))
+        known = await search(index, whole) if among.cursor else found
+        if known.next_cursor is None:
+            ids = (hit.row["id"] for hit in known.hits)
+            others = replace(first, limit=max(room, 1), excluded_ids=(*among.excluded_ids, *ids))
+            ranked, weights, unread = await _ranking(index, loose, others, after)
+            cursor = _ranking_cursor(wanted)
+            hits += [SentenceHit(*each[::2], cursor(each.place)) for each in ranked[:room]]
+            unreadable |= unread
+            if len(ranked) > room:
+                following = hits[-1].cursor if room else cursor(_BEFORE_ALL)
+    if weights is None:
         weights = await index.database.query(weights_steps(loose))
     return SentenceFound(hits, complete, loose, weights, following, found.pending, unreadable)
+
+
+async def _ranking(
+    index: "ThreadIndex", terms: tuple[Term, ...], among: Query, after: Place | None
+) -> Ranking:
+    read = index.database.query_here
+    work = partial(rank_steadily, index.home, read, terms, among, after)
+    return await index.database.workers.run(work)
+
+
+def _ranking_cursor(wanted: Search) -> Callable[[Place], str]:
+    """Makes the cursor behind a place in the ranking."""
+    return lambda place: Cursor(RELEVANCE, True, wanted.digest, *place).encode()
 
 
 def _place_behind(wanted: Search) -> Place | None:

@@ -243,8 +243,8 @@ def test_the_best_snippet_is_where_most_of_the_terms_stand() -> None:
     text = (
         "the " * 50 + "keyset " + "x " * 100 + "of the cursor and the keyset, at last " + "y " * 90
     )
-    shown = best_snippet(text, Matcher(terms), [1, 9, 9], 40)
+    shown = best_snippet(text, Matcher(terms), [1, 9, 9], BEFORE, 40)
     assert "the cursor and the keyset, at last" in shown.text
     assert [shown.text[start:end] for start, end in shown.spans][-3:] == ["cursor", "the", "keyset"]
     assert len(shown.text) < BEFORE + 60
-    assert best_snippet("nothing", Matcher(terms), [1, 9, 9], 40).text == "nothing"
+    assert best_snippet("nothing", Matcher(terms), [1, 9, 9], BEFORE, 40).text == "nothing"

@@ -38,7 +38,7 @@ def ids(found: SentenceFound) -> list[str]:
 
 def shown(found: SentenceFound, at: int) -> str:
     (message,) = found.hits[at].hit.messages
-    return best_snippet(message.text, Matcher(found.terms), found.weights, 60).text
+    return best_snippet(message.text, Matcher(found.terms), found.weights, 40, 60).text
 
 
 def answer(text: str) -> dict[str, Any]:
@@ -124,21 +124,22 @@ def test_pages_join_to_the_whole(home: Path, index_path: Path, complete: int) ->
 
     async def do(index: ThreadIndex) -> None:
         await fill_fulltext(index)
-        every = {thread_id(number) for number in range(complete if complete > 7 else 30)}
         whole = await found_by(index, text)
         assert set(ids(whole)) == {thread_id(number) for number in range(30)}
+        assert whole.complete == complete
         joined: list[str] = []
         cursor = None
         while True:
             page = await found_by(index, text, limit=7, cursor=cursor)
             joined += ids(page)
-            assert page.complete <= len(page.hits)
+            assert page.complete == max(min(complete - len(joined) + len(page.hits), 7), 0)
             if (cursor := page.next_cursor) is None:
                 break
             with pytest.raises(InvalidCursor):
                 await found_by(index, f"{text} more", limit=7, cursor=cursor)
-        assert set(joined) == every
-        assert joined == [each for each in ids(whole) if each in every]
+        assert joined == ids(whole)
+        middle = await found_by(index, text, limit=4, cursor=whole.hits[2].cursor)
+        assert ids(middle) == ids(whole)[3:7]
 
     work(home, index_path, do)
 
@@ -184,9 +185,26 @@ def test_it_finds_what_holds_a_word(
                     wanted |= await scanned(index, [term])
                 assert set(ids(found)) == wanted
                 assert len(ids(found)) == len(wanted)
-                for hit, held in found.hits[found.complete :]:
+                for hit, held, _ in found.hits[found.complete :]:
                     texts = [*hit.header, *(message.text for message in hit.messages)]
                     seen = Matcher(found.terms).found_in(casefold(" ".join(texts)))
                     assert seen & held
 
         work(home, path, do)
+
+
+def test_no_others_follow_if_many_hold_all_terms(
+    home: Path, index_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("state.fulltext.sentence._FEW", 5)
+    for number in range(8):
+        talk(home, number, "both words" if number < 6 else "one of the words")
+
+    async def do(index: ThreadIndex) -> None:
+        await fill_fulltext(index)
+        page = await found_by(index, "both words", limit=4)
+        page = await found_by(index, "both words", limit=4, cursor=page.next_cursor)
+        assert (len(page.hits), page.complete, page.next_cursor) == (2, 2, None)
+        assert all(page.weights)
+
+    work(home, index_path, do)
