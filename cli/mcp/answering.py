@@ -10,6 +10,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel
 
+from cli.mcp.redaction import Redaction
 from rollout.errors import RolloutError
 from state.errors import AmbiguousThread, StateError
 
@@ -39,7 +40,7 @@ class Answering:
 
     def __init__(self, kept: "KeptIndex", *, redact: bool) -> None:
         self._kept = kept
-        self._redact = redact
+        self.redaction = Redaction(on=redact)
 
     async def store(self) -> "ThreadStore":
         """The store of threads. Raises RolloutError or StateError if there is none now."""
@@ -59,8 +60,8 @@ class Answering:
         return await self._kept.incomplete()
 
     def redacted(self, value: Value) -> Value:
-        """A text, or a JSON value, without secrets."""
-        return value
+        """A text, or a JSON value, without secrets: for what is cut afterwards."""
+        return self.redaction.redacted(value)
 
 
 def add_tool(

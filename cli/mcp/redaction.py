@@ -1,0 +1,63 @@
+"""Takes secrets out of all that the server answers."""
+
+import asyncio
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp.types import ErrorData
+
+if TYPE_CHECKING:
+    from cli.redact.remover import SecretRemover
+
+_OF_THREADS: Final = frozenset(
+    {
+        *("tools/call", "prompts/get", "completion/complete"),
+        *("resources/list", "resources/templates/list", "resources/read"),
+    }
+)
+"""What is answered with texts of threads."""
+Value = TypeVar("Value")
+
+
+class Redaction:
+    """Takes out the secrets that :mod:`cli.redact` finds; e-mail addresses and folders stay.
+
+    :meth:`middleware` sees every answer. What cuts a text calls :meth:`redacted` first, as nobody
+    knows half of a secret for one.
+    """
+
+    def __init__(self, *, on: bool) -> None:
+        self._on = on
+
+    @cached_property
+    def _remover(self) -> "SecretRemover":
+        from cli.redact.remover import SecretRemover  # a tenth of a second
+
+        return SecretRemover()
+
+    def redacted(self, value: Value) -> Value:
+        """A text, or a JSON value, without secrets."""
+        found: Value = self._remover.value(value) if self._on else value
+        return found
+
+    async def load(self) -> None:
+        """Load the patterns, so that no answer has to wait for them."""
+        if self._on:
+            await asyncio.to_thread(lambda: self._remover)
+
+    async def middleware(
+        self, ctx: ServerRequestContext[Any, Any], call_next: CallNext
+    ) -> HandlerResult:
+        """Answer without secrets, also where the answer is a refusal."""
+        if not self._on or ctx.method not in _OF_THREADS:
+            return await call_next(ctx)
+        try:
+            return self.redacted(await call_next(ctx))
+        except MCPError as error:
+            error.error = ErrorData.model_validate(self.redacted(error.error.model_dump()))
+            raise
+        except Exception as error:  # the SDK tells clients what it says
+            error.args = (*self.redacted([*map(str, error.args)]),)
+            raise

@@ -1,0 +1,204 @@
+"""``search_threads``."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from mcp.server.mcpserver import MCPServer
+from mcp.types import CallToolResult
+from pydantic import BaseModel, Field
+
+from cli.mcp.answering import Answering, add_tool, answered
+from cli.mcp.budget import USUAL_TOKENS, Budget, Cursor, MaxTokens, continued
+from cli.mcp.thread_entry import ThreadEntry, entries
+from cli.mcp.tools.list_threads import Archived, Project, Since
+
+if TYPE_CHECKING:
+    from rollout.search.messages import Message
+    from rollout.search.terms import Term
+    from state.fulltext.sentence import SentenceFound
+
+_USUAL_LIMIT: Final = 10
+_MOST: Final = 50
+_BEFORE: Final = 60
+_AFTER: Final = 260
+"""Characters around the first match of a passage."""
+_AROUND: Final = 800
+_AROUND_KEY: Final = 5_000
+"""Secrets are looked for in so many characters more; a private key is long."""
+_PASSAGES: Final = 2
+"""Passages of a thread, at most."""
+_WORDS: Final = 6
+_HARDLY: Final = 4
+"""Words of a thread that has not all of them: the rarest, and none that hardly counts beside these.
+"""
+
+
+class FoundPassage(BaseModel):
+    """A message that matches."""
+
+    turn: int = Field(0, description="Its turn, for read_turns; not there while it is unknown.")
+    by: Literal["user", "agent"]
+    text: str
+
+
+class FoundThread(ThreadEntry):
+    """A thread that matches."""
+
+    passages: list[FoundPassage] = Field([])
+    words: list[str] = Field([], description="Which of the words are there, if not all.")
+
+    @property
+    def text(self) -> str:
+        """The same for a model."""
+        lines = [super().text]
+        if self.words:
+            lines.append(f"  has: {', '.join(self.words)}\n")
+        for passage in self.passages:
+            turn = f"turn {passage.turn}, " if passage.turn else ""
+            lines.append(f"  {turn}{passage.by}: {passage.text}\n")
+        return "".join(lines)
+
+
+class FoundThreads(BaseModel):
+    """Threads that match."""
+
+    complete: list[FoundThread] = Field(
+        [], description="Those with all of the words, the most recently used first."
+    )
+    partial: list[FoundThread] = Field(
+        [], description="Those with some of the words, the best ones first."
+    )
+    next_cursor: str = ""
+    note: str = Field("", description="Why there may be more than these.")
+
+
+def register(server: MCPServer, answering: Answering) -> None:
+    """Offer ``search_threads``."""
+
+    async def search_threads(
+        query: Annotated[
+            str,
+            Field(
+                description='Words, "phrases", beginnings of words (word*), or a whole question.'
+            ),
+        ],
+        project: Project = "",
+        since: Since = "",
+        archived: Archived = False,
+        limit: Annotated[int, Field(description=f"Threads, at most {_MOST}.")] = _USUAL_LIMIT,
+        cursor: Cursor = "",
+        max_tokens: MaxTokens = USUAL_TOKENS,
+    ) -> Annotated[CallToolResult, FoundThreads]:
+        """Search what users and agents said in coding-agent threads (past sessions), and their
+        names. Use it to find how or why something was done before. Threads with all of the words
+        come first, then those with the rarest of them. Read on with read_turns at the turn of a
+        passage."""
+        from cli.arguments.filters import Filters
+        from rollout.search.terms import sentence_terms
+        from state.fulltext.sentence import search_sentence
+
+        index = await answering.index()
+        terms = tuple(sentence_terms(query))
+        among = Filters(project=[project] if project else None, since=since or None).query(
+            sort_key="recency_at",
+            limit=min(max(limit, 1), _MOST),
+            cursor=cursor or None,
+            archived=archived,
+        )
+        found = await search_sentence(index, terms, among)
+        made = await _found_threads(answering, found, terms)
+        taken = Budget(max_tokens).first_of((thread, thread.text) for thread in made)
+        threads = [thread for thread, _ in taken]
+        following = found.next_cursor
+        if len(taken) < len(found.hits):
+            following = found.hits[len(taken) - 1].cursor
+        hidden = (await index.count(among)).hidden.archived
+        result = FoundThreads(
+            complete=threads[: found.complete],
+            partial=threads[found.complete :],
+            next_cursor=following or "",
+            note=_note(await answering.incomplete(), found, hidden),
+        )
+        return answered(result, _text(result))
+
+    add_tool(server, "Search threads", search_threads)
+
+
+async def _found_threads(
+    answering: Answering, found: "SentenceFound", terms: Sequence["Term"]
+) -> list[FoundThread]:
+    from cli.mcp.turn_numbers import turn_numbers
+
+    store = await answering.store()
+    passages = await store.index.database.workers.run(
+        lambda: [*_passages(found, answering.redacted)]
+    )
+    names = {term.loosened: " ".join(term.pieces) for term in reversed(terms)}
+    made = []
+    threads = await entries(answering, [each.hit.row for each in found.hits])
+    for entry, each, those in zip(threads, found.hits, passages, strict=True):
+        numbers = await turn_numbers(store, each.hit.row, [turn_id for turn_id, _ in those])
+        for turn_id, passage in those:
+            passage.turn = numbers.get(turn_id, 0)
+        rarest = sorted(each.terms, key=lambda term: (-found.weights[term], term))
+        told = [term for term in rarest if found.weights[term] * _HARDLY > found.weights[rarest[0]]]
+        lacking = len(each.terms) < len(found.terms)
+        made.append(
+            FoundThread(
+                **entry.model_dump(),
+                passages=[passage for _, passage in those],
+                words=[names[found.terms[term]] for term in told[:_WORDS] if lacking],
+            )
+        )
+    return made
+
+
+def _passages(
+    found: "SentenceFound", redacted: Callable[[str], str]
+) -> Iterator[list[tuple[str, FoundPassage]]]:
+    """The best passages of each thread, each with the id of its turn."""
+    from rollout.search.normalize import casefold
+    from rollout.search.snippet import best_snippet
+    from rollout.search.terms import Matcher
+
+    matcher, weights = Matcher(found.terms), found.weights
+
+    def score(message: "Message") -> int:
+        return sum(weights[term] for term in matcher.found_in(casefold(message.text)))
+
+    def passage(message: "Message") -> FoundPassage:
+        around = _AROUND_KEY if "PRIVATE KEY" in message.text else _AROUND
+        near = best_snippet(message.text, matcher, weights, around, around)
+        text = best_snippet(redacted(near.text), matcher, weights, _BEFORE, _AFTER).text
+        return FoundPassage(by="user" if message.kind == "userMessage" else "agent", text=text)
+
+    for each in found.hits:
+        best = sorted(each.hit.messages, key=score, reverse=True)[:_PASSAGES]
+        yield [(message.turn_id, passage(message)) for message in best]
+
+
+def _note(incomplete: str, found: "SentenceFound", archived: int) -> str:
+    """Why there may be more."""
+    from cli.terminal.text import plural
+
+    notes = [incomplete]
+    if found.pending:
+        notes.append(f"{plural(found.pending, 'thread')} to index: some matches may be missing.")
+    if found.unreadable:
+        notes.append(f"{plural(len(found.unreadable), 'thread')} cannot be read.")
+    if archived:
+        verb = "was" if archived == 1 else "were"
+        notes.append(f"{plural(archived, 'archived thread')} {verb} not searched.")
+    return " ".join(filter(None, notes))
+
+
+def _text(result: FoundThreads) -> str:
+    """The same for a model."""
+    parts = [result.note]
+    if result.complete:
+        parts += ["With all of the words:", "".join(thread.text for thread in result.complete)]
+    if result.partial:
+        parts += ["With some of the words:", "".join(thread.text for thread in result.partial)]
+    if not (result.complete or result.partial):
+        parts.insert(0, "Nothing matches. Try fewer or other words, or archived=true.")
+    return "\n\n".join(filter(None, parts)).strip() + continued(result.next_cursor)
