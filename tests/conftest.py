@@ -19,6 +19,7 @@ from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from state.db import database
 from state.thread_index import open_index
+from state.userdata.store import open_with_user_data
 from tests import FIXTURES, ROOT
 from tests.support.command import Cli, Inside
 from tests.support.effort import FULL
@@ -73,6 +74,15 @@ def no_fault_of_ours(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Fail where a fault of ours made a file unusable, which costs a user only that file."""
     yield
     assert not [record for record in caplog.get_records("call") if record.name == "threadkeep.read"]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has this process wait but a moment for another one that holds an index or Codex's database,
+    where all that a test looks at comes after that."""
+    defaults = open_with_user_data.__wrapped__.__kwdefaults__  # type: ignore[attr-defined]
+    monkeypatch.setitem(defaults, "patience_s", 0.2)
+    monkeypatch.setattr("state.codex_db.database._PATIENCE_S", 0.2)
 
 
 def copy_corpus(target: Path) -> Path:

@@ -303,6 +303,7 @@ def test_a_backfill_under_way_is_left_to_its_worker(small: Cli) -> None:
     assert small.run("backfill", "--json").json["read"] == 3
 
 
+@pytest.mark.usefixtures("impatient")
 def test_an_index_that_stays_locked_has_status_5(small: Cli) -> None:
     small.run("sync")
     write_rollout(small.home, 9)

@@ -168,6 +168,7 @@ def test_nothing_is_changed_in_a_home_that_cannot_be_written(cli: Cli, plain_use
     assert codes(verified(cli.home, cli.index)) == {}
 
 
+@pytest.mark.usefixtures("impatient")
 def test_what_codex_cannot_be_told_of_is_refused_before_anything_is_moved(cli: Cli) -> None:
     (cli.base / "sql").mkdir()
     (cli.home / "config.toml").write_text(f'sqlite_home = "{cli.base}/sql"\n')

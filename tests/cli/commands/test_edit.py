@@ -210,6 +210,7 @@ CHANGES = [
 ]
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change[0])
 def test_a_change_that_codex_does_not_have_is_no_plain_success(
     cli: Cli, change: tuple[str, ...]

@@ -86,6 +86,7 @@ def test_a_thread_without_a_row_is_left_out(tmp_path: Path) -> None:
     assert not list((tmp_path / "away").iterdir())
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_pin_that_cannot_be_written_says_why(tmp_path: Path) -> None:
     codex = with_rows(tmp_path)
     change = {thread_id(1): {"pinned": "1"}}

@@ -92,6 +92,7 @@ def test_codex_s_own_database_follows(
         assert codex.rows(f"SELECT * FROM {table}") == []
 
 
+@pytest.mark.usefixtures("impatient")
 def test_what_codex_has_read_out_of_a_thread_goes_with_it(
     home: Path, index_path: Path, tmp_path: Path
 ) -> None:
@@ -154,6 +155,7 @@ def _folder(codex: Codex) -> Callable[[], object]:
     return lambda: None
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     ("spoil", "error"),
     [

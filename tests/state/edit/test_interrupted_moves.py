@@ -22,6 +22,7 @@ from tests.state.edit.moved import _locked, _newer, assert_in_step, tree, with_i
 from tests.support.checks import synced
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("state", ["known", "unknown", "locked"])
 def test_codex_is_notified_later_of_what_was_cut_off(
     home: Path, index_path: Path, tmp_path: Path, state: str

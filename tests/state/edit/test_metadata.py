@@ -335,6 +335,7 @@ def files_of(home: Path, index_path: Path) -> list[int]:
     return [file.stat().st_size if file.exists() else 0 for file in files]
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_database_that_is_not_known_or_is_held_is_left_and_told(
     corpus_home: Path, tmp_path: Path, index_path: Path
 ) -> None:

@@ -215,11 +215,10 @@ def test_a_thread_that_the_index_has_not_come_to_is_found(home: Path, use: Use) 
     use(work)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_held_index_is_reported_where_it_is_needed(
-    home: Path, index_path: Path, use: Use, monkeypatch: pytest.MonkeyPatch
+    home: Path, index_path: Path, use: Use
 ) -> None:
-    monkeypatch.setattr("state.db.translate.BUSY_TIMEOUT_S", 0.3)
-
     async def work(store: ThreadStore) -> None:
         id_ = await store.create_thread(new_thread())
         with closing(sqlite3.connect(index_path, isolation_level=None)) as other:

@@ -217,6 +217,7 @@ def test_a_full_disk_in_the_middle_ends_clearly_and_the_work_goes_on_later(
     assert not [name for name in left if ".new-" in name]
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_list_does_without_the_lock_that_another_process_keeps(small: Cli) -> None:
     write_rollout(small.home, 9)
     with closing(sqlite3.connect(small.index, isolation_level=None)) as writer:
