@@ -4,7 +4,6 @@ import asyncio
 import errno
 import logging
 import os
-import resource
 import signal
 import socket
 import stat
@@ -23,6 +22,7 @@ from cli.arguments.locations import Locations
 from cli.arguments.options import LogFileOption, LogLevelOption, locations
 from cli.remote.client import socket_path
 from cli.runtime import logs
+from cli.runtime.kept_index import have_descriptors
 from cli.server.core.service import Program, Service
 from cli.server.transport.streams import serve_socket, serve_stdio
 from cli.terminal import output
@@ -36,7 +36,6 @@ _GRACE_S: Final = 1.5
 _LONG_GRACE_S: Final = 30.0
 """The same where its input has ended: the answers only have to be written."""
 _MOMENT_S: Final = 0.2
-_DESCRIPTORS: Final = 8192
 _WAITING: Final = 1024
 """Clients that may wait for a connection. The system refuses more."""
 _AT_ONCE: Final = 16
@@ -69,7 +68,7 @@ def command(
     serve = _server_of(listen, here)
     logs.begin(log_level, log_file, waits=False)
     check_home(here.home)
-    _have_descriptors()
+    have_descriptors()
     end = _End()
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     try:
@@ -89,14 +88,6 @@ def command(
             signal.signal(number, handler)
     end.log()
     return errors.OK
-
-
-def _have_descriptors() -> None:
-    """Raise the limit of open files as far as the system allows: each client needs one."""
-    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _DESCRIPTORS if most == resource.RLIM_INFINITY else min(_DESCRIPTORS, most)
-    if usual != resource.RLIM_INFINITY and usual < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _server_of(listen: str, here: Locations) -> Serve:

@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import logging
+import resource
 import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final
@@ -20,7 +21,16 @@ _PATIENCE_S: Final = 5.0
 """How long an answer waits for an index that is being opened, in seconds."""
 _AGAIN_S: Final = 1.0
 """Between a failure to open the index and the next try, in seconds."""
+_DESCRIPTORS: Final = 8192
 _log = logging.getLogger("threadkeep.server")
+
+
+def have_descriptors() -> None:
+    """Raise the limit of open files as far as the system allows: each client needs one."""
+    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if most == resource.RLIM_INFINITY else min(_DESCRIPTORS, most)
+    if usual != resource.RLIM_INFINITY and usual < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 class KeptIndex:

@@ -30,10 +30,12 @@ _CONFLICTS: Final = (
 )
 _HINTS: Final = {
     errors.AlreadyArchived: "",
+    errors.EmptySearch: 'Give words, beginnings of words (word*) or "phrases".',
     errors.InvalidMark: "",
     errors.InvalidName: "",
     errors.NotArchived: "",
     errors.ThreadArchived: "Unarchive it first.",
+    errors.ThreadNotFound: "Search for a word that was said in it, or look through all threads.",
 }
 """What to do on a page, where a command says something else."""
 _LATER: Final = (HomeNotFound, NotACodexHome, errors.IndexMissing, errors.IndexUnavailable)

@@ -14,7 +14,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from cli.arguments.locations import Locations
-from cli.runtime.kept_index import KeptIndex
+from cli.runtime.kept_index import KeptIndex, have_descriptors
 from cli.web.app import OtherPages, make_app
 from cli.web.security import Access, App
 from cli.web.site import Site
@@ -40,6 +40,7 @@ class _Server(uvicorn.Server):
 
 def serve(here: Locations, access: Access, listening: socket.socket) -> None:
     """Serve on a socket until SIGINT or SIGTERM."""
+    have_descriptors()
     try:
         asyncio.run(_serve(here, access, listening))
     finally:

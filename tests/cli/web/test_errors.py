@@ -1,0 +1,177 @@
+"""What bad input and bad places get on a page: what is wrong, what to do, and the right status."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from cli.arguments.locations import Locations
+from cli.web.errors import problem_of
+from cli.web.pages import threads
+from cli.web.site import site_of
+from rollout.errors import HistoryIncomplete, HomeNotFound, RolloutError, WriterActive
+from state import errors
+from state.errors import StateError
+from state.jobs.lease import Owner
+from tests.cli.web.support import SCRIPT, Web, small_home, web
+from tests.support.command import thread_id
+
+OURS = {**SCRIPT, "sec-fetch-site": "same-origin"}
+JSON = {**OURS, "accept": "application/json"}
+
+
+def ask(here: Locations, work: Callable[[Web], Awaitable[Any]]) -> Any:
+    """What ``work`` gives with a client."""
+
+    async def run() -> Any:
+        async with web(here) as client:
+            return await work(client)
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (errors.ThreadNotFound("abc"), 404),
+        (errors.ThreadInTrash("abc", thread_id(1), 0), 404),
+        (errors.ThreadUnreadable("abc", "x.jsonl", "it is empty", 0), 500),
+        (errors.AmbiguousThread("019a", [thread_id(1), thread_id(2)]), 300),
+        (errors.InvalidCursor("zzz", "its letters"), 400),
+        (errors.InvalidQuery("no such day"), 400),
+        (errors.EmptySearch(), 400),
+        (errors.IndexBusy(Path("/i"), 1), 503),
+        (errors.IndexMissing(Path("/i")), 503),
+        (errors.IndexDamaged(Path("/i"), "it is empty"), 500),
+        (errors.IndexNotWritable(Path("/i"), "read-only"), 503),
+        (errors.IndexTooNew(Path("/i"), "v9999", "v0001"), 500),
+        (errors.LeaseHeld("somebody", 0), 503),
+        (errors.AlreadyArchived(thread_id(1)), 409),
+        (errors.InvalidName("it is empty"), 400),
+        (errors.FileUnusable(Path("/r.jsonl"), "no permission"), 500),
+        (WriterActive(thread_id(1), "codex"), 409),
+        (HomeNotFound(Path("/h")), 503),
+        (HistoryIncomplete(Path("/r.jsonl"), "its base is missing"), 500),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_an_error_has_a_status_and_two_sentences(
+    error: RolloutError | StateError, status: int
+) -> None:
+    problem = problem_of(error)
+    assert problem.status == status
+    assert problem.message[0].isupper() or not problem.message[0].isalpha()
+    assert problem.message.endswith(".")
+    assert problem.hint or problem.link or problem.choices or status in (400, 409)
+
+
+def test_a_home_that_is_gone_is_said_on_pages_in_parts_and_to_scripts(tmp_path: Path) -> None:
+    here = small_home(tmp_path)
+
+    async def look(client: Web) -> None:
+        assert (await client.get("/")).status_code == 200
+        here.home.rename(tmp_path / "aside")
+        page = await client.get("/")
+        assert page.status_code == 503
+        assert page.headers["retry-after"] == "1"
+        assert f"No Codex home at {here.home}" in page.text
+        assert "Try again" in page.text
+        assert "<html" in page.text
+        part = await client.get("/threads", headers=OURS)
+        assert part.status_code == 503
+        assert "<html" not in part.text
+        assert f"No Codex home at {here.home}" in part.text
+        told = (await client.get("/complete?q=a", headers=JSON)).json()["error"]
+        assert told["kind"] == "home_not_found"
+        assert told["hint"]
+        (tmp_path / "aside").rename(here.home)
+        again = await client.get("/")
+        assert again.status_code == 200
+        assert "prompt 3" in again.text
+
+    ask(here, look)
+
+
+def test_a_cursor_that_is_none_is_refused(tmp_path: Path) -> None:
+    async def look(client: Web) -> None:
+        for cursor in ("zzz", "é", "%00", "x" * 4000):
+            answer = await client.get(f"/threads?cursor={cursor}", headers=OURS)
+            assert answer.status_code == 400
+            assert "from the beginning" in answer.text
+
+    ask(small_home(tmp_path), look)
+
+
+def test_an_index_that_another_process_fills_is_said(tmp_path: Path) -> None:
+    here = small_home(tmp_path)
+    with closing(sqlite3.connect(here.index)) as connection, connection:
+        connection.execute(
+            "UPDATE backfill_state SET status = 'running', owner = ?, fence = fence + 1,"
+            " lease_expires_at_ms = ?, files_total = 7, files_done = 2",
+            [Owner.this_process().to_json(), int((time.time() + 900) * 1000)],
+        )
+
+    async def look(client: Web) -> None:
+        page = await client.get("/")
+        assert "Indexing: 2 of 7 files so far." in page.text
+        assert "prompt 3" in page.text
+
+    ask(here, look)
+
+
+def test_a_damaged_index_is_made_again_while_pages_are_read(tmp_path: Path) -> None:
+    here = small_home(tmp_path)
+
+    async def look(client: Web) -> None:
+        assert "prompt 3" in (await client.get("/")).text
+        for path in here.index.parent.glob("index.sqlite3*"):
+            if path.suffix != ".lock":
+                path.write_bytes(b"no database" * 1000)
+        statuses = set()
+        while True:
+            answer = await client.get("/")
+            statuses.add(answer.status_code)
+            if answer.status_code == 200 and "prompt 3" in answer.text:
+                break
+            await asyncio.sleep(0.05)
+        assert statuses <= {200, 500, 503}
+
+    ask(here, look)
+
+
+def test_a_fault_of_ours_shows_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fails(request: Request) -> Response:
+        raise ZeroDivisionError("a secret of the code")
+
+    async def file_gone(request: Request) -> Response:
+        raise FileNotFoundError(2, "No such file or directory", str(site_of(request).here.home))
+
+    more = (Route("/fails", fails), Route("/gone", file_gone))
+    monkeypatch.setattr(threads, "ROUTES", (*threads.ROUTES, *more))
+
+    async def look(client: Web) -> None:
+        answer = await client.get("/fails")
+        assert answer.status_code == 500
+        assert "secret" not in answer.text
+        assert "ZeroDivisionError" in answer.text
+        assert answer.headers["content-security-policy"]
+        assert [record.name for record in caplog.records if record.exc_info] == ["threadkeep.web"]
+        answer = await client.get("/gone")
+        assert answer.status_code == 500
+        assert "No such file or directory" in answer.text
+        missing = await client.get("/no/such/page")
+        assert missing.status_code == 404
+        assert "There is no such page." in missing.text
+        assert (await client.post("/")).status_code == 403
+
+    ask(small_home(tmp_path), look)
