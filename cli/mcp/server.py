@@ -10,7 +10,7 @@ from mcp.server.mcpserver import MCPServer
 
 from cli import __version__
 from cli.mcp.answering import Answering
-from cli.mcp.tools import list_threads, search_threads, usage_summary
+from cli.mcp.tools import find_file_changes, list_threads, search_threads, usage_summary
 
 if TYPE_CHECKING:
     from cli.runtime.kept_index import KeptIndex
@@ -19,7 +19,7 @@ _INSTRUCTIONS: Final = (
     "Past threads (sessions) of Codex on this computer: what was asked, said, run and changed."
     " These tools only read. A thread is named by its id, the beginning of it, or its name."
 )
-_TOOLS: Final = (list_threads, search_threads, usage_summary)
+_TOOLS: Final = (list_threads, search_threads, find_file_changes, usage_summary)
 _ASK_THE_INDEX: Final = ("tools/call", "resources/read", "prompts/get", "completion/complete")
 _MOMENT_S: Final = 0.5
 """Between the first message of a client and the opening of the index, unless it is asked for

@@ -127,7 +127,7 @@ def register(server: MCPServer, answering: Answering) -> None:
 async def _found_threads(
     answering: Answering, found: "SentenceFound", terms: Sequence["Term"]
 ) -> list[FoundThread]:
-    from cli.mcp.turn_numbers import turn_numbers
+    from cli.mcp.turn_numbers import Found, turn_numbers
 
     store = await answering.store()
     passages = await store.index.database.workers.run(
@@ -137,9 +137,11 @@ async def _found_threads(
     made = []
     threads = await entries(answering, [each.hit.row for each in found.hits])
     for entry, each, those in zip(threads, found.hits, passages, strict=True):
-        numbers = await turn_numbers(store, each.hit.row, [turn_id for turn_id, _ in those])
-        for turn_id, passage in those:
-            passage.turn = numbers.get(turn_id, 0)
+        places = [Found(turn_id) for turn_id, _ in those]
+        for (_, passage), turn in zip(
+            those, await turn_numbers(store, each.hit.row, places), strict=True
+        ):
+            passage.turn = turn
         rarest = sorted(each.terms, key=lambda term: (-found.weights[term], term))
         told = [term for term in rarest if found.weights[term] * _HARDLY > found.weights[rarest[0]]]
         lacking = len(each.terms) < len(found.terms)

@@ -1,6 +1,7 @@
 """The tools as a client of the SDK sees them, in memory."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,10 @@ from mcp.types import CallToolResult, TextContent
 from cli.arguments.locations import Locations
 from cli.mcp.server import make_server
 from cli.runtime.kept_index import KeptIndex
+from state.db.location import index_path
+from state.fulltext.indexer import fill_fulltext
+from state.thread_index import open_index
+from tests.support.indexes import empty_index
 
 
 @asynccontextmanager
@@ -43,3 +48,26 @@ async def refused(client: Client, tool: str, **arguments: Any) -> str:
     result = await client.call_tool(tool, arguments)
     assert result.is_error
     return text_of(result)
+
+
+def indexed(home: Path) -> None:
+    """Make the index of a home beside it, with its messages."""
+    index = index_path(home, home.parent)
+    empty_index(index)
+
+    async def fill() -> None:
+        async with open_index(home, index) as opened:
+            await opened.catch_up()
+            await fill_fulltext(opened)
+
+    asyncio.run(fill())
+
+
+def asked(home: Path, work: Callable[[Client], Coroutine[Any, Any, None]], **options: Any) -> None:
+    """Do some work with a client of the server of an :func:`indexed` home."""
+
+    async def run() -> None:
+        async with client_of(home, index_path(home, home.parent), **options) as client:
+            await work(client)
+
+    asyncio.run(run())

@@ -1,7 +1,5 @@
 """``search_threads``."""
 
-import asyncio
-from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +7,8 @@ import pytest
 from mcp.client import Client
 
 from cli.mcp.budget import BYTES_A_TOKEN
-from state.db.location import index_path
-from state.fulltext.indexer import fill_fulltext
-from state.thread_index import open_index
-from tests.cli.mcp.support import called, client_of, refused
+from tests.cli.mcp.support import asked, called, indexed, refused
 from tests.samples.homes import encoded, event, lines, thread_id, write
-from tests.support.indexes import empty_index
 
 QUESTION = "why did we decide to use keyset cursors instead of offsets?"
 STAMP = "2026-05-28T20:00:00.000Z"
@@ -41,24 +35,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     talk(folder, 2, "paging", "The cursor holds a key: an offset shifts.")
     talk(folder, 3, "paging " + "y " * 300 + "by keyset " + "z " * 300, "no")
     talk(folder, 4, "an old keyset cursor", archived=True)
-    index = index_path(folder, folder.parent)
-    empty_index(index)
-
-    async def fill() -> None:
-        async with open_index(folder, index) as opened:
-            await opened.catch_up()
-            await fill_fulltext(opened)
-
-    asyncio.run(fill())
+    indexed(folder)
     return folder
-
-
-def asked(home: Path, work: Callable[[Client], Coroutine[Any, Any, None]]) -> None:
-    async def run() -> None:
-        async with client_of(home, index_path(home, home.parent)) as client:
-            await work(client)
-
-    asyncio.run(run())
 
 
 def ids(threads: list[dict[str, Any]]) -> list[str]:
