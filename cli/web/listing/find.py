@@ -12,6 +12,7 @@ from cli.filter.wanted import Wanted
 from state.errors import InvalidCursor
 from state.fulltext.changed_files import LastChange, all_changing_steps
 from state.fulltext.hits import Hit
+from state.fulltext.search import Found as Hits
 from state.fulltext.search import Search, search
 from state.query.listing import key_steps, page_steps
 from state.query.model import MOST_INCLUDED, Query
@@ -45,6 +46,10 @@ class Part:
     """Where the list goes on; empty at its end."""
     left_out: frozenset[str] = frozenset()
     """The ids of threads in whose messages was said what is not wanted."""
+    pending: int = 0
+    """Threads that were not searched, because they are not indexed yet."""
+    unreadable: int = 0
+    """Threads that may match, with a file that could not be read."""
 
     @property
     def said(self) -> int:
@@ -59,13 +64,14 @@ async def find(index: ThreadIndex, wanted: Wanted, cursor: str = "", count: int 
     name = name or next(iter(ways))
     if name not in ways:
         raise InvalidCursor(cursor[:80], "it belongs to a list with other filters")
-    part = Part(left_out=await _left_out(index, wanted))
+    part = Part()
+    part.left_out = await _left_out(index, wanted, part)
     names = [*ways]
     for way in names[names.index(name) :]:
         if len(part.found) >= count:
             part.cursor = f"{way}."
             return part
-        asked = _Asked(index, wanted, place or None, count - len(part.found), part.left_out)
+        asked = _Asked(index, wanted, place or None, count - len(part.found), part)
         more, following = await ways[way](asked)
         part.found += more
         if following is not None:
@@ -81,7 +87,8 @@ class _Asked:
     wanted: Wanted
     cursor: str | None
     count: int
-    left_out: frozenset[str]
+    part: Part
+    """What there is by now."""
 
 
 _Way = Callable[[_Asked], Awaitable[tuple[list[Found], str | None]]]
@@ -118,7 +125,7 @@ async def _rows(asked: _Asked, query: Query) -> tuple[list[Found], str | None]:
     while True:
         steps = page_steps(replace(query, cursor=cursor, limit=asked.count))
         page = await asked.index.database.query(steps)
-        found += [Found(row) for row in page.rows if row["id"] not in asked.left_out]
+        found += [Found(row) for row in page.rows if row["id"] not in asked.part.left_out]
         cursor = page.next_cursor
         if cursor is None or len(found) >= asked.count:
             return found, cursor
@@ -133,8 +140,9 @@ async def _said(asked: _Asked) -> tuple[list[Found], str | None]:
         hits = await search(
             asked.index, Search(wanted.terms, among, ranked=True, most_hits=_MOST_HITS)
         )
+        _note(asked.part, hits)
         ids = [hit.row["id"] for hit in hits.hits]
-        passed = asked.left_out.union(await _of_list(asked.index, wanted.query, ids))
+        passed = asked.part.left_out.union(await _of_list(asked.index, wanted.query, ids))
         found += [Found(hit.row, hit) for hit in hits.hits if hit.row["id"] not in passed]
         cursor = hits.next_cursor
         if cursor is None or len(found) >= asked.count:
@@ -148,24 +156,35 @@ async def _changed(asked: _Asked) -> tuple[list[Found], str | None]:
     most = MOST_INCLUDED if wanted.terms else asked.count
     among = replace(wanted.among, cursor=asked.cursor)
     page = await index.database.query(all_changing_steps(wanted.file, among, most))
+    asked.part.pending = max(asked.part.pending, page.unindexed)
     found = [Found(row, change=change) for row, change in page.threads]
     if wanted.terms:
-        return await _holding(index, wanted, found), None
+        return await _holding(asked, found), None
     return found, page.next_cursor
 
 
-async def _holding(index: ThreadIndex, wanted: Wanted, found: Sequence[Found]) -> list[Found]:
+async def _holding(asked: _Asked, found: Sequence[Found]) -> list[Found]:
+    wanted = asked.wanted
     changes = {each.row["id"]: each.change for each in found}
     among = replace(wanted.among, included_ids=tuple(changes))
-    hits = await search(index, Search(wanted.terms, among, ranked=True, most_hits=_MOST_HITS))
+    holding = Search(wanted.terms, among, ranked=True, most_hits=_MOST_HITS)
+    hits = await search(asked.index, holding)
+    _note(asked.part, hits)
     return [Found(hit.row, hit, changes[hit.row["id"]]) for hit in hits.hits]
 
 
-async def _left_out(index: ThreadIndex, wanted: Wanted) -> frozenset[str]:
+def _note(part: Part, hits: Hits) -> None:
+    """Note what could not be searched."""
+    part.pending = max(part.pending, hits.pending)
+    part.unreadable = max(part.unreadable, len(hits.unreadable))
+
+
+async def _left_out(index: ThreadIndex, wanted: Wanted, part: Part) -> frozenset[str]:
     """The threads in whose messages was said what is not wanted."""
     ids: set[str] = set()
     for term in wanted.unwanted if wanted.searches_messages else ():
         found = await search(index, Search((term,), wanted.among), _MOST_LEFT_OUT)
+        _note(part, found)
         ids.update(hit.row["id"] for hit in found.hits)
     return frozenset(ids)
 

@@ -56,8 +56,8 @@ class Shown(NamedTuple):
     said: Sequence[Said]
     matches: int
     """How many of its messages hold the words; 0 if none was searched."""
-    changed: str
-    """What it did to the file that is searched for."""
+    changed: Pieces
+    """What it did to the file that is searched for; nothing if none is."""
     version: str
     """Is another one when something of this has changed."""
 
@@ -70,6 +70,8 @@ class Look(NamedTuple):
     """What is searched for in titles."""
     terms: Sequence[Term]
     """What is searched for in messages."""
+    file: str
+    """What is searched for in the paths of changed files."""
     projects: Mapping[str, str]
     """The names of the projects of folders."""
     marks: Mapping[str, Marks]
@@ -100,7 +102,7 @@ def shown(found: Found, look: Look) -> Shown:
         when=local(at_ms),
         said=_said(found, title, look),
         matches=hit.matches if hit else 0,
-        changed=_changed(found.change),
+        changed=_changed(found.change, look.file),
         version=version(row, marks),
     )
 
@@ -145,5 +147,5 @@ def _kind(row: Row) -> str:
     return "" if row["source_kind"] in _USUAL_KINDS else one_line(row["source_kind"])
 
 
-def _changed(change: LastChange | None) -> str:
-    return f"{change.kind} {one_line(change.path)}" if change else ""
+def _changed(change: LastChange | None, file: str) -> Pieces:
+    return [(f"{change.kind} ", False), *_pieces(change.snippet(file))] if change else []

@@ -1,12 +1,11 @@
 """What is said of a list: how many threads it has, what it leaves out, why it is empty."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from cli.filter.wanted import Wanted
-from cli.terminal.hidden import empty_home
+from cli.runtime.raw_search import UNREADABLE
 from cli.terminal.text import one_line, plural, shortened
 from cli.web.listing.address import Address
 from cli.web.listing.find import Part
@@ -32,8 +31,8 @@ class Summary:
     """What it leaves out."""
     empty: Sequence[Hint]
     """Why it is empty and what to do, a line each; nothing if it is not."""
-    problem: str
-    """What cannot be understood of the text."""
+    notes: Sequence[str]
+    """What cannot be understood of the text, and what may be missing."""
 
 
 def summary(
@@ -43,18 +42,28 @@ def summary(
     wanted: Wanted,
     *,
     left_out: int,
-    empty_index: bool,
-    home: Path,
+    empty_home: str,
 ) -> Summary:
     """What is said of the list that begins with ``part``. ``left_out`` is how many of the threads
-    that were counted it does not have, for what was said in them."""
+    that were counted it does not have, for what was said in them. ``empty_home`` says that there
+    is no thread at all, else it is empty."""
     # For a file all are counted, whether they have changed it or not.
     hidden = Hidden() if wanted.file else counted.hidden
     empty: Sequence[Hint] = ()
     if not part.found and not part.cursor:
-        empty = _nothing(hidden, address, home, empty_index=empty_index)
+        empty = _nothing(hidden, address, empty_home)
     count = _count(part, counted.listed - left_out, wanted)
-    return Summary(count, _hidden(hidden, address), empty, wanted.problem)
+    return Summary(count, _hidden(hidden, address), empty, [*_notes(part, wanted)])
+
+
+def _notes(part: Part, wanted: Wanted) -> Iterator[str]:
+    if wanted.problem:
+        yield wanted.problem
+    if part.pending:
+        behind = plural(part.pending, "thread")
+        yield f"The search index is {behind} behind: some matches may be missing."
+    if part.unreadable:
+        yield UNREADABLE.format(plural(part.unreadable, "thread"))
 
 
 def _count(part: Part, listed: int, wanted: Wanted) -> str:
@@ -86,9 +95,9 @@ def _hidden(hidden: Hidden, address: Address) -> list[Hint]:
     return [Hint(f"{count:,} {what}", href) for count, what, href in parts if count]
 
 
-def _nothing(hidden: Hidden, address: Address, home: Path, *, empty_index: bool) -> list[Hint]:
-    if empty_index:
-        return [Hint(line.strip()) for line in empty_home(home).split("\n")]
+def _nothing(hidden: Hidden, address: Address, empty_home: str) -> list[Hint]:
+    if empty_home:
+        return [Hint(line.strip()) for line in empty_home.split("\n")]
     text = shortened(one_line(address.text), _LONGEST)
     said = [Hint(f"No thread matches “{text}”." if text else "No threads here.")]
     if hidden.archived:

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from cli.filter.language import NAMES, completed, completions, end_of_completed, parse
 from cli.filter.wanted import Wanted, wanted
+from cli.terminal.hidden import no_threads
 from cli.web.listing.address import LONGEST, SORTS, USUAL_SORT, Address
 from cli.web.listing.catalog import EVERY, Catalog
 from cli.web.listing.find import Found, Part, count_of_list, find
@@ -57,6 +58,7 @@ async def _values(request: Request) -> dict[str, Any]:
     values: dict[str, Any] = {"address": address, "cursor": cursor, "sorts": SORTS}
     values["q"] = address.text
     values["find"] = parse(address.text, time.time()).words
+    values["file"] = asked.file
     if only := request.query_params.get("only"):
         found = Part([Found(row) for row in (await index.rows_of([only])).values()])
     elif cursor:
@@ -78,9 +80,11 @@ async def _begun(
         find(index, asked), index.database.query(count_steps(asked.query))
     )
     left_out = await count_of_list(index, asked.query, found.left_out) if found.left_out else 0
-    empty = not found.found and not await index.database.query(any_steps())
-    home = site.here.home
-    said = summary(found, counted, address, asked, left_out=left_out, empty_index=empty, home=home)
+    empty = ""
+    if not found.found and not await index.database.query(any_steps()):
+        complete = not await site.kept.incomplete()
+        empty = no_threads(site.here.home, empty=True, complete=complete)
+    said = summary(found, counted, address, asked, left_out=left_out, empty_home=empty)
     return found, said
 
 
@@ -96,7 +100,7 @@ async def _rows(
 
     marks, projects = await index.database.query(steps())
     now_ms = time.time_ns() // 1_000_000
-    look = Look(address, asked.words, asked.terms, projects, marks, now_ms)
+    look = Look(address, asked.words, asked.terms, asked.file, projects, marks, now_ms)
     return [shown(each, look) for each in found.found]
 
 

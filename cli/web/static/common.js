@@ -1,5 +1,7 @@
 // What all pages share: messages, keys, times that stay right, the switch of colours.
 
+import { completing } from "/static/complete.js";
+
 const csrf = document.querySelector('meta[name="csrf"]')?.content ?? "";
 
 /** Tell the reader something, for some seconds. `undo` is called by a button of that name. */
@@ -119,6 +121,7 @@ export function ask(dialog) {
 
 const go = (url) => () => { location.href = url; };
 const search = document.getElementById("search");
+completing(search);
 keys("Everywhere", [
   { keys: ["/"], what: "Search threads", run: () => { search.focus(); search.select(); } },
   { keys: ["g t"], what: "Threads", run: go("/") },

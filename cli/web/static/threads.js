@@ -1,7 +1,6 @@
 // The list of threads: it follows the box as one types, goes on as one scrolls, and tells of changes.
 
 import { keys, refreshTimes } from "/static/common.js";
-import { completing } from "/static/complete.js";
 
 const PAUSE_MS = 180;
 const SAME_STEP_MS = 3000; // what is typed without a longer pause is one step of the history
@@ -77,7 +76,6 @@ function go(address) {
 
 // The box
 
-completing(box);
 box.addEventListener("input", () => {
   clearTimeout(timer);
   timer = setTimeout(type, PAUSE_MS);
@@ -238,6 +236,7 @@ async function renew() {
   if (!old.length || !fresh.length) return put(found);
   tell(changes(old, fresh));
   for (const row of fresh) renewRow(row);
+  lengthen(old, fresh, found.querySelector("#rows > .more"));
   for (const part of ["sides", "count"]) {
     const place = document.getElementById(part);
     const now = found.querySelector(`[data-part="${part}"], #${part}`);
@@ -254,8 +253,8 @@ function renewRow(row) {
   const focused = place.contains(document.activeElement) && document.activeElement;
   const now = row.cloneNode(true);
   // What was said stays: the row of one thread alone has nothing that was searched for.
-  if (!now.querySelector(".said .who"))
-    now.querySelector(".facts").before(...place.querySelectorAll(".said:has(.who)"));
+  if (!now.querySelector(".said :is(.who, .file)"))
+    now.querySelector(".facts").before(...place.querySelectorAll(".said:has(.who, .file)"));
   place.replaceWith(now);
   if (focused) (focused.matches("[data-change]") ? now.querySelector("[data-change]") : linkOf(now)).focus({ preventScroll: true });
 }
@@ -285,12 +284,25 @@ function changes(old, fresh) {
   return count + old.slice(0, last + 1).filter((row) => !still.has(row.id)).length;
 }
 
+/** Put behind a list that was whole what is there by now: an index is filled from the newest. */
+function lengthen(old, fresh, end) {
+  const last = fresh.findIndex((row) => row.id === old.at(-1).id);
+  if (last < 0 || document.querySelector("#rows > .more")) return;
+  const behind = fresh.slice(last + 1).filter((row) => !document.getElementById(row.id));
+  document.getElementById("rows").append(...behind, ...(end ? [end] : []));
+  watchEnd();
+}
+
 function tell(count) {
   const news = document.getElementById("news");
   if (!news) return;
+  if (!count) {
+    news.hidden = true;
+    return;
+  }
   const text = `${count} ${count === 1 ? "thread has" : "threads have"} changed: show`;
-  if (count && news.hidden) told.textContent = `${text}.`;
-  news.hidden = !count;
+  if (news.hidden) told.textContent = `${text}.`;
+  news.hidden = false;
   news.firstElementChild.textContent = text;
 }
 
