@@ -1,7 +1,7 @@
 """``threadkeep mcp``."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,7 +17,12 @@ def command(
     sync: SyncOption = True,
 ) -> int:
     """Serve read-only tools for agents over the Model Context Protocol, until the input ends."""
-    from cli.mcp.stdio import serve_stdio
+    from cli.mcp.light_import import light_import
 
-    asyncio.run(serve_stdio(locations(context), redact=redact, sync=sync))
+    here = locations(context)
+
+    def make(stdio: Any) -> Any:
+        return stdio.StdioServer(here, redact=redact, sync=sync)
+
+    asyncio.run(light_import("cli.mcp.stdio", make).serve())
     return errors.OK

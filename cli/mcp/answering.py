@@ -1,7 +1,8 @@
 """What the tools have in common: the index they ask, errors that say what to do, answers."""
 
+import asyncio
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import typer
@@ -12,10 +13,11 @@ from pydantic import BaseModel
 
 from cli.mcp.redaction import Redaction
 from rollout.errors import RolloutError
-from state.errors import AmbiguousThread, StateError
+from state.errors import AmbiguousThread, StateError, ThreadNotFound
 
 if TYPE_CHECKING:
     from cli.runtime.kept_index import KeptIndex
+    from cli.turns.source import TurnSource
     from state.query.rows import Row
     from state.thread_index import ThreadIndex
     from state.thread_store import ThreadStore
@@ -31,7 +33,11 @@ _HINTS: Final = {
     "AmbiguousTurn": "give its number: call thread_outline to see it",
 }
 """What an agent does about an error, where the command line has another way."""
+OUR_ERRORS: Final = (RolloutError, StateError, typer.BadParameter, OSError)
+"""What may be raised where a tool answers, and is told to the agent."""
 _MOST_CANDIDATES: Final = 10
+_PATIENCE_S: Final = 2.0
+"""How long an answer waits for a long thread to be read, in seconds."""
 Value = TypeVar("Value")
 
 
@@ -41,6 +47,7 @@ class Answering:
     def __init__(self, kept: "KeptIndex", *, redact: bool) -> None:
         self._kept = kept
         self.redaction = Redaction(on=redact)
+        self._working: set[asyncio.Task[Any]] = set()
 
     async def store(self) -> "ThreadStore":
         """The store of threads. Raises RolloutError or StateError if there is none now."""
@@ -52,8 +59,34 @@ class Answering:
 
     async def thread(self, reference: str) -> "Row":
         """The row of the thread that an id, a prefix of one or a name means. Raises AmbiguousThread
-        or ThreadNotFound, and what :meth:`index` raises."""
-        return await (await self.index()).thread(reference)
+        or ThreadNotFound, a tool error if that may change, and what :meth:`index` raises."""
+        try:
+            return await (await self.index()).thread(reference)
+        except ThreadNotFound as error:
+            if note := await self.incomplete():
+                raise ToolError(f"{told_to_agents(error)}. {note} Call again in a moment") from None
+            raise
+
+    async def turns(self, row: "Row") -> "TurnSource":
+        """The turns of the thread of a row. Raises what :meth:`index` raises."""
+        from cli.turns.source import TurnSource
+
+        store = await self.store()
+        return TurnSource(store.index, row, store.turns)
+
+    async def within_patience(self, work: Coroutine[Any, Any, Value]) -> Value | None:
+        """What some work gives; None if it takes longer than anybody waits: it goes on behind.
+        Raises what the work raises."""
+        task = asyncio.create_task(work)
+        self._working.add(task)
+        task.add_done_callback(self._ended)
+        done, _ = await asyncio.wait({task}, timeout=_PATIENCE_S)
+        return task.result() if done else None
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._working.discard(task)
+        if not task.cancelled():
+            task.exception()  # which nobody waits for any more
 
     async def incomplete(self) -> str:
         """A sentence that says why answers may be incomplete; empty if they are not."""
@@ -74,7 +107,7 @@ def add_tool(
     async def told(**arguments: Any) -> CallToolResult:
         try:
             return await answer(**arguments)
-        except (RolloutError, StateError, typer.BadParameter, OSError) as error:
+        except OUR_ERRORS as error:
             raise ToolError(told_to_agents(error)) from None
 
     description = " ".join((answer.__doc__ or "").split())

@@ -1,5 +1,6 @@
 """How long the answer of a tool may be."""
 
+import json
 from collections.abc import Iterable
 from typing import Annotated, Final, TypeVar
 
@@ -41,7 +42,7 @@ class Budget:
 
     def takes(self, item: BaseModel, text: str) -> bool:
         """Whether an item of a typed result fits, with the text for it; if so, it is counted."""
-        size = max(size_of(text), size_of(item.model_dump_json(exclude_defaults=True)) + 1)
+        size = max(size_of(text), len(item.model_dump_json(exclude_defaults=True).encode()) + 1)
         if size > self.left:
             return False
         self.left -= size
@@ -61,18 +62,26 @@ class Budget:
 
 
 def size_of(text: str) -> int:
-    """How many bytes a text has in UTF-8."""
-    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+    """How many bytes a text takes in JSON."""
+    return len(json.dumps(text, ensure_ascii=False).encode("utf-8", "replace"))
+
+
+def beginning(text: str, size: int) -> str:
+    """As much of a text as takes so many bytes at most: up to the end of a line, if one ends in the
+    second half of that."""
+    kept = text[:size]
+    while (takes := size_of(kept)) > size and kept:
+        kept = kept[: min(len(kept) * size // takes, len(kept) - 1)]
+    line = kept.rfind("\n") + 1
+    return kept[:line] if line > len(kept) // 2 and len(kept) < len(text) else kept
 
 
 def shortened(text: str, size: int) -> str:
-    """The beginning of a text in so many bytes of UTF-8."""
-    if size_of(text) <= size:
-        return text
-    cut = text.encode("utf-8", "replace")[: max(size - size_of(_CUT), 0)]
-    return cut.decode("utf-8", "ignore") + _CUT
+    """As :func:`beginning`, with a mark if something is cut off."""
+    kept = beginning(text, size)
+    return kept if kept == text else f"{kept.rstrip()}{_CUT}"
 
 
 def continued(cursor: str) -> str:
     """The sentence that says how an answer goes on; empty if it is whole."""
-    return f"\n\nThere is more: call again with cursor={cursor!r}." if cursor else ""
+    return f"\nThere is more: call again with cursor={cursor!r}." if cursor else ""

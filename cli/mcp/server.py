@@ -9,8 +9,17 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import MCPServer
 
 from cli import __version__
+from cli.mcp import completion, thread_resource
 from cli.mcp.answering import Answering
-from cli.mcp.tools import find_file_changes, list_threads, search_threads, usage_summary
+from cli.mcp.tools import (
+    current_project,
+    find_file_changes,
+    list_threads,
+    read_turns,
+    search_threads,
+    thread_outline,
+    usage_summary,
+)
 
 if TYPE_CHECKING:
     from cli.runtime.kept_index import KeptIndex
@@ -19,15 +28,31 @@ _INSTRUCTIONS: Final = (
     "Past threads (sessions) of Codex on this computer: what was asked, said, run and changed."
     " These tools only read. A thread is named by its id, the beginning of it, or its name."
 )
-_TOOLS: Final = (list_threads, search_threads, find_file_changes, usage_summary)
+_TOOLS: Final = (
+    current_project,
+    list_threads,
+    search_threads,
+    find_file_changes,
+    thread_outline,
+    read_turns,
+    usage_summary,
+)
+_HANDSHAKE: Final = ("initialize", "server/discover")
 _ASK_THE_INDEX: Final = ("tools/call", "resources/read", "prompts/get", "completion/complete")
 _MOMENT_S: Final = 0.5
-"""Between the first message of a client and the opening of the index, unless it is asked for
-sooner: the handshake is answered first."""
+"""Between the handshake and the opening of the index, unless it is asked for sooner."""
 
 
 def make_server(kept: "KeptIndex", *, redact: bool) -> MCPServer:
     """The server of an index; with ``redact``, secrets are taken out of all that it says."""
+    answering = Answering(kept, redact=redact)
+    server = bare_server(answering)
+    _offer_all(server, answering)
+    return server
+
+
+def bare_server(answering: Answering) -> MCPServer:
+    """A server that offers nothing yet, but what has to be known for the handshake."""
     server = MCPServer(
         "threadkeep",
         title="threadkeep",
@@ -35,28 +60,40 @@ def make_server(kept: "KeptIndex", *, redact: bool) -> MCPServer:
         version=__version__,
         log_level="WARNING",
     )
-    answering = Answering(kept, redact=redact)
     server.middleware.append(answering.redaction.middleware)
-    for tool in _TOOLS:
-        tool.register(server, answering)
+    completion.register(server, answering)
     return server
 
 
+def _offer_all(server: MCPServer, answering: Answering) -> None:
+    for each in (*_TOOLS, thread_resource):
+        each.register(server, answering)
+
+
 @asynccontextmanager
-async def index_begun_late(server: MCPServer, kept: "KeptIndex") -> AsyncGenerator[None]:
-    """Keep the index while a server runs, from a moment after the first message of a client."""
+async def begun_late(
+    server: MCPServer, answering: Answering, kept: "KeptIndex"
+) -> AsyncGenerator[None]:
+    """Make a bare server of one client that of an index which is not kept yet. It answers the
+    handshake first: the types of the tools take time, and the index takes more."""
     wanted = asyncio.Event()
+    loading: list[asyncio.Task[None]] = []
+    offered = False
 
     async def keep() -> None:
         await wanted.wait()
         await stack.enter_async_context(kept)
+        loading.append(asyncio.create_task(answering.redaction.load()))
 
     async def beginning(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        nonlocal offered
+        if not offered and ctx.method not in _HANDSHAKE:
+            offered = True
+            _offer_all(server, answering)
+            asyncio.get_running_loop().call_later(_MOMENT_S, wanted.set)
         if ctx.method in _ASK_THE_INDEX:
             wanted.set()
             await keeping
-        elif not wanted.is_set():
-            asyncio.get_running_loop().call_later(_MOMENT_S, wanted.set)
         return await call_next(ctx)
 
     async with AsyncExitStack() as stack:

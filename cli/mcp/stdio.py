@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from cli import errors
 from cli.arguments.locations import Locations
-from cli.mcp.server import index_begun_late, make_server
+from cli.mcp.answering import Answering
+from cli.mcp.server import bare_server, begun_late
 from cli.runtime.kept_index import KeptIndex
 from cli.terminal import output
 
@@ -19,17 +20,23 @@ _GRACE_S: Final = 1.5
 """Seconds that a server may take to end."""
 
 
-async def serve_stdio(here: Locations, *, redact: bool, sync: bool) -> None:
-    """Answer until the input ends or a signal asks for the end, then end the process."""
-    if sys.stdin.isatty():
-        output.say("Waiting for an MCP client on stdin; threadkeep help mcp shows how to add one.")
-    kept = KeptIndex(here, sync=sync)
-    server = make_server(kept, redact=redact)
-    async with index_begun_late(server, kept):
-        await until_signalled(server.run_stdio_async())
-        end_soon()
-    # The thread that reads stdin cannot be interrupted, and the end of Python would wait for it.
-    _end()
+class StdioServer:
+    """A server for the client at the other end of stdin and stdout."""
+
+    def __init__(self, here: Locations, *, redact: bool, sync: bool) -> None:
+        self._kept = KeptIndex(here, sync=sync)
+        self._answering = Answering(self._kept, redact=redact)
+        self._server = bare_server(self._answering)
+
+    async def serve(self) -> None:
+        """Answer until the input ends or a signal asks for the end, then end the process."""
+        if sys.stdin.isatty():
+            output.say("Waiting for an MCP client on stdin; see threadkeep help mcp.")
+        async with begun_late(self._server, self._answering, self._kept):
+            await until_signalled(self._server.run_stdio_async())
+            end_soon()
+        # The thread that reads stdin cannot be interrupted: the end of Python would wait for it.
+        _end()
 
 
 async def until_signalled(work: Coroutine[Any, Any, None]) -> None:

@@ -1,7 +1,7 @@
 """A thread as the tools that list threads tell of it."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import BaseModel, Field
 
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from state.query.rows import Row
 
 _LONGEST_TITLE: Final = 200
+Thread = Annotated[
+    str, Field(description="Its id, a unique beginning of that, or its name; -1 is the last used.")
+]
+"""The parameter of a tool that names a thread."""
 
 
 class ThreadEntry(BaseModel):
@@ -49,15 +53,14 @@ class ThreadEntry(BaseModel):
 
 async def entries(answering: Answering, rows: "Sequence[Row]") -> list[ThreadEntry]:
     """The threads of some rows. Raises what :meth:`Answering.index` raises."""
-    from cli.render.labels import label
-    from cli.terminal.text import iso, one_line
+    from cli.terminal.text import iso
     from state.query.marks import NO_MARKS, marks_steps
 
     index = await answering.index()
     found = await index.database.query(marks_steps([row["id"] for row in rows]))
 
     def clean(text: str) -> str:
-        return shortened(one_line(answering.redacted(text)), _LONGEST_TITLE)
+        return _clean(answering, text)
 
     made = []
     for row in rows:
@@ -65,7 +68,7 @@ async def entries(answering: Answering, rows: "Sequence[Row]") -> list[ThreadEnt
         made.append(
             ThreadEntry(
                 id=row["id"],
-                title=clean(label(row)),
+                title=title_of(answering, row),
                 used_at=iso(row["recency_at_ms"]),
                 created_at=iso(row["created_at_ms"]),
                 folder=clean(row["cwd"]),
@@ -79,3 +82,16 @@ async def entries(answering: Answering, rows: "Sequence[Row]") -> list[ThreadEnt
             )
         )
     return made
+
+
+def title_of(answering: Answering, row: "Row") -> str:
+    """The name of a thread, or the beginning of its first message."""
+    from cli.render.labels import label
+
+    return _clean(answering, label(row))
+
+
+def _clean(answering: Answering, text: str) -> str:
+    from cli.terminal.text import one_line
+
+    return shortened(one_line(answering.redacted(text)), _LONGEST_TITLE)

@@ -54,12 +54,14 @@ class _Plan:
 
 
 class TurnSource:
-    """The turns of the thread of a row. Close it."""
+    """The turns of the thread of a row, from ``turns`` if there are some to share. Close it if
+    there are none."""
 
-    def __init__(self, index: ThreadIndex, row: Row) -> None:
+    def __init__(self, index: ThreadIndex, row: Row, turns: TurnIndex | None = None) -> None:
         self._index = index
         self.row = row
-        self._turns = TurnIndex(index)
+        self._turns = turns or TurnIndex(index)
+        self._shared = turns is not None
         self._plans: OrderedDict[TurnKey, _Plan] = OrderedDict()
         self._details: dict[str, Any] = {"files": []}
         self._stamp: FileStamp | None = None
@@ -85,8 +87,9 @@ class TurnSource:
         return marks
 
     async def close(self) -> None:
-        """End all work within a moment."""
-        await self._turns.close()
+        """End all work within a moment, unless others share it."""
+        if not self._shared:
+            await self._turns.close()
 
     async def known(self, *, whole: bool = False) -> KnownTurns:
         """The turns as the files are now: only the last ones of a long thread that was never read,

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mcp.types import ListRootsResult, Root
 
 from cli.mcp.budget import BYTES_A_TOKEN
+from cli.mcp.tools import current_project
 from state.db.location import index_path
 from tests.cli.mcp.support import called, client_of, refused
 from tests.support.checks import synced
@@ -66,6 +68,37 @@ def test_filters_of_the_list_are_those_of_the_command(home: Path) -> None:
             listed, text = await called(client, "list_threads", tags=["nothing"])
             assert numbers(listed) == []
             assert text.startswith("No threads match.")
+
+    asyncio.run(work())
+
+
+def test_the_project_is_that_of_the_client(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def roots(_: Any) -> ListRootsResult:
+        uris = ["file:///w/a", "file:///w/b%20c"]
+        return ListRootsResult(roots=[Root(uri=uri) for uri in uris])
+
+    async def silent(_: Any) -> ListRootsResult:
+        return await asyncio.Event().wait()  # type: ignore[return-value]
+
+    async def work() -> None:
+        index = index_path(home, home.parent)
+        for mode in ("legacy", "auto"):
+            options: dict[str, Any] = {"mode": mode}
+            async with client_of(home, index, **options, list_roots_callback=roots) as client:
+                found, text = await called(client, "current_project", max_tokens=200)
+                assert (found["project"], found["folder"]) == ("a", "/w/a")
+                assert found["other_folders"] == ["/w/b c"]
+                assert found["total"] == COUNT // 2
+                assert numbers(found) == [28, 26, 24]
+                assert "# a (/w/a): 15 threads" in text
+            monkeypatch.chdir(home)
+            async with client_of(home, index, **options) as client:
+                found, text = await called(client, "current_project")
+                assert (found["folder"], found["threads"]) == (str(home), [])
+                assert "list_threads" in text
+        monkeypatch.setattr(current_project, "_PATIENCE_S", 0.01)
+        async with client_of(home, index, mode="legacy", list_roots_callback=silent) as client:
+            assert (await called(client, "current_project"))[0]["folder"] == str(home)
 
     asyncio.run(work())
 
