@@ -81,7 +81,10 @@ box.addEventListener("input", () => {
   timer = setTimeout(type, PAUSE_MS);
 });
 
+box.addEventListener("search", type); // Escape, or the cross in the box, clears it
+
 function type() {
+  clearTimeout(timer);
   const address = addressOf(box.value);
   if (address.href === shown.href) return;
   const goesOn = history.state?.typed && Date.now() - typed < SAME_STEP_MS;
