@@ -1,7 +1,8 @@
 """Find the threads of a list, a part at a time: each part says how to go on.
 
 Pinned threads come first where nothing is searched for. Where words are, those come first that have
-them in their title, then those in whose messages they were said, best first.
+them in their title, then those in whose messages they were said, best first. Where no thread has
+all of the words, those come that have some of them.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,6 +15,7 @@ from state.fulltext.changed_files import LastChange, all_changing_steps
 from state.fulltext.hits import Hit
 from state.fulltext.search import Found as Hits
 from state.fulltext.search import Search, search
+from state.fulltext.sentence import SentenceFound, search_sentence
 from state.query.listing import key_steps, page_steps
 from state.query.model import MOST_INCLUDED, Query
 from state.query.rows import Row
@@ -23,6 +25,7 @@ PART: Final = 50
 """Threads of a part, about."""
 _MOST_HITS: Final = 2
 """Messages of a thread that are shown."""
+_SOME: Final = "some"
 _MOST_LEFT_OUT: Final = 1_000
 """Threads that are left out for what was said in them."""
 
@@ -46,6 +49,8 @@ class Part:
     """Where the list goes on; empty at its end."""
     left_out: frozenset[str] = frozenset()
     """The ids of threads in whose messages was said what is not wanted."""
+    some: bool = False
+    """Whether no thread has all of the words, and these have some."""
     pending: int = 0
     """Threads that were not searched, because they are not indexed yet."""
     unreadable: int = 0
@@ -68,12 +73,15 @@ async def find(index: ThreadIndex, wanted: Wanted, cursor: str = "", count: int 
     part.left_out = await _left_out(index, wanted, part)
     names = [*ways]
     for way in names[names.index(name) :]:
+        if way == _SOME and (part.found or (cursor and name != _SOME)):
+            break
         if len(part.found) >= count:
             part.cursor = f"{way}."
             return part
         asked = _Asked(index, wanted, place or None, count - len(part.found), part)
         more, following = await ways[way](asked)
         part.found += more
+        part.some = way == _SOME and bool(more)
         if following is not None:
             part.cursor = f"{way}.{following}"
             return part
@@ -100,6 +108,8 @@ def _ways(wanted: Wanted) -> dict[str, _Way]:
     have for them."""
     if wanted.file:
         return {"changed": _changed}
+    if len(wanted.terms) > 1 and not wanted.unwanted:
+        return {"titled": _listed, "said": _said, _SOME: _some}
     if wanted.terms:
         return {"titled": _listed, "said": _said}
     if wanted.text:
@@ -136,17 +146,27 @@ async def _said(asked: _Asked) -> tuple[list[Found], str | None]:
     wanted, found = asked.wanted, list[Found]()
     cursor = asked.cursor
     while True:
-        among = replace(wanted.among, cursor=cursor, limit=asked.count)
-        hits = await search(
-            asked.index, Search(wanted.terms, among, ranked=True, most_hits=_MOST_HITS)
-        )
+        among = replace(wanted.among, cursor=cursor)  # which has more than a part shows
+        searched = Search(wanted.terms, among, ranked=True, most_hits=_MOST_HITS)
+        hits = await search(asked.index, searched)
         _note(asked.part, hits)
         ids = [hit.row["id"] for hit in hits.hits]
         passed = asked.part.left_out.union(await _of_list(asked.index, wanted.query, ids))
         found += [Found(hit.row, hit) for hit in hits.hits if hit.row["id"] not in passed]
+        if len(found) > asked.count:
+            last = hits.hits[ids.index(found[asked.count - 1].row["id"])]
+            return found[: asked.count], searched.cursor(last.matches, last.row["id"])
         cursor = hits.next_cursor
-        if cursor is None or len(found) >= asked.count:
+        if cursor is None or len(found) == asked.count:
             return found, cursor
+
+
+async def _some(asked: _Asked) -> tuple[list[Found], str | None]:
+    """Those that hold some of the terms, if none holds all of them."""
+    among = replace(asked.wanted.among, cursor=asked.cursor, limit=asked.count)
+    hits = await search_sentence(asked.index, asked.wanted.terms, among)
+    _note(asked.part, hits)
+    return [Found(each.hit.row, each.hit) for each in hits.hits], hits.next_cursor
 
 
 async def _changed(asked: _Asked) -> tuple[list[Found], str | None]:
@@ -173,7 +193,7 @@ async def _holding(asked: _Asked, found: Sequence[Found]) -> list[Found]:
     return [Found(hit.row, hit, changes[hit.row["id"]]) for hit in hits.hits]
 
 
-def _note(part: Part, hits: Hits) -> None:
+def _note(part: Part, hits: Hits | SentenceFound) -> None:
     """Note what could not be searched."""
     part.pending = max(part.pending, hits.pending)
     part.unreadable = max(part.unreadable, len(hits.unreadable))

@@ -59,6 +59,8 @@ def summary(
 def _notes(part: Part, wanted: Wanted) -> Iterator[str]:
     if wanted.problem:
         yield wanted.problem
+    if part.some:
+        yield "No thread has all of these words. These have some of them, the best first."
     if part.pending:
         behind = plural(part.pending, "thread")
         yield f"The search index is {behind} behind: some matches may be missing."
@@ -74,6 +76,9 @@ def _count(part: Part, listed: int, wanted: Wanted) -> str:
     if not wanted.terms:
         return plural(listed, "thread")
     said = f"{part.said:,}"
+    if part.some:
+        least = "more than " if part.cursor else ""
+        return f"{least}{plural(part.said, 'thread')} with some of the words"
     if part.cursor:
         if not part.said:  # it goes on with more titles
             return f"{plural(listed, 'thread')} by title, then those in which it was said"

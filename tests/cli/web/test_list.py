@@ -79,7 +79,7 @@ def test_the_box_filters_as_the_picker_does(tmp_path: Path) -> None:
             "ALPHA -again": [1],
             "project:odd": [3, 1],
             "project:odd alpha": [3, 1],
-            "x:y alpha": [],
+            "x:y alpha": [3, 1],  # no thread has both
         }
         page = await listed(browser, "project:odd alpha")
         assert text_of(page, "count") == "2 threads: 2 by title, 0 by what was said"
@@ -116,6 +116,47 @@ def test_titles_come_before_what_was_said_and_no_thread_twice(tmp_path: Path) ->
         assert numbers(page) == [4]
         assert text_of(page, "count") == "1 thread"
         assert text_of(await listed(browser, "retries"), "count") == "1 thread by what was said"
+
+    see(here, look)
+
+
+def test_what_was_said_goes_on_without_doubles(tmp_path: Path) -> None:
+    here = home(tmp_path, *("webhook" if number % 3 == 0 else "other" for number in range(130)))
+    for number in range(1, 131):
+        answer(here, number, "a webhook")
+    renew(here)
+
+    async def look(browser: Web) -> None:
+        page = await listed(browser, "webhook")
+        assert text_of(page, "count") == "44 by title, more than 6 by what was said"
+        found = numbers(page)
+        while more := re.search(r'data-part="(/threads[^"]+)"', page):
+            page = (await browser.get(html.unescape(more[1]), headers=SCRIPT)).text
+            assert len(numbers(page)) <= 50
+            found += numbers(page)
+        titled = [number for number in range(130, 0, -1) if number % 3 == 1]
+        said = [number for number in range(130, 0, -1) if number % 3 != 1]
+        assert found == titled + said
+
+    see(here, look)
+
+
+def test_a_sentence_finds_threads_that_have_some_of_its_words(tmp_path: Path) -> None:
+    here = home(tmp_path, "one", "two", "three")
+    answer(here, 1, "the webhook fails")
+    answer(here, 2, "the webhook is retried with a backoff")
+    renew(here)
+
+    async def look(browser: Web) -> None:
+        page = await listed(browser, "webhook backoff")
+        assert numbers(page) == [2]
+        assert "some of" not in page
+        page = await listed(browser, "webhook backoff nonsense")
+        assert numbers(page) == [2, 1]
+        assert text_of(page, "count").startswith("2 threads with some of the words")
+        assert text_of(page, "notes").startswith("No thread has all of these words.")
+        assert numbers(await listed(browser, "quite nonsense")) == []
+        assert numbers(await listed(browser, "webhook nonsense -backoff")) == []
 
     see(here, look)
 
