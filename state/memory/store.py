@@ -124,7 +124,7 @@ class MemoryStore(OpenThreads[MemoryRecorder]):
         values, info = metadata.git_change(thread.row(), metadata.checked_git(git))
         return self._change(thread, values, {"git": info})
 
-    async def fork_thread(self, thread_id: str, **options: Unpack[ForkOptions]) -> str:
+    async def fork_thread(self, thread_id: str, **options: "Unpack[ForkOptions]") -> str:
         """Make a new thread that begins as another one. Gives its id."""
         thread = self._written_out(thread_id)
         point = fork_point(options.get("last_turn"), options.get("before_turn"))
