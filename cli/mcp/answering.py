@@ -36,6 +36,7 @@ _HINTS: Final = {
 OUR_ERRORS: Final = (RolloutError, StateError, typer.BadParameter, OSError)
 """What may be raised where a tool answers, and is told to the agent."""
 _MOST_CANDIDATES: Final = 10
+_LONGEST: Final = 80
 _PATIENCE_S: Final = 2.0
 """How long an answer waits for a long thread to be read, in seconds."""
 Value = TypeVar("Value")
@@ -134,10 +135,15 @@ def told_to_agents(error: Exception) -> str:
         from cli.render.labels import label
 
         rows = error.rows[:_MOST_CANDIDATES]
-        lines = [f"{row['id']} {one_line(label(row))[:80]}" for row in rows]
+        lines = [f"{row['id']} {_beginning(one_line(label(row)))}" for row in rows]
         return "\n".join([f"{one_line(error.summary)}; {_HINTS['AmbiguousThread']}:", *lines])
     if not isinstance(error, RolloutError | StateError):
         return f"{one_line(str(error))}; call again, or list_threads to see what there is"
     named = (_HINTS.get(kind.__name__) for kind in type(error).__mro__)
     hint = next(filter(None, named), None) or outcome(error).hint
     return f"{one_line(str(error))}; {hint}"
+
+
+def _beginning(text: str) -> str:
+    """The first words of a text: whole ones, as nobody knows half of a secret for one."""
+    return text if len(text) <= _LONGEST else text[:_LONGEST].rpartition(" ")[0]

@@ -18,6 +18,7 @@ _OF_THREADS: Final = frozenset(
     }
 )
 """What is answered with texts of threads."""
+_CUT: Final = "…"
 Value = TypeVar("Value")
 
 
@@ -41,6 +42,13 @@ class Redaction:
         """A text, or a JSON value, without secrets."""
         found: Value = self._remover.value(value) if self._on else value
         return found
+
+    def redacted_beginning(self, text: str) -> str:
+        """A text without secrets that may have been cut before, and ends with dots then: without
+        its last word, which may be half a secret."""
+        if self._on and text.endswith(_CUT):
+            text = f"{text[: -len(_CUT)].rpartition(' ')[0]} {_CUT}"
+        return self.redacted(text)
 
     async def load(self) -> None:
         """Load the patterns, so that no answer has to wait for them."""

@@ -9,7 +9,7 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import MCPServer
 
 from cli import __version__
-from cli.mcp import completion, thread_resource
+from cli.mcp import completion, prompts, thread_resource
 from cli.mcp.answering import Answering
 from cli.mcp.tools import (
     current_project,
@@ -66,7 +66,7 @@ def bare_server(answering: Answering) -> MCPServer:
 
 
 def _offer_all(server: MCPServer, answering: Answering) -> None:
-    for each in (*_TOOLS, thread_resource):
+    for each in (*_TOOLS, thread_resource, prompts):
         each.register(server, answering)
 
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from state.query.rows import Row
 
 _LONGEST_TITLE: Final = 200
+_LOOKED_AT: Final = 600
+"""Of so many characters secrets are taken out before they are cut: titles are often long."""
 Thread = Annotated[
     str, Field(description="Its id, a unique beginning of that, or its name; -1 is the last used.")
 ]
@@ -94,4 +96,4 @@ def title_of(answering: Answering, row: "Row") -> str:
 def _clean(answering: Answering, text: str) -> str:
     from cli.terminal.text import one_line
 
-    return shortened(one_line(answering.redacted(text)), _LONGEST_TITLE)
+    return shortened(one_line(answering.redacted(text[:_LOOKED_AT])), _LONGEST_TITLE)

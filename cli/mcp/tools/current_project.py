@@ -70,6 +70,13 @@ def register(server: MCPServer, answering: Answering) -> None:
     add_tool(server, "Current project", current_project)
 
 
+async def folder_of(context: Context[Any, Any]) -> str:
+    """The folder that a client works in, or the server, where the client cannot be asked now."""
+    roots = await _roots(context)
+    folders = _folders(roots) if isinstance(roots, ListRootsResult) else []
+    return folders[0] if folders else _own_folder()
+
+
 async def _roots(context: Context[Any, Any]) -> ListRoots | ListRootsResult:
     """What asks the client for its roots; none if it has none, or does not say."""
     nothing = ListRootsResult(roots=[])

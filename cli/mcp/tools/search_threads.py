@@ -71,6 +71,18 @@ class FoundThreads(BaseModel):
     next_cursor: str = ""
     note: str = Field("", description="Why there may be more than these.")
 
+    @property
+    def text(self) -> str:
+        """The same for a model."""
+        parts = [self.note]
+        if self.complete:
+            parts += ["With all of the words:", "".join(thread.text for thread in self.complete)]
+        if self.partial:
+            parts += ["With some of the words:", "".join(thread.text for thread in self.partial)]
+        if not (self.complete or self.partial):
+            parts.insert(0, "Nothing matches. Try fewer or other words, or archived=true.")
+        return "\n\n".join(filter(None, parts)).strip() + continued(self.next_cursor)
+
 
 def register(server: MCPServer, answering: Answering) -> None:
     """Offer ``search_threads``."""
@@ -93,35 +105,53 @@ def register(server: MCPServer, answering: Answering) -> None:
         names. Use it to find how or why something was done before. Threads with all of the words
         come first, then those with the rarest of them. Read on with read_turns at the turn of a
         passage."""
-        from cli.arguments.filters import Filters
-        from rollout.search.terms import sentence_terms
-        from state.fulltext.sentence import search_sentence
-
-        index = await answering.index()
-        terms = tuple(sentence_terms(query))
-        among = Filters(project=[project] if project else None, since=since or None).query(
-            sort_key="recency_at",
-            limit=min(max(limit, 1), _MOST),
-            cursor=cursor or None,
-            archived=archived,
+        found = await threads_with(
+            answering, query, project, since, limit, cursor, max_tokens, archived=archived
         )
-        found = await search_sentence(index, terms, among)
-        made = await _found_threads(answering, found, terms)
-        taken = Budget(max_tokens).first_of((thread, thread.text) for thread in made)
-        threads = [thread for thread, _ in taken]
-        following = found.next_cursor
-        if len(taken) < len(found.hits):
-            following = found.hits[len(taken) - 1].cursor
-        hidden = (await index.count(among)).hidden.archived
-        result = FoundThreads(
-            complete=threads[: found.complete],
-            partial=threads[found.complete :],
-            next_cursor=following or "",
-            note=_note(await answering.incomplete(), found, hidden),
-        )
-        return answered(result, _text(result))
+        return answered(found, found.text)
 
     add_tool(server, "Search threads", search_threads)
+
+
+async def threads_with(
+    answering: Answering,
+    query: str,
+    project: str = "",
+    since: str = "",
+    limit: int = _USUAL_LIMIT,
+    cursor: str = "",
+    max_tokens: int = USUAL_TOKENS,
+    *,
+    archived: bool = False,
+) -> FoundThreads:
+    """As many of the threads that match a query as fit. Raises EmptySearch, InvalidCursor and
+    InvalidQuery for what is no search, and what :meth:`Answering.index` raises."""
+    from cli.arguments.filters import Filters
+    from rollout.search.terms import sentence_terms
+    from state.fulltext.sentence import search_sentence
+
+    index = await answering.index()
+    terms = tuple(sentence_terms(query))
+    among = Filters(project=[project] if project else None, since=since or None).query(
+        sort_key="recency_at",
+        limit=min(max(limit, 1), _MOST),
+        cursor=cursor or None,
+        archived=archived,
+    )
+    found = await search_sentence(index, terms, among)
+    made = await _found_threads(answering, found, terms)
+    taken = Budget(max_tokens).first_of((thread, thread.text) for thread in made)
+    threads = [thread for thread, _ in taken]
+    following = found.next_cursor
+    if len(taken) < len(found.hits):
+        following = found.hits[len(taken) - 1].cursor
+    hidden = (await index.count(among)).hidden.archived
+    return FoundThreads(
+        complete=threads[: found.complete],
+        partial=threads[found.complete :],
+        next_cursor=following or "",
+        note=_note(await answering.incomplete(), found, hidden),
+    )
 
 
 async def _found_threads(
@@ -192,15 +222,3 @@ def _note(incomplete: str, found: "SentenceFound", archived: int) -> str:
         verb = "was" if archived == 1 else "were"
         notes.append(f"{plural(archived, 'archived thread')} {verb} not searched.")
     return " ".join(filter(None, notes))
-
-
-def _text(result: FoundThreads) -> str:
-    """The same for a model."""
-    parts = [result.note]
-    if result.complete:
-        parts += ["With all of the words:", "".join(thread.text for thread in result.complete)]
-    if result.partial:
-        parts += ["With some of the words:", "".join(thread.text for thread in result.partial)]
-    if not (result.complete or result.partial):
-        parts.insert(0, "Nothing matches. Try fewer or other words, or archived=true.")
-    return "\n\n".join(filter(None, parts)).strip() + continued(result.next_cursor)

@@ -172,7 +172,7 @@ async def _last_turns(
         OutlineTurn(
             turn=head.number or 0,
             began_at=iso(head.started_ms),
-            prompt=shortened(answering.redacted(about.prompt), _LONGEST_NAME),
+            prompt=shortened(answering.redaction.redacted_beginning(about.prompt), _LONGEST_NAME),
             took=head.duration,
             ended=head.status,
         )
@@ -196,13 +196,13 @@ def _outlined(answering: Answering, listed: "ListedTurn") -> OutlineTurn:
 
     def named(texts: Sequence[str]) -> list[str]:
         more = [f"and {len(texts) - _MOST_NAMED:,} more"] if len(texts) > _MOST_NAMED else []
-        clean = (answering.redacted(text) for text in texts[:_MOST_NAMED])
+        clean = map(answering.redaction.redacted_beginning, texts[:_MOST_NAMED])
         return [*(shortened(text, _LONGEST_NAME) for text in clean), *more]
 
     return OutlineTurn(
         turn=listed.number,
         began_at=iso(listed.started_ms),
-        prompt=answering.redacted(listed.prompt),
+        prompt=answering.redaction.redacted_beginning(listed.prompt),
         took="" if turn.duration_ms is None else duration_text(turn.duration_ms),
         ended="" if turn.status in (COMPLETED, IN_PROGRESS) else turn.status,
         files=named([file.path for file in found.files]),
