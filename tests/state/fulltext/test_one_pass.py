@@ -126,3 +126,17 @@ def test_a_new_index_has_the_messages_at_once(tmp_path: Path, named: Path) -> No
     asyncio.run(reindex(named, index))
     assert not rows(index, "SELECT * FROM fulltext_pending")
     assert len(rows(index, "SELECT * FROM fulltext_threads")) == 5
+
+
+def test_a_changed_file_with_a_name_that_none_has_stops_nothing(tmp_path: Path) -> None:
+    home, index = tmp_path / "home", tmp_path / "index.sqlite3"
+    change = {"type": "add", "content": "x"}
+    fields = {"call_id": "c", "success": True, "stdout": "", "stderr": "", "status": "completed"}
+    changes = {f"/w/{name}": change for name in ("a\0b", "a\0", "\0", "\ud800", "a")}
+    ended = event(STAMP, "patch_apply_end", changes=changes, **fields)
+    path = write(home, 1, b"")
+    path.write_text("".join(json.dumps(line) + "\n" for line in [*lines(1), ended]))
+    filled(home, index, MESSAGES)
+    assert {row["path"] for row in rows(index, "SELECT path FROM changed_files")} == {
+        *("/w/a\ufffdb", "/w/a\ufffd", "/w/\ufffd", "/w/?", "/w/a")
+    }
