@@ -3,13 +3,11 @@
 import asyncio
 import math
 import time
-from contextlib import suppress
 from typing import Final
 
 from cli.filter.known import known_steps
 from cli.filter.language import Known
 from state.db.steps import Steps
-from state.errors import StateError
 from state.query.model import Query
 from state.query.projects import Projects
 from state.reports.counts import Counts, counts_steps
@@ -33,27 +31,36 @@ class Catalog:
         self._reading: asyncio.Task[None] | None = None
 
     async def of(self, index: ThreadIndex) -> tuple[Known, Counts]:
-        """What the index had a moment ago. Raises StateError if it has never been read, and cannot
-        be read now."""
+        """What the index had a moment ago. Raises StateError if it has not been read lately, and
+        cannot be read now."""
         age_s = math.inf if self._read_s is None else time.monotonic() - self._read_s
         if age_s > _OLD_S or not self._found[1].projects:  # an index may be being filled
-            await self._read(index)
-        elif age_s > _FRESH_S and self._reading is None:
-            self._reading = asyncio.create_task(self._read_later(index))
+            await asyncio.shield(self._begin(index))
+        elif age_s > _FRESH_S:
+            self._begin(index)
         return self._found
 
     def outdate(self) -> None:
         """Have it read again, as something was changed here."""
-        self._read_s = None
+        self._read_s = self._reading = None
 
-    async def _read_later(self, index: ThreadIndex) -> None:
-        with suppress(StateError):  # of which the list tells, too
-            await self._read(index)
-        self._reading = None
+    def _begin(self, index: ThreadIndex) -> asyncio.Task[None]:
+        """Read it, once for all who ask meanwhile."""
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read(index))
+            self._reading.add_done_callback(_heard)
+        return self._reading
 
     async def _read(self, index: ThreadIndex) -> None:
-        self._found = await index.database.query(_steps())
-        self._read_s = time.monotonic()
+        found = await index.database.query(_steps())
+        if asyncio.current_task() is self._reading:  # else something was changed since
+            self._found, self._read_s = found, time.monotonic()
+
+
+def _heard(reading: asyncio.Task[None]) -> None:
+    """An error is told to those who wait; the list tells all others of it."""
+    if not reading.cancelled():
+        reading.exception()
 
 
 def _steps() -> Steps[tuple[Known, Counts]]:

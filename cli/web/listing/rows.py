@@ -9,6 +9,7 @@ from cli.terminal.text import age, amount, iso, local, one_line, one_line_marked
 from cli.web.listing.address import Address
 from cli.web.listing.find import Found
 from rollout.files.digest import blake2b
+from rollout.schema.modes import MODES
 from rollout.search.snippet import Snippet, snippet
 from rollout.search.terms import Matcher, Term
 from state.fulltext.changed_files import LastChange
@@ -39,7 +40,7 @@ class Shown(NamedTuple):
     look: str
     """``name`` if a person named it, ``stopgap`` if nobody has said anything in it, else empty."""
     kind: str
-    """What started it, where that was not a person."""
+    """What started it, where that was not a person; or that its history cannot be read."""
     archived: bool
     marks: Marks
     project: str
@@ -140,6 +141,8 @@ def _said(found: Found, title: Pieces, look: Look) -> list[Said]:
 
 
 def _kind(row: Row) -> str:
+    if row["history_mode"] not in MODES:
+        return "unsupported history"
     if row["attached_thread_parent_id"]:
         return "side thread"
     if row["source_kind"].startswith("subAgent"):

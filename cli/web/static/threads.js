@@ -1,6 +1,6 @@
 // The list of threads: it follows the box as one types, goes on as one scrolls, and tells of changes.
 
-import { keys, refreshTimes } from "/static/common.js";
+import { keys, refreshTimes, say } from "/static/common.js";
 
 const PAUSE_MS = 180;
 const SAME_STEP_MS = 3000; // what is typed without a longer pause is one step of the history
@@ -41,13 +41,14 @@ async function show(address, { announced = true } = {}) {
   try {
     const answer = await fetch(partOf(address), { signal: own.signal });
     const found = parsed(await answer.text());
+    if (answer.status === 401) return location.reload(); // the server was started again
     if (answer.ok) {
       put(found);
       if (announced) told.textContent = document.getElementById("count")?.innerText ?? "";
     } else list.replaceChildren(...found.body.children);
   } catch (error) {
     if (error.name === "AbortError") return false;
-    told.textContent = "threadkeep does not answer: is it still running?";
+    if (!list.classList.contains("stale")) say("threadkeep does not answer: is it still running?", { bad: true });
     list.classList.add("stale");
   }
   if (asking === own) asking = null;
@@ -208,23 +209,26 @@ async function restore() {
 
 // What changes meanwhile: rows are renewed where they are; what would move them is told first.
 
+const RENEWED_MS = 3000; // at most so often: a thread that is being written changes all the time
+
 let following = null;
 let renewing = 0;
+let renewed = 0;
 
 function follow() {
   following ??= new EventSource(list.dataset.events);
-  following.onopen = following.onmessage = null;
   following.addEventListener("changed", renewSoon);
 }
 
 function renewSoon() {
   clearTimeout(renewing);
-  renewing = setTimeout(renew, 300);
+  renewing = setTimeout(renew, Math.max(300, renewed + RENEWED_MS - Date.now()));
 }
 
 async function renew() {
   if (asking || document.hidden || shown.searchParams.has("cursor")) return;
   const address = shown.href;
+  renewed = Date.now();
   let found;
   try {
     const answer = await fetch(partOf(address));
@@ -269,7 +273,7 @@ document.addEventListener("threadkeep:changed", async (event) => {
   part.searchParams.set("only", event.detail.id);
   const answer = await fetch(part);
   if (answer.ok) for (const row of parsed(await answer.text()).querySelectorAll(".row")) renewRow(row);
-  renewSoon();
+  renew();
 });
 
 /** How many threads are new at the beginning of a list, have moved up, or have gone from there. */
