@@ -2,13 +2,13 @@
 
 What a patch has changed stands in its event, where there is one
 (docs/rollout-format.md#events), and in what the tool printed, which every version of Codex since
-0.8 begins with the same words. A patch that has both counts once, by its event. One that failed or
-was declined has changed nothing. Undoing a turn leaves files as they are: its patches count. Those
-that a fork or a subagent was given with its history are its parent's.
+0.8 begins with the same words; events have that, too. A patch that has both counts once, by its
+event. One that failed or was declined has changed nothing. Undoing a turn leaves files as they are:
+its patches count. Those that a fork or a subagent was given with its history are its parent's.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -24,12 +24,13 @@ from rollout.jsonl.reader import LineReader, RolloutStream, Skipping, open_rollo
 from rollout.schema import kinds
 from rollout.schema.strict import Fields
 from rollout.schema.times import time_ms
+from rollout.search.messages import digest_of_texts
 from rollout.turns.item_reader import LineFile
 from rollout.usage.reducer import UsageReducer
 
 _PRINTED: Final = "Success. Updated the following files:\n"
 _FILES: Final = re.compile(re.escape(_PRINTED) + r"((?:[AMD] [^\n]+(?:\n|$))+)")
-_MARKS: Final = (_PRINTED.strip().encode(), b'"changes"')
+_MARK: Final = _PRINTED.strip().encode()
 _BY_LETTER: Final[dict[str, ChangeKind]] = {"A": "added", "M": "changed", "D": "deleted"}
 _BY_TYPE: Final[dict[str, ChangeKind]] = {"add": "added", "delete": "deleted"}
 _LONGEST_PATH: Final = 4096
@@ -61,8 +62,8 @@ class ChangedFiles:
         """``file`` is the number of the file among those of the thread. With the ``state`` of an
         earlier pass it continues behind that one."""
         self.changes: list[Change] = []
-        self.lines = MarkedLines(_MARKS, self._take)
-        self._path, self._number = Path(path), file
+        self.lines = MarkedLines(_MARK, self._take)
+        self._path, self._number = path, file
         own_from, waiting = (state or {}).get("own_from"), (state or {}).get("waiting")
         self._own_from: int | None = own_from if isinstance(own_from, int) else None
         self._waiting = _waiting_in(waiting)
@@ -75,7 +76,7 @@ class ChangedFiles:
 
     def _take(self, line: Line) -> None:
         if self._own_from is None:  # few files have changes, and few of those copies
-            self._own_from = _own_from(self._path)
+            self._own_from = _own_from(Path(self._path))
         if not 0 <= self._own_from <= line.offset:
             return
         item = object_of(self._whole(line))
@@ -196,6 +197,11 @@ def time_of(item: Item) -> int | None:
     """When a line was written, in milliseconds since 1970, if it says so."""
     written = item.get("timestamp")
     return time_ms(written) if isinstance(written, str) else None
+
+
+def digest_of_changes(changes: Iterable[tuple[str, int, int]]) -> int:
+    """A digest of changes, each with its path, file and offset, whatever their order."""
+    return digest_of_texts(f"{file} {offset} {path}" for path, file, offset in changes)
 
 
 # -- files as a whole --------------------------------------------------------------------------

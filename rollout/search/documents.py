@@ -12,6 +12,7 @@ from rollout.errors import SHORTAGES, HistoryUnknown
 from rollout.files.stamp import NO_STAMP, FileStamp
 from rollout.history.segments import Find
 from rollout.jsonl.parse import compact_json
+from rollout.search.changed_files import digest_of_changes
 from rollout.search.extract import EarlierMessages, ThreadMessages, read_thread_messages
 from rollout.search.messages import Location, Message, digest_of, sum_of
 from rollout.search.normalize import casefold, normalize
@@ -126,21 +127,23 @@ def read_many(
     return found
 
 
-class MessageDigest(NamedTuple):
-    """A digest of the messages of a thread."""
+class ThreadDigest(NamedTuple):
+    """Digests of what the index holds of a thread."""
 
     path: str
     stamp: FileStamp | None
     """Of the thread's file; None if it has none to show, and that of no file if one that it needs
     cannot be read."""
-    digest: int
+    messages: int
     """See :func:`rollout.search.messages.digest_of`."""
+    changes: int
+    """See :func:`rollout.search.changed_files.digest_of_changes`."""
 
 
-def digests(home: str, paths: Sequence[str]) -> list[MessageDigest | str]:
-    """The messages of the threads whose files are at ``paths``, relative to the home, in a process
+def digests(home: str, paths: Sequence[str]) -> list[ThreadDigest | str]:
+    """The digests of the threads whose files are at ``paths``, relative to the home, in a process
     of its own; a path itself where another file is needed."""
-    found: list[MessageDigest | str] = []
+    found: list[ThreadDigest | str] = []
     for path in paths:
         try:
             found.append(read_digest(Path(home), path, _not_here))
@@ -149,15 +152,16 @@ def digests(home: str, paths: Sequence[str]) -> list[MessageDigest | str]:
     return found
 
 
-def read_digest(home: Path, path: str, find: Find) -> MessageDigest:
-    """The messages of the thread whose file is at ``path``, relative to the home."""
+def read_digest(home: Path, path: str, find: Find) -> ThreadDigest:
+    """The digests of the thread whose file is at ``path``, relative to the home."""
     try:
         read = read_thread_messages(home, path, find)
     except HistoryUnknown:
-        return MessageDigest(path, None, 0)
+        return ThreadDigest(path, None, 0, 0)
     except OSError:
-        return MessageDigest(path, NO_STAMP, 0)
-    return MessageDigest(path, read.resume.stamp, digest_of(read.messages))
+        return ThreadDigest(path, NO_STAMP, 0, 0)
+    changes = digest_of_changes((each.path, each.file, each.offset) for each in read.changes)
+    return ThreadDigest(path, read.resume.stamp, digest_of(read.messages), changes)
 
 
 def _not_here(rollout_id: str) -> Path | None:

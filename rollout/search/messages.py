@@ -55,9 +55,14 @@ class Location(NamedTuple):
 def digest_of(messages: Iterable[Message]) -> int:
     """A digest of these messages, whatever their order; the digest of all is the sum of those of
     the parts, by :func:`sum_of`."""
+    return digest_of_texts(f"{each.file} {each.offset} {each.text}" for each in messages)
+
+
+def digest_of_texts(texts: Iterable[str]) -> int:
+    """A digest of some texts, whatever their order."""
     found = 0
-    for message in messages:
-        known = f"{message.file} {message.offset} {message.text}".encode("utf-8", "replace")
+    for text in texts:
+        known = text.encode("utf-8", "replace")
         found += int.from_bytes(blake2b(known, digest_size=_DIGEST_BYTES).digest())
     return sum_of(found)
 

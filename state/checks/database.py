@@ -44,6 +44,12 @@ _WITHOUT_DOCUMENTS: Final = (
 _BAD_LOCATIONS: Final = (
     "SELECT count(*) FROM fulltext_documents WHERE length(locations) % 8 OR length(item_keys) % 8"
 )
+_BAD_CHANGES: Final = (
+    "SELECT count(*) FROM file_changes WHERE length(locations) % 8 OR locations = x''"
+)
+_UNCHANGED_FILES: Final = (
+    "SELECT count(*) FROM changed_files WHERE file_id NOT IN (SELECT file_id FROM file_changes)"
+)
 _BAD_FILES: Final = "SELECT count(*) FROM fulltext_threads WHERE NOT json_valid(files)"
 _WITHOUT_WORDS: Final = (
     "SELECT count(*) FROM fulltext_documents WHERE NOT EXISTS (SELECT 1 FROM temp.fulltext_words)"
@@ -52,6 +58,8 @@ _FULLTEXT_CHECKS: Final = (
     (_UNKNOWN, "neither has some threads nor is about to read them", "threads"),
     (_WITHOUT_DOCUMENTS, "lacks the messages of some threads", "threads"),
     (_BAD_LOCATIONS, "does not know where some messages are", "documents"),
+    (_BAD_CHANGES, "does not know where some files were changed", "files"),
+    (_UNCHANGED_FILES, "has files that no thread has changed", "files"),
     (_BAD_FILES, "does not know which files some threads are in", "threads"),
     (_WITHOUT_WORDS, "has lost all its words", "documents"),
 )

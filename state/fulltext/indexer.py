@@ -239,6 +239,7 @@ def _forget(connection: sqlite3.Connection) -> None:
     """Have all messages read again, in the transaction of the lease's holder."""
     for sql in (
         "DELETE FROM file_changes",
+        "DELETE FROM changed_files",
         "DELETE FROM fulltext_documents",
         "DELETE FROM fulltext_threads",
         "DELETE FROM sqlite_sequence WHERE name = 'fulltext_documents'",

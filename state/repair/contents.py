@@ -1,18 +1,19 @@
-"""Compare the messages and turns in the index with the files: a deep check.
+"""Compare the messages, changed files and turns in the index with the files: a deep check.
 
 The index reads on where it ended if a sample of the earlier part is unchanged
 (:mod:`rollout.jsonl.resume`); here every byte is read again.
 """
 
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from rollout.files.layout import best_file
 from rollout.metadata.outcomes import Extracted, Unusable
-from rollout.search.documents import MessageDigest, digests, read_digest
+from rollout.search.changed_files import digest_of_changes
+from rollout.search.documents import ThreadDigest, digests, lines_of, read_digest
 from state.checks import database as dbcheck
 from state.checks.findings import ERROR, REPAIR_DEEP, Finding, kinds
 from state.fulltext.due import VERSION
@@ -32,11 +33,15 @@ _KNOWN_SQL: Final = (
     " WHERE t.id = ? AND t.rollout_path = ? AND s.version = ?"
     " AND row_id NOT IN (SELECT row_id FROM fulltext_pending)"
 )
+_CHANGES_SQL: Final = (
+    "SELECT path, locations FROM threads t JOIN file_changes USING (row_id)"
+    " JOIN changed_files USING (file_id) WHERE t.id = ?"
+)
 _SHOWN_SQL: Final = "SELECT 1 FROM threads WHERE id = ? AND rollout_path = ?"
 
 
 class ContentCheck:
-    """Compares messages and turns in one state of the index with the files."""
+    """Compares messages, changed files and turns in one state of the index with the files."""
 
     def __init__(self, connection: sqlite3.Connection, home: Path) -> None:
         self._connection = connection
@@ -50,18 +55,18 @@ class ContentCheck:
         """Where the index does not match the threads of some files."""
         files = [file for file in outcomes if isinstance(file, Extracted)]
         kept = {file.path: digest for file in files if (digest := self._digest(file))}
-        messages = await self._messages(pool, [*kept])
+        read = await self._read(pool, [*kept])
         for file in files:
-            found = messages.get(file.path)
-            unchanged = found and found.stamp in (None, file.stamp)
-            if found and unchanged and hex_of(found.digest) != kept[file.path]:
-                yield Finding(
-                    dbcheck.KINDS["search_index_differs"],
-                    "The full-text index of a thread does not match the messages in its files.",
-                    file.metadata.id,
-                    file.path,
-                    mend=REPAIR_DEEP,
-                )
+            found = read.get(file.path)
+            if found and found.stamp in (None, file.stamp):
+                for what in self._differences(found, file, kept[file.path]):
+                    yield Finding(
+                        dbcheck.KINDS["search_index_differs"],
+                        f"The full-text index of a thread does not match {what} in its files.",
+                        file.metadata.id,
+                        file.path,
+                        mend=REPAIR_DEEP,
+                    )
             if not await self._has_turns(file):
                 yield Finding(
                     KINDS["turns_differ"],
@@ -78,8 +83,21 @@ class ContentCheck:
         ).fetchone()
         return str(found[0]) if found else None
 
-    async def _messages(self, pool: ReadPool, paths: Sequence[str]) -> dict[str, MessageDigest]:
-        found: dict[str, MessageDigest] = {}
+    def _differences(self, found: ThreadDigest, file: Extracted, kept: str) -> Iterator[str]:
+        if hex_of(found.messages) != kept:
+            yield "the messages"
+        rows = self._connection.execute(_CHANGES_SQL, [file.metadata.id])
+        try:
+            changes = digest_of_changes(
+                (path, *line) for path, locations in rows for line in lines_of(locations)
+            )
+        except ValueError:
+            return  # which the check of the database has reported
+        if found.changes != changes:
+            yield "the changed files"
+
+    async def _read(self, pool: ReadPool, paths: Sequence[str]) -> dict[str, ThreadDigest]:
+        found: dict[str, ThreadDigest] = {}
         for read in await pool.map(digests, paths):
             if isinstance(read, str):
                 self._files = self._files or [*self._connection.execute(_FILES_SQL)]

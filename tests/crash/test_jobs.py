@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from state.fulltext.due import WITHOUT_CHANGES
 from state.fulltext.indexer import fill_fulltext
 from state.repair.backup import backups
 from state.repair.dump import dump_lines
@@ -40,6 +41,20 @@ USED = event(
         "last_token_usage": {"input_tokens": 11, "output_tokens": 10, "total_tokens": 21},
     },
 )
+PATCHED = event(
+    "2026-05-28T21:00:01.000Z",
+    "patch_apply_end",
+    call_id="call_1",
+    turn_id="turn_1",
+    stdout="Success. Updated the following files:\nM src/app.py\nM lib/New.py\n",
+    stderr="",
+    success=True,
+    changes={
+        f"/w/{name}": {"type": "update", "unified_diff": "@@ -1 +1 @@\n-a\n+b\n"}
+        for name in ("src/app.py", "lib/New.py")
+    },
+    status="completed",
+)
 
 
 def fill(home: Path) -> None:
@@ -53,12 +68,15 @@ def fill(home: Path) -> None:
     write(home, 3, segment=1)
     write(home, 21, b"")
     write(home, 22, encoded(lines(22)) + b'{"torn')
+    for number in (5, 8, 22):
+        write(home, number, encoded([*lines(number, f"prompt {number}"), PATCHED]))
 
 
 def change(home: Path) -> None:
     """A day in the life of a home."""
     with write(home, 2).open("ab") as file:
-        file.write(encoded([event("2026-05-28T21:00:00.000Z", "user_message", message="more")]))
+        more = event("2026-05-28T21:00:00.000Z", "user_message", message="more")
+        file.write(encoded([more, PATCHED]))
     for number in range(30, 36):
         write(home, number)
     (moved,) = (home / "sessions").rglob(f"*{thread_id(6)}.jsonl")
@@ -132,15 +150,26 @@ def changed(home: Path, index: Path) -> None:
             await fill_fulltext(opened)
 
     asyncio.run(filled())
+    sql(
+        index,  # as the version before changed files were indexed left it
+        f"UPDATE fulltext_threads SET version = {WITHOUT_CHANGES} WHERE row_id % 2",
+        "DELETE FROM file_changes WHERE row_id % 2",
+    )
     change(home)
     synced(home, index)
 
 
 def said(index: Path) -> list[dict[str, Any]]:
-    """What an index knows of what was said, whatever the numbers of its documents, and which of
-    it is found by the word that all of it has."""
+    """What an index knows of what was said, whatever the numbers of its documents, which of it is
+    found by the word that all of it has, and which files were changed."""
+    changes = rows(
+        index,
+        "SELECT t.id, path, casefolded, kind, at_ms, hex(locations) AS places FROM file_changes"
+        " JOIN changed_files USING (file_id) JOIN threads t USING (row_id) ORDER BY t.id, path",
+    )
+    assert len({row["path"] for row in changes}) == len(rows(index, "SELECT 1 FROM changed_files"))
     found = 'SELECT rowid FROM fulltext_trigrams WHERE fulltext_trigrams MATCH \'"pro" AND "omp"\''
-    return rows(
+    return changes + rows(
         index,
         "SELECT t.id, files, header, state, end_offset, hex(group_concat(locations, '')) AS places,"
         f" max(document_id IN ({found})) AS found FROM threads t"
@@ -199,7 +228,7 @@ class Case:
         if self.work in SEARCHES:
             assert run("search", self.home, fresh).status == 0
             self.said = said(fresh)
-            assert any(row["found"] for row in self.said)
+            assert any(row.get("found") for row in self.said)
 
     def die(self, fatal: int | None, after_s: float) -> Ended:
         """Do the work from its beginning, and die."""

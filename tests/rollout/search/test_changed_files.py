@@ -37,7 +37,7 @@ def output(text: object, call_id: str = "c") -> dict[str, object]:
 
 def applied(changes: object, call_id: str = "c", **more: object) -> dict[str, object]:
     event = {"type": "patch_apply_end", "call_id": call_id, "changes": changes}
-    return {**event, "stdout": "", "stderr": "", "success": True, "status": "completed", **more}
+    return {**event, "stdout": DONE, "stderr": "", "success": True, "status": "completed", **more}
 
 
 def meta(**more: object) -> str:
@@ -111,10 +111,11 @@ def test_a_patch_that_has_an_event_counts_once(tmp_path: Path) -> None:
     assert told(again) == [*kinds, ("src/app.py", "changed"), ("docs/New page.md", "added")]
 
 
-def test_the_item_of_a_patch_names_its_files_whatever_was_printed(tmp_path: Path) -> None:
-    item = {"type": "FileChange", "id": "c", "changes": {"/w/a": {"type": "delete"}}}
+def test_the_item_of_a_patch_names_its_files(tmp_path: Path) -> None:
+    changed = {"/w/a": {"type": "delete", "content": ""}}
+    item = {"type": "FileChange", "id": "c", "changes": changed, "stdout": DONE}
     ended = {"type": "item_completed", "turn_id": "t"}
-    done = line({**ended, "item": {**item, "status": "completed", "stdout": ""}}, "event_msg")
+    done = line({**ended, "item": {**item, "status": "completed"}}, "event_msg")
     assert told(changes(tmp_path, done)) == [("/w/a", "deleted")]
     for status in ("failed", "declined"):
         failed = line({**ended, "item": {**item, "status": status}}, "event_msg")
@@ -133,7 +134,7 @@ def test_what_only_mentions_a_file_has_not_changed_it(tmp_path: Path) -> None:
     said = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": DONE}]}
     failed = output("Failed to find context in src/app.py")
     called = {"type": "custom_tool_call", "name": "apply_patch", "input": "*** Update File: app.py"}
-    begun = {"type": "patch_apply_begin", "call_id": "c", "changes": {"/w/a": UPDATE}}
+    begun = applied({"/w/a": UPDATE}, type="patch_apply_begin")
     refused = applied({"/w/a": UPDATE}, success=False, status="failed")
     lines = [*map(line, (said, failed, called)), line(begun, "event_msg")]
     assert changes(tmp_path, *lines, line(refused, "event_msg")) == []
@@ -246,15 +247,15 @@ LINES = [
     line(applied({"/w/src/app.py": UPDATE, "/w/docs/New page.md": UPDATE}), "event_msg"),
     line(applied({"/w/a": UPDATE}, "e", success=False), "event_msg"),
     "\n",
-    'no object, but "changes" and Success. Updated the following files:\n',
+    "no object, but Success. Updated the following files:\n",
 ]
 
 
 @given(st.lists(st.sampled_from(LINES), max_size=12), st.integers(512, 2_000))
-def test_marked_lines_are_those_that_hold_a_mark(lines: list[str], buffer_bytes: int) -> None:
+def test_marked_lines_are_those_that_hold_the_mark(lines: list[str], buffer_bytes: int) -> None:
     """Whatever fits into the buffer, and wherever it ends."""
     data = "".join(lines).encode()
-    marks = b"Success. Updated the following files:", b'"changes"'
+    mark = b"Success. Updated the following files:"
     found: list[tuple[int, bytes | None]] = []
 
     def take(each: Line) -> None:
@@ -263,10 +264,10 @@ def test_marked_lines_are_those_that_hold_a_mark(lines: list[str], buffer_bytes:
     rollout = MemoryRollout.named(NAME)
     rollout.content = bytearray(data)
     reader = LineReader(buffer_bytes)
-    reader.marked = MarkedLines(marks, take)
+    reader.marked = MarkedLines(mark, take)
     expected, offset = [], 0
     for each in data.splitlines():
-        if any(mark in each for mark in marks):
+        if mark in each:
             expected.append((offset, each))
         offset += len(each) + 1
     for needs in (None, Skipping(_EVERY)):

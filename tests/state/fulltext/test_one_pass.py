@@ -28,10 +28,15 @@ _DOCUMENTS = (
     "SELECT t.id, d.* FROM fulltext_documents d JOIN threads t USING (row_id)"
     " ORDER BY t.id, document_id"
 )
+_CHANGES = (
+    "SELECT t.id, path, casefolded, kind, at_ms, locations FROM file_changes c"
+    " JOIN changed_files USING (file_id) JOIN threads t USING (row_id) ORDER BY t.id, path"
+)
 
 
-def said(index: Path) -> tuple[list[Any], list[Any], dict[str, list[Any]]]:
-    """All that an index has of messages, whatever the numbers of threads and documents."""
+def said(index: Path) -> tuple[list[Any], list[Any], dict[str, list[Any]], list[Any]]:
+    """All that an index has of messages and changed files, whatever the numbers of threads,
+    documents and files."""
     numbers = {"row_id": 0, "document_id": 0}
     documents = rows(index, _DOCUMENTS)
     owner = {row["document_id"]: row["id"] for row in documents}
@@ -45,7 +50,7 @@ def said(index: Path) -> tuple[list[Any], list[Any], dict[str, list[Any]]]:
                 found.setdefault(term, []).append(owner[document])
     trigrams = {term: sorted(ids) for term, ids in found.items()}
     threads = [{**row, **numbers} for row in rows(index, _SAID)]
-    return threads, [{**row, **numbers} for row in documents], trigrams
+    return threads, [{**row, **numbers} for row in documents], trigrams, rows(index, _CHANGES)
 
 
 def filled(home: Path, index: Path, beside: Beside | None = None, *, force: bool = False) -> int:
@@ -89,6 +94,7 @@ def test_the_corpus_gives_the_same_index_in_one_pass(tmp_path: Path) -> None:
     same(CORPUS, tmp_path / "one.sqlite3", tmp_path / "two.sqlite3")
     (known,) = rows(tmp_path / "one.sqlite3", "SELECT count(*) AS known FROM threads")
     assert left < known["known"] / 5
+    assert len(rows(tmp_path / "one.sqlite3", _CHANGES)) == 5
 
 
 def test_threads_with_names_need_no_second_pass(tmp_path: Path, named: Path) -> None:
