@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from rollout.errors import SHORTAGES, DamagedCompression, HistoryIncomplete
+from rollout.files.text import storable_text
 from rollout.history.segments import source_meta
 from rollout.items.calls import parsed
 from rollout.items.patches import ChangeKind
@@ -152,7 +153,8 @@ def changes_told(payload: Fields) -> tuple[str, Fields] | None:
 def kinds_of(changes: Fields) -> Iterator[tuple[str, ChangeKind, Fields]]:
     """The paths in ``changes``, each with what happened to the file and how; of a moved one both
     paths."""
-    for path, change in changes.items():
+    for name, change in changes.items():
+        path = _storable(name)
         match change:
             case {"type": _}:
                 fields = change
@@ -161,9 +163,9 @@ def kinds_of(changes: Fields) -> Iterator[tuple[str, ChangeKind, Fields]]:
             case _:
                 fields = {}
         moved = fields.get("move_path")
-        if isinstance(moved, str) and moved != path:
+        if isinstance(moved, str) and moved != name:
             yield path, "moved", fields
-            yield moved, "moved", fields
+            yield _storable(moved), "moved", fields
         else:
             yield path, _BY_TYPE.get(str(fields.get("type")), "changed"), fields
 
@@ -172,7 +174,15 @@ def files_printed(payload: Fields) -> Iterator[dict[str, ChangeKind]]:
     """The files that the output of a tool says were changed, of each patch."""
     for text in _texts(payload.get("output")):
         for files in _FILES.findall(text):
-            yield {entry[2:]: _BY_LETTER[entry[0]] for entry in files.splitlines()}
+            yield {
+                _storable(entry[2:]): _BY_LETTER[entry[0]] for entry in files.split("\n") if entry
+            }
+
+
+def _storable(path: str) -> str:
+    """A path that SQLite takes and finds again in JSON, of which it reads no text beyond a NUL. No
+    file has one in its name."""
+    return storable_text(path).replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _texts(output: Any) -> Iterator[str]:

@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from rollout.files.text import storable_text
 from rollout.items.patches import ChangeKind
 from rollout.schema.strict import Fields
 from rollout.search.changed_files import Change, ChangesIn
@@ -61,7 +60,7 @@ def add_changes(connection: sqlite3.Connection, changes: Mapping[int, Sequence[C
     files: dict[tuple[int, str], tuple[Change, array[int]]] = {}
     for row_id, each in changes.items():
         for change in each:
-            key = row_id, _path(change.path)
+            key = row_id, change.path
             locations = files[key][1] if key in files else array("Q")
             locations.append(location_word(change.file, change.offset))
             files[key] = change, locations
@@ -79,12 +78,6 @@ def add_changes(connection: sqlite3.Connection, changes: Mapping[int, Sequence[C
             for (row_id, path), (change, locations) in files.items()
         ),
     )
-
-
-def _path(path: str) -> str:
-    """A path that SQLite takes and finds again in JSON, of which it reads no text beyond a NUL. No
-    file has one in its name."""
-    return storable_text(path).replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 class Unlisted(NamedTuple):

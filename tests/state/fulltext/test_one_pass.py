@@ -17,6 +17,7 @@ from state.userdata.journal import append_settings
 from state.userdata.model import UserValue
 from tests.samples.homes import BASE_MS, encoded, event, lines, thread_id, write
 from tests.samples.rollouts import CORPUS
+from tests.support.checks import codes, verified
 from tests.support.indexes import empty_index, in_index, meaning, rows
 
 STAMP = "2026-05-28T21:00:00.000Z"
@@ -137,7 +138,8 @@ def test_a_new_index_has_the_messages_at_once(tmp_path: Path, named: Path) -> No
 def test_a_changed_file_with_a_name_that_none_has_stops_nothing(tmp_path: Path) -> None:
     home, index = tmp_path / "home", tmp_path / "index.sqlite3"
     change = {"type": "add", "content": "x"}
-    fields = {"call_id": "c", "success": True, "stdout": "", "stderr": "", "status": "completed"}
+    done = "Success. Updated the following files:\nA a\n"
+    fields = {"call_id": "c", "success": True, "stdout": done, "stderr": "", "status": "completed"}
     changes = {f"/w/{name}": change for name in ("a\0b", "a\0", "\0", "\ud800", "a")}
     ended = event(STAMP, "patch_apply_end", changes=changes, **fields)
     path = write(home, 1, b"")
@@ -146,3 +148,4 @@ def test_a_changed_file_with_a_name_that_none_has_stops_nothing(tmp_path: Path) 
     assert {row["path"] for row in rows(index, "SELECT path FROM changed_files")} == {
         *("/w/a\ufffdb", "/w/a\ufffd", "/w/\ufffd", "/w/?", "/w/a")
     }
+    assert "search_index_differs" not in codes(verified(home, index))
