@@ -65,7 +65,7 @@ class Answering:
             return await (await self.index()).thread(reference)
         except ThreadNotFound as error:
             if note := await self.incomplete():
-                raise ToolError(f"{told_to_agents(error)}. {note} Call again in a moment") from None
+                raise ToolError(f"{told_to_agents(error)}. {note}") from None
             raise
 
     async def turns(self, row: "Row") -> "TurnSource":
@@ -91,7 +91,8 @@ class Answering:
 
     async def incomplete(self) -> str:
         """A sentence that says why answers may be incomplete; empty if they are not."""
-        return await self._kept.incomplete()
+        note = await self._kept.incomplete()
+        return f"{note} Call again in a moment for the rest." if note else ""
 
     def redacted(self, value: Value) -> Value:
         """A text, or a JSON value, without secrets: for what is cut afterwards."""

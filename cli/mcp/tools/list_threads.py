@@ -1,6 +1,6 @@
 """``list_threads``."""
 
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from mcp.server.mcpserver import MCPServer
 from mcp.types import CallToolResult
@@ -10,6 +10,9 @@ from cli.mcp.answering import Answering, add_tool, answered
 from cli.mcp.budget import USUAL_TOKENS, Budget, Cursor, MaxTokens, continued
 from cli.mcp.thread_entry import ThreadEntry, entries
 
+if TYPE_CHECKING:
+    from state.query.model import Hidden
+
 _PAGE: Final = 50
 Project = Annotated[str, Field(description="Name of a project, or an absolute folder.")]
 Since = Annotated[
@@ -17,6 +20,9 @@ Since = Annotated[
 ]
 Until = Annotated[str, Field(description="Used before then, in the same words.")]
 Archived = Annotated[bool, Field(description="The archived threads instead of the others.")]
+AllSources = Annotated[
+    bool, Field(description="Include those that no user started: codex exec, subagents.")
+]
 
 
 class ThreadList(BaseModel):
@@ -38,6 +44,7 @@ def register(server: MCPServer, answering: Answering) -> None:
         tags: Annotated[list[str] | None, Field(description="With all of these tags.")] = None,
         text: Annotated[str, Field(description="In the name or first message.")] = "",
         archived: Archived = False,
+        all_sources: AllSources = False,
         cursor: Cursor = "",
         max_tokens: MaxTokens = USUAL_TOKENS,
     ) -> Annotated[CallToolResult, ThreadList]:
@@ -47,7 +54,6 @@ def register(server: MCPServer, answering: Answering) -> None:
         from dataclasses import replace
 
         from cli.arguments.filters import Filters
-        from cli.terminal.text import plural
 
         index = await answering.index()
         filters = Filters(
@@ -56,6 +62,7 @@ def register(server: MCPServer, answering: Answering) -> None:
             until=until or None,
             tag=tags,
             search=text or None,
+            all_sources=all_sources,
         )
         query = filters.query(
             sort_key="recency_at", limit=_PAGE, cursor=cursor or None, archived=archived
@@ -66,10 +73,7 @@ def register(server: MCPServer, answering: Answering) -> None:
         if len(taken) < len(page.rows):  # the next page begins behind what fits
             page = await index.page(replace(query, limit=len(taken)))
         counted = await index.count(query)
-        hidden, note = counted.hidden, await answering.incomplete()
-        if hidden.archived:
-            verb = "is" if hidden.archived == 1 else "are"
-            note += f" {plural(hidden.archived, 'archived thread')} {verb} not listed."
+        note = f"{await answering.incomplete()} {_not_listed(counted.hidden)}"
         result = ThreadList(
             threads=[entry for entry, _ in taken],
             total=counted.listed,
@@ -81,3 +85,13 @@ def register(server: MCPServer, answering: Answering) -> None:
         return answered(result, f"{head} {result.note}\n\n{text}".strip())
 
     add_tool(server, "List threads", list_threads)
+
+
+def _not_listed(hidden: "Hidden") -> str:
+    """How many threads a list leaves out, and what shows them; empty if none."""
+    left_out = (
+        (hidden.archived, "archived (archived=true)"),
+        (hidden.source + hidden.attached, "not started by a user (all_sources=true)"),
+    )
+    told = [f"{count:,} {what}" for count, what in left_out if count]
+    return f"Not listed: {', '.join(told)}." if told else ""

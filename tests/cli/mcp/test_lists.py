@@ -50,7 +50,7 @@ def test_threads_are_listed_the_newest_first_and_page_by_page(home: Path) -> Non
             assert found == [*reversed(range(COUNT))]
             listed, text = await called(client, "list_threads", max_tokens=20_000)
             assert "next_cursor" not in listed
-            assert listed["note"] == "1 archived thread is not listed."
+            assert listed["note"] == "Not listed: 1 archived (archived=true)."
             assert listed["note"] in text
 
     asyncio.run(work())

@@ -69,9 +69,15 @@ def _patch(request: Request) -> list[Step]:
     return [[request.call("apply_patch", text if custom else {"input": text})]]
 
 
-def _lookup_elsewhere(request: Request) -> list[Step]:
-    names = [name for name in request.tools if name.endswith("echo_it")]
-    return [[request.call(name, {"text": "hi"})] for name in names[:1]]
+def _calls_elsewhere(tool: str, **given: Any) -> Callable[[Request], list[Step]]:
+    """A deed: call a tool of an MCP server. It is looked for first if Codex has that done."""
+
+    def do(request: Request) -> list[Step]:
+        steps: list[Step] = [[request.search(tool)]] if "tool_search" in request.tools else []
+        names = [name for name in request.tools if name.endswith(tool)]
+        return [*steps, *([request.call(name, given)] for name in names[:1])]
+
+    return do
 
 
 def _spawn(request: Request) -> list[Step]:
@@ -120,7 +126,8 @@ DEEDS: Final[Mapping[str, Callable[[Request], list[Step]]]] = {
     "patch": _patch,
     "view": _calls("view_image", path="px.png"),
     "lookup": _calls("lookup", q="a word"),
-    "mcp": _lookup_elsewhere,
+    "mcp": _calls_elsewhere("echo_it", text="hi"),
+    "list_threads": _calls_elsewhere("list_threads", text="before"),
     "steps": _calls(
         "update_plan",
         explanation="the plan",

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 _TASK = "Message Type: NEW_TASK"
+_WITH_TOOLS = ("additional_tools", "tool_search_output")
 _ASIDE = ("<environment_context", "# AGENTS")
 
 Item = dict[str, Any]
@@ -54,7 +55,7 @@ class Request:
     def tools(self) -> dict[str, tuple[str | None, Item]]:
         """Each tool with its namespace, by name."""
         found: dict[str, tuple[str | None, Item]] = {}
-        later = [item["tools"] for item in self.input if item.get("type") == "additional_tools"]
+        later = [item["tools"] for item in self.input if item.get("type") in _WITH_TOOLS]
         for tools in (self.body.get("tools") or [], *later):
             for tool in tools:
                 inner = tool.get("tools") if tool.get("type") == "namespace" else None
@@ -72,6 +73,11 @@ class Request:
         """The parameters of a tool."""
         parameters = self.tools[name][1].get("parameters") or {}
         return frozenset(parameters.get("properties") or ())
+
+    def search(self, words: str) -> Item:
+        """A search for tools that are not named at once."""
+        item: Item = {"type": "tool_search_call", "call_id": f"call_{self.number}"}
+        return item | {"execution": "client", "arguments": {"query": words, "limit": 8}}
 
     def call(self, name: str, given: Mapping[str, Any] | str, nth: int = 0) -> Item:
         """A call of a tool: with arguments, or with a text if it takes one."""
