@@ -251,7 +251,7 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "mcp": (
             "Serve read-only tools for agents (MCP).",
             "threadkeep mcp",
-            "threadkeep mcp --no-redact",
+            "threadkeep mcp --http --port 7448",
         ),
         "help": (
             "Show the help of a command, or a page about a topic.",

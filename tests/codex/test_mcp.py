@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from tests.support.checks import synced
 from tests.support.command import COMMAND, thread_id, write_rollout
 
 CODEX = os.environ.get("THREADKEEP_CODEX_BIN", "")
+TOKEN = "a1" * 20
 pytestmark = pytest.mark.skipif(not CODEX, reason="no THREADKEEP_CODEX_BIN")
 
 
@@ -22,17 +26,34 @@ def payloads(path: Path, kind: str) -> list[Any]:
     return [payload for payload in every if payload.get("type") == kind]
 
 
-@pytest.mark.parametrize("by", ["add", "config"])
+@contextmanager
+def serving(command: Sequence[str]) -> Iterator[str]:
+    """A server over HTTP; gives its address."""
+    words = [*command, "--http", "--port", "0"]
+    environment = {**os.environ, "THREADKEEP_TOKEN": TOKEN}
+    with subprocess.Popen(words, stderr=subprocess.PIPE, env=environment) as process:
+        assert process.stderr
+        yield process.stderr.readline().decode().strip()
+        process.terminate()
+
+
+@pytest.mark.parametrize("by", ["add", "config", "http"])
 def test_a_session_of_codex_asks_for_earlier_threads(tmp_path: Path, by: str) -> None:
     index = tmp_path / "state" / "index.sqlite3"
-    with mock_model() as config, Drive(Path(CODEX), tmp_path, config) as drive:
+    with ExitStack() as stack:
+        config = stack.enter_context(mock_model())
+        drive = stack.enter_context(Drive(Path(CODEX), tmp_path, config))
         program, *words = [*COMMAND, "--home", str(drive.home), "--db", str(index), "mcp"]
         if by == "add":
             drive.run("mcp", "add", "threadkeep", "--", program, *words)
         else:
+            block = f"command = {json.dumps(program)}\nargs = {json.dumps(words)}\n"
+            if by == "http":
+                url = stack.enter_context(serving([program, *words]))
+                header = f'{{ Authorization = "Bearer {TOKEN}" }}'
+                block = f"url = {json.dumps(url)}\nhttp_headers = {header}\n"
             with (drive.home / "config.toml").open("a", encoding="utf-8") as file:
-                file.write("\n[mcp_servers.threadkeep]\n")
-                file.write(f"command = {json.dumps(program)}\nargs = {json.dumps(words)}\n")
+                file.write(f"\n[mcp_servers.threadkeep]\n{block}")
         listed = drive.run("mcp", "list")
         assert any("threadkeep" in line and "enabled" in line for line in listed.splitlines())
         write_rollout(drive.home, 1, "what was done before", cwd=str(drive.work))
