@@ -39,26 +39,26 @@ def command(
     ] = True,
     sync: SyncOption = True,
 ) -> int:
-    """Serve read-only tools for agents over the Model Context Protocol, until the input ends."""
+    """Serve read-only tools for agents over MCP, until the input ends."""
     here = locations(context)
     if http:
         _serve_http(here, PORT if port is None else port, redact=redact, sync=sync)
         return errors.OK
     if port is not None:
         raise typer.BadParameter("--port is the port for --http\nadd --http, or leave it out")
-    from cli.mcp.light_import import light_import
+    from cli.mcp.transport.light_import import light_import
 
     def make(stdio: Any) -> Any:
         return stdio.StdioServer(here, redact=redact, sync=sync)
 
-    asyncio.run(light_import("cli.mcp.stdio", make).serve())
+    asyncio.run(light_import("cli.mcp.transport.stdio", make).serve())
     return errors.OK
 
 
 def _serve_http(here: Locations, port: int, *, redact: bool, sync: bool) -> None:
     token = _token()
     with _listening(port) as listening:
-        from cli.mcp.over_http import serve_http
+        from cli.mcp.transport.over_http import serve_http
 
         asyncio.run(serve_http(here, listening, token, redact=redact, sync=sync))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from cli.errors import WrongUsage
+from cli.help.table import HELP
 from cli.terminal.drawing import console, markdown
 
 _FOLDERS: Final = (Path(__file__).parents[1] / "docs", Path(__file__).parents[2] / "docs")
@@ -20,7 +21,7 @@ _OTHER_LINK: Final = re.compile(r"\[([^\]]+)\]\((?!https?:)[^)\s]*\)")
 
 def topics() -> dict[str, str]:
     """The topics with their titles; none if the pages are not installed."""
-    return {name: _title(path) for name, path in _pages().items()}
+    return {_topic(name): _title(path) for name, path in _pages().items()}
 
 
 def page(topic: str) -> str:
@@ -29,9 +30,9 @@ def page(topic: str) -> str:
     Raises:
         WrongUsage: there is no such topic.
     """
-    if topic not in (pages := _pages()):
+    if topic not in map(_topic, pages := _pages()):
         raise WrongUsage(f"there is no topic {topic!r}", "threadkeep help lists them")
-    return pages[topic].read_text("utf-8")
+    return pages[topic.removesuffix(".md")].read_text("utf-8")
 
 
 def rendered(text: str, columns: int) -> str:
@@ -43,10 +44,15 @@ def rendered(text: str, columns: int) -> str:
 
 
 def _command(link: re.Match[str]) -> str:
-    command = f"`threadkeep help {link[2]}`"
+    command = f"`threadkeep help {_topic(link[2])}`"
     if link[1].removesuffix(".md") == link[2]:
         return command
     return f"{link[1]} ({command})" if link[2] in TASKS else link[1]
+
+
+def _topic(name: str) -> str:
+    """What a page is called: by its name, with ``.md`` if a command has the same one."""
+    return f"{name}.md" if name in HELP else name
 
 
 def _pages() -> dict[str, Path]:

@@ -43,7 +43,8 @@ def test_a_session_of_codex_asks_for_earlier_threads(tmp_path: Path, by: str) ->
     with ExitStack() as stack:
         config = stack.enter_context(mock_model())
         drive = stack.enter_context(Drive(Path(CODEX), tmp_path, config))
-        program, *words = [*COMMAND, "--home", str(drive.home), "--db", str(index), "mcp"]
+        places = ["--home", str(drive.home), "--db", str(index)]
+        program, *words = [*map(str, COMMAND), *places, "mcp"]
         if by == "add":
             drive.run("mcp", "add", "threadkeep", "--", program, *words)
         else:

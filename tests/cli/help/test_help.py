@@ -14,7 +14,10 @@ from tests import ROOT
 from tests.support.command import Cli, Inside
 from tests.support.terminal import on_terminal
 
-TOPICS = {path.stem: path for path in (ROOT / "docs").glob("*.md")}
+TOPICS = {
+    path.name if path.stem in HELP else path.stem: path for path in (ROOT / "docs").glob("*.md")
+}
+"""A page that is called as a command is asked for with its ending."""
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Tools that list threads."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from mcp.types import ListRootsResult, Root
 from cli.mcp.budget import BYTES_A_TOKEN
 from cli.mcp.tools import current_project
 from state.db.location import index_path
+from tests import ROOT
 from tests.cli.mcp.support import called, client_of, refused
 from tests.support.checks import synced
 from tests.support.command import thread_id, write_rollout
@@ -113,5 +115,20 @@ def test_what_cannot_be_asked_for_is_refused_with_what_to_do(home: Path) -> None
             told = await refused(client, "list_threads", tags=["a b"])
             assert "a b" in told
             assert "Input should be a valid" in await refused(client, "list_threads", tags=3)
+
+    asyncio.run(work())
+
+
+def test_the_page_names_all_that_is_offered(home: Path) -> None:
+    page = (ROOT / "docs" / "mcp.md").read_text("utf-8")
+
+    async def work() -> None:
+        async with client_of(home, index_path(home, home.parent)) as client:
+            for tool in (await client.list_tools()).tools:
+                (row,) = re.findall(rf"(?m)^\| `{tool.name}` \|.*", page)
+                told = {*re.findall(r"`(\w+)`", row)} - {tool.name} | {"max_tokens"}
+                assert told == {*tool.input_schema["properties"]}
+            for prompt in (await client.list_prompts()).prompts:
+                assert f"`{prompt.name}`" in page
 
     asyncio.run(work())

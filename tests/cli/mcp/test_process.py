@@ -152,7 +152,7 @@ def test_another_version_of_the_sdk_is_imported_as_usual(cli: Cli) -> None:
     script = (
         "import importlib.util, runpy, sys\n"
         "find = importlib.util.find_spec\n"
-        "from cli.mcp import light_import\n"
+        "from cli.mcp.transport import light_import\n"
         "def fail(name): raise RuntimeError\n"
         "light_import._defer = fail\n"
         "sys.argv = ['threadkeep', 'mcp']\n"

@@ -12,8 +12,8 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from cli.arguments.locations import Locations
-from cli.mcp.ending import end_soon, signalled, until
 from cli.mcp.server import make_server
+from cli.mcp.transport.ending import end_soon, signalled, until
 from cli.runtime.kept_index import KeptIndex
 from cli.terminal import output
 

@@ -19,8 +19,8 @@ clients. Modules in them are imported as ever."""
 _HIDDEN: Final = ("uvicorn", "rich")
 """Packages that the SDK does without where they are not installed: what serves HTTP, and what
 colours its log."""
-_AGAIN: Final = ("mcp", "mcp_types", "httpx2", "sse_starlette")
-"""Packages that are imported a second time if another version of the SDK needs more."""
+_AGAIN: Final = ("mcp.", "mcp_types.", "httpx2.", "sse_starlette.", "cli.mcp.")
+"""What is imported a second time if another version of the SDK needs more."""
 Made = TypeVar("Made")
 
 
@@ -33,9 +33,8 @@ def light_import(module: str, make: Callable[[Any], Made]) -> Made:
         with _light():
             return make(import_module(module))
     except Exception:  # noqa: BLE001 - whatever another version of the SDK does not bear
-        ours = module.rpartition(".")[0]
         for name in [*sys.modules]:
-            if any(f"{name}.".startswith(f"{each}.") for each in (ours, *_AGAIN)):
+            if f"{name}.".startswith(_AGAIN):
                 del sys.modules[name]
         return make(import_module(module))
 

@@ -5,8 +5,8 @@ import sys
 
 from cli.arguments.locations import Locations
 from cli.mcp.answering import Answering
-from cli.mcp.ending import end, end_soon, signalled, until
 from cli.mcp.server import bare_server, begun_late
+from cli.mcp.transport.ending import end, end_soon, signalled, until
 from cli.runtime.kept_index import KeptIndex
 from cli.terminal import output
 
@@ -22,7 +22,7 @@ class StdioServer:
     async def serve(self) -> None:
         """Answer until the input ends or a signal asks for the end, then end the process."""
         if sys.stdin.isatty():
-            output.say("Waiting for an MCP client on stdin; see threadkeep help mcp.")
+            output.say("Waiting for an MCP client on stdin; see threadkeep help mcp.md.")
         async with begun_late(self._server, self._answering, self._kept):
             await until(signalled(), asyncio.create_task(self._server.run_stdio_async()))
             end_soon()

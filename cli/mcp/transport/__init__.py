@@ -1,0 +1,1 @@
+"""How clients reach the server: over stdin and stdout, or over HTTP."""
