@@ -24,6 +24,11 @@ _BEFORE: Final = re.compile(r"^['`(\[{<¿¡]+(?=\w)")
 _BEHIND: Final = ".,;:!?…'`。？！、，"
 _PAIRS: Final = {")": "(", "]": "[", "}": "{", ">": "<"}
 """What stands around a word of a sentence and does not belong to it."""
+_HAN_OR_KANA: Final = re.compile(
+    "[\u3005-\u3007\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+_RUNS: Final = re.compile(f"{_HAN_OR_KANA.pattern}+|(?:(?!{_HAN_OR_KANA.pattern})\\w)+")
+_VOICED: Final = re.compile(".[\u3099\u309a]*")
 _PLURAL: Final = re.compile(r"((?<=[sxz])e|(?<=[cs]h)e|(?<=[^s]))s$")
 _PLAIN: Final = re.compile(r'[^\x00-\x20"\\/\x7f]*')
 """What JSON has as it is."""
@@ -48,14 +53,21 @@ class Term:
         return cls(pieces, begins, ends) if pieces else None
 
     @property
-    def loosened(self) -> "Term":
-        """The term with any ending, if it is a word of some length; without the *s* of a plural:
-        ``cursors`` finds ``cursor``, ``keyset`` finds ``keysets``."""
+    def loosened(self) -> "tuple[Term, ...]":
+        """The term with any ending, if it is a word of some length, without the *s* of a plural:
+        ``cursors`` finds ``cursor``, ``keyset`` finds ``keysets``. Han and kana, which are written
+        without blanks, are taken apart, two letters at a time."""
         word = self.pieces[0]
-        if len(self.pieces) > 1 or not self.ends or len(word) < _LOOSENED or not word.isalpha():
-            return self
+        if len(self.pieces) > 1 or not self.ends:
+            return (self,)
+        if _HAN_OR_KANA.search(word):
+            runs = [match[0] for match in _RUNS.finditer(word)]
+            parts = [part for run in runs for part in (_pairs(run) or [run])]
+            return tuple(Term((part,), True, False) for part in dict.fromkeys(parts))
+        if len(word) < _LOOSENED or not word.isalpha():
+            return (self,)
         singular = _PLURAL.sub("", word)
-        return Term((singular if len(singular) >= _LOOSENED else word,), self.begins, False)
+        return (Term((singular if len(singular) >= _LOOSENED else word,), self.begins, False),)
 
     @property
     def pattern(self) -> str:
@@ -117,6 +129,14 @@ def _bare(word: str) -> str:
     while ended and _PAIRS.get(ended[-1], ended) not in ended:  # not in f(x)
         ended = ended[:-1].rstrip(_BEHIND)
     return ended
+
+
+def _pairs(run: str) -> list[str]:
+    """Each two letters of a run of Han or kana, with their voicing; none of other runs."""
+    if not _HAN_OR_KANA.match(run):
+        return []
+    letters = _VOICED.findall(run)
+    return ["".join(letters[at : at + 2]) for at in range(len(letters) - 1)]
 
 
 def _term(text: str) -> Term | None:

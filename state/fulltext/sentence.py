@@ -10,7 +10,7 @@ from rollout.search.terms import Term
 from state.errors import InvalidCursor
 from state.fulltext.hits import Hit
 from state.fulltext.relevance import Place, Ranking, rank_steadily, weights_steps
-from state.fulltext.search import Found, Search, search
+from state.fulltext.search import MOST_TERMS, Found, Search, search
 from state.query.cursor import Cursor, decode
 from state.query.model import LARGEST_PAGE, Query
 
@@ -62,7 +62,7 @@ async def search_sentence(
     first = replace(among, cursor=None)
     after = _place_behind(wanted)
     found = Found([]) if after else await search(index, wanted)
-    loose = tuple(dict.fromkeys(term.loosened for term in terms))
+    loose = tuple(dict.fromkeys(each for term in terms for each in term.loosened))[:MOST_TERMS]
     every = frozenset(range(len(loose)))
     hits = [
         SentenceHit(hit, every, wanted.cursor(hit.row[f"{among.sort_key}_ms"], hit.row["id"]))

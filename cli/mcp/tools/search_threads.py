@@ -163,7 +163,10 @@ async def _found_threads(
     passages = await store.index.database.workers.run(
         lambda: [*_passages(found, answering.redacted)]
     )
-    names = {term.loosened: " ".join(term.pieces) for term in reversed(terms)}
+    names = {each: " ".join(each.pieces) for each in found.terms}
+    for term in reversed(terms):
+        if len(term.loosened) == 1:
+            names[term.loosened[0]] = " ".join(term.pieces)
     made = []
     threads = await entries(answering, [each.hit.row for each in found.hits])
     for entry, each, those in zip(threads, found.hits, passages, strict=True):

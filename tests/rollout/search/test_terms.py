@@ -227,7 +227,8 @@ def test_the_terms_of_a_sentence_have_no_punctuation_around_them() -> None:
 
 
 def test_a_loose_term_has_any_ending() -> None:
-    loose = {term.pieces[0]: term.loosened for term in terms_of("caches keys it's boxes class key")}
+    words = terms_of("caches keys it's boxes class key")
+    loose = {term.pieces[0]: each for term in words for each in term.loosened}
     assert [loose["caches"].pieces, loose["caches"].ends] == [("cach",), False]
     assert [loose["boxes"].pieces, loose["class"].pieces] == [("boxes",), ("class",)]
     assert loose["keys"].pieces == ("keys",)
@@ -235,7 +236,11 @@ def test_a_loose_term_has_any_ending() -> None:
     assert loose["it's"].ends
     assert Matcher([loose["caches"]]).found_in("a cached one")
     (phrase,) = terms_of('"two words"')
-    assert phrase.loosened == phrase
+    assert phrase.loosened == (phrase,)
+    (japanese,) = terms_of("APIのデータを")
+    parts = [term.pieces[0] for term in japanese.loosened]
+    assert parts == [casefold(part) for part in ("api", "のデ", "デー", "ータ", "タを")]
+    assert len(Matcher(japanese.loosened).found_in(casefold("apis でデータ"))) == 3
 
 
 def test_the_best_snippet_is_where_most_of_the_terms_stand() -> None:

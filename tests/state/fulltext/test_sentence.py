@@ -177,7 +177,8 @@ def test_it_finds_what_holds_a_word(
             await fill_fulltext(index)
             for text in filter(sentence_terms, asked):
                 found = await found_by(index, text)
-                loose = dict.fromkeys(term.loosened for term in sentence_terms(text))
+                terms = sentence_terms(text)
+                loose = dict.fromkeys(each for term in terms for each in term.loosened)
                 assert found.terms == tuple(loose)
                 wanted = await scanned(index, sentence_terms(text))
                 assert set(ids(found)[: found.complete]) == wanted
