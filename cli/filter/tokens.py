@@ -97,6 +97,11 @@ def without_filter(text: str, filter_: str, names: Container[str]) -> str:
     return " ".join(kept)
 
 
+def without_name(text: str, name: str, names: Container[str]) -> str:
+    """A text without all filters of a name, turned around or not."""
+    return " ".join(each.text for each in tokens(text, names) if each.name != name)
+
+
 def _same(token: Token, filter_: str, names: Container[str]) -> bool:
     """Whether a token is this filter."""
     other = tokens(filter_, names)[0]

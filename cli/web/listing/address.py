@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
 from cli.filter.language import NAMES
-from cli.filter.tokens import holds, quoted, with_filter, without_filter
+from cli.filter.tokens import holds, quoted, with_filter, without_filter, without_name
 
 SORTS: Final = {"recency": "last used", "updated": "last changed", "created": "created"}
 """What a list can be sorted by, and what people call it."""
@@ -47,6 +47,13 @@ class Address(NamedTuple):
         """The address without a filter."""
         text = without_filter(self.text, _filter(name, value), NAMES)
         return self._replace(text=text).href()
+
+    def choosing(self, name: str, value: str) -> str:
+        """The address with this filter alone of its name; without it if it has it."""
+        if self.has(name, value):
+            return self.removing(name, value)
+        other = self._replace(text=without_name(self.text, name, NAMES))
+        return other.adding(name, value)
 
     def toggling(self, name: str, value: str) -> str:
         """The address without a filter if it has it, else with it."""

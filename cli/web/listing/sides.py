@@ -1,22 +1,29 @@
-"""What stands beside a list: projects, tags and statuses, each a filter."""
+"""What stands beside a list: times, projects, tags and statuses, each a filter."""
 
 from collections.abc import Mapping
 from itertools import islice
 from typing import Final, NamedTuple
 
-from cli.web.listing.address import Address
+from cli.web.listing.address import SORTS, Address
 from state.reports.counts import Counts
 from state.userdata.marks import STATUSES
 
 _FIRST: Final = 12
 _MOST: Final = 200
+_TIMES: Final = {
+    "today": "today",
+    "yesterday": "since yesterday",
+    "7d": "in 7 days",
+    "30d": "in 30 days",
+}
 
 
 class Choice(NamedTuple):
     """A filter that can be chosen."""
 
     text: str
-    threads: int
+    threads: int | None
+    """None where they are not counted."""
     href: str
     chosen: bool
 
@@ -33,12 +40,17 @@ class Side(NamedTuple):
 def sides(counts: Counts, address: Address) -> list[Side]:
     """What stands beside a list at this address."""
     statuses = {each: counts.statuses[each] for each in STATUSES if each in counts.statuses}
+    times = [
+        Choice(text, None, address.choosing("since", value), address.has("since", value))
+        for value, text in _TIMES.items()
+    ]
     every = (
+        Side(SORTS[address.sort].capitalize(), times, []),
         _side("Projects", "project", counts.projects, address),
         _side("Tags", "tag", counts.tags, address),
         _side("Status", "status", statuses, address),
     )
-    return [side for side in every if side.first]
+    return [side for side in every if side.first] if counts.projects else []
 
 
 def _side(title: str, name: str, counts: Mapping[str, int], address: Address) -> Side:

@@ -88,6 +88,10 @@ def test_the_box_filters_as_the_picker_does(tmp_path: Path) -> None:
         # What is chosen is marked, and chosen again it is taken back.
         assert re.search(r'href="/\?q=alpha" aria-current="true">', page)
         assert links(page)["even 2 threads"] == "project:odd alpha project:even"
+        # Of times only one is meant.
+        page = await listed(browser, "since:7d alpha -since:1y")
+        assert links(page)["today"] == "alpha since:today"
+        assert links(page)["in 7 days"] == "alpha -since:1y"
         assert text_of(await listed(browser, "tag: alpha"), "notes").startswith("tag: add a value")
         assert numbers(await listed(browser, "", sort="created")) == [4, 3, 2, 1]
         assert numbers(await listed(browser, "", sort="nonsense")) == [4, 3, 2, 1]
