@@ -21,7 +21,7 @@ def patch(path: str, mark: int, times: int = 1) -> dict[str, Any]:
         "patch_apply_end",
         call_id=f"c{mark}",
         changes={path: change},
-        stdout="",
+        stdout=f"Success. Updated the following files:\nM {path}\n",
         stderr="",
         success=True,
         status="completed",

@@ -53,7 +53,8 @@ def patch(path: str, content: str) -> dict[str, Any]:
         "patch_apply_end",
         call_id=path,
         changes={path: {"type": "add", "content": content}},
-        **{"stdout": "", "stderr": "", "success": True, "status": "completed"},
+        stdout=f"Success. Updated the following files:\nA {path}\n",
+        **{"stderr": "", "success": True, "status": "completed"},
     )
 
 
@@ -106,6 +107,8 @@ async def answers(client: Client) -> list[str]:
         *(("usage_summary", {"by": by, "since": "all"}) for by in ("thread", "project", "branch")),
     ]
     told: list[Any] = [await client.call_tool(name, arguments) for name, arguments in calls]
+    changes = [each for (name, _), each in zip(calls, told, strict=True) if "file" in name]
+    assert [len(each.structured_content["threads"]) for each in changes] == [2, 2]
     assert {name for name, _ in calls} == {tool.name for tool in (await client.list_tools()).tools}
     for page in range(0, 40, 7):  # wherever pages end
         arguments = {"thread": one, "include": parts, "from_turn": 1, "max_tokens": 200 + page}
