@@ -124,8 +124,8 @@ class TurnSource:
                     heads[at] = heads[at]._replace(version=heads[at].version[:2])
             return KnownTurns(heads, state.partial, reading.warnings())
 
-    def _reading(self, state: TurnState) -> Reading:
-        dialogue = Transcript(bare_if_empty(state.history))
+    def _reading(self, state: TurnState, *, images: bool = False) -> Reading:
+        dialogue = Transcript(bare_if_empty(state.history), images=images)
         return Reading(self.row, self._details, self._index.home, dialogue, ())
 
     def progress(self) -> float:
@@ -215,16 +215,17 @@ class TurnSource:
                 for start, _ in spans:
                     yield chunk, key, start, terms
 
-    async def block(self, head: TurnHead, key: Key) -> Block | None:
-        """One block, as it is now. Raises as :meth:`known` does."""
+    async def block(self, head: TurnHead, key: Key, *, images: bool = False) -> Block | None:
+        """One block, as it is now; ``images``: also the inline ones of very long lines. Raises as
+        :meth:`known` does."""
 
         def work(state: TurnState) -> Block | None:
-            with self._reading(state) as reading:
+            with self._reading(state, images=images) as reading:
                 at = _place(reading.dialogue, head, partial=state.partial)
                 if at is None:
                     return None
                 plan = self._plan(reading.dialogue, at, head)
-                chunk = next(n for n, end in enumerate(plan.starts[1:]) if key[0] < end or not end)
+                chunk = min(bisect_right(plan.starts, key[0]), len(plan.starts) - 1) - 1
                 found = dict(_blocks(reading.dialogue, plan, chunk))
                 return found.get(key)
 
