@@ -48,6 +48,8 @@ class Picture:
     url: str
     """A data URL; empty if the image is not in the thread."""
     label: str
+    left_out: bool = False
+    """Whether it is in the thread, in a very long line, and was not read."""
 
 
 @dataclass(slots=True)

@@ -258,6 +258,8 @@ _IMAGE_URL: Final = re.compile(
     r"data:image/(png|jpeg|jpg|gif|webp);base64,(?P<data>[A-Za-z0-9+/]+={0,2})"
 )
 
+_LEFT_OUT: Final = re.compile(r"data:image/(?:png|jpeg|jpg|gif|webp);base64,")
+
 
 def picture(url: str) -> Picture:
     """An image by its URL. Only an image in the thread is shown: nothing is ever loaded."""
@@ -266,7 +268,8 @@ def picture(url: str) -> Picture:
         kind, size = found[1], len(found["data"]) * 3 // 4
         return Picture(url, f"image/{kind}, {size:,} bytes")
     if url.startswith("data:"):
-        return Picture("", f"{url[:40].partition(';')[0]}, not shown")
+        label = f"{url[:40].partition(';')[0]}, not shown"
+        return Picture("", label, left_out=_LEFT_OUT.fullmatch(url) is not None)
     return Picture("", url[:200])
 
 

@@ -16,25 +16,31 @@ _ABOVE: Final = 2
 _INLINE_IMAGE: Final = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,2}")
 
 
-def rendered(text: str) -> str:
+_LINKED: Final = re.compile(r"(?:https?:|mailto:)", re.IGNORECASE)
+
+
+def rendered(text: str, *, served: bool = False) -> str:
     """Markdown as HTML, without the HTML of its source, loading nothing. Its headings are below
-    those of the page."""
+    those of the page. On a page that is ``served``, links leave it alone, and those to anything but
+    the web or an address of mail, as to a file, are none."""
     if len(text) > _LONGEST_MARKDOWN:
         return f'<div class="plain">{escape(text)}</div>'
     try:
-        made = _html(text)
+        made = _html(text, served=served)
     except RecursionError:  # deeply nested lists
         return f'<div class="plain">{escape(text)}</div>'
     return printable(made)  # entities can spell what was removed from the source
 
 
-def _html(text: str) -> str:
+def _html(text: str, *, served: bool) -> str:
     markdown = _markdown()
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {_SERVED: served}
     tokens = markdown.parse(text, values)
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(int(token.tag[1:]) + _ABOVE, 6)}"
+        elif served and (aligned := token.attrs.pop("style", "")):  # of a cell
+            token.attrSet("class", str(aligned).removeprefix("text-align:"))
     return str(markdown.renderer.render(tokens, markdown.options, values))
 
 
@@ -46,7 +52,13 @@ def _markdown() -> "MarkdownIt":
     made.enable(["table", "strikethrough"])
     made.add_render_rule("image", _image)
     made.add_render_rule("link_open", _link)
+    made.add_render_rule("link_close", _link_end)
     return made
+
+
+_SERVED: Final = "served"
+_OTHERS: Final = "others"
+"""Those of the links that are open that are none on this page."""
 
 
 def _image(_: Any, tokens: Any, at: int, options: Any, env: Any) -> str:
@@ -58,5 +70,15 @@ def _image(_: Any, tokens: Any, at: int, options: Any, env: Any) -> str:
 
 
 def _link(_: Any, tokens: Any, at: int, options: Any, env: Any) -> str:
-    url = escape(str(tokens[at].attrGet("href") or ""))
-    return f'<a href="{url}" rel="noopener noreferrer nofollow">'
+    source = str(tokens[at].attrGet("href") or "")
+    url = escape(source)
+    if not env[_SERVED]:
+        return f'<a href="{url}" rel="noopener noreferrer nofollow">'
+    if _LINKED.match(source):
+        return f'<a href="{url}" rel="noopener noreferrer nofollow" target="_blank">'
+    env[_OTHERS] = True
+    return f'<span class="path" title="{url}">'
+
+
+def _link_end(_: Any, tokens: Any, at: int, options: Any, env: Any) -> str:
+    return "</span>" if env.pop(_OTHERS, False) else "</a>"

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from html import escape
 from typing import Final
 
-from cli.render.blocks.block import Block, Form, Picture, Role, collapsed
+from cli.render.html.block import block_html
 from cli.render.html.head import head
-from cli.render.html.markdown import rendered
 from cli.render.outline import files_text
 from cli.render.reading import Reading, ShownTurn
 from cli.terminal.text import iso, one_line, plural, shortened
@@ -154,59 +153,5 @@ def _turn(turn: ShownTurn, at: int, count: int) -> Iterator[str]:
         yield "</span>"
     yield "</h2>\n"
     for shown in turn.blocks:
-        yield from _block(shown)
+        yield from block_html(shown)
     yield "</article>\n"
-
-
-def _block(shown: Block) -> Iterator[str]:
-    marks = f"part {shown.role}{' failed' if shown.failed else ''}"
-    state = f' <span class="state">{_text(shown.state)}</span>' if shown.state else ""
-    yield f'<section class="{marks}">\n'
-    if shown.command:
-        yield f'<pre class="command">$ {escape(shown.title)}{state}</pre>\n'
-    elif shown.role is not Role.REASONING:
-        yield f'<div class="name">{_text(shown.title)}{state}</div>\n'
-    yield from _body(shown)
-    for picture in shown.pictures:
-        yield _picture(picture)
-    yield "</section>\n"
-
-
-def _body(shown: Block) -> Iterator[str]:
-    if not shown.text:
-        return
-    if shown.form is Form.MARKDOWN:
-        said = f'<div class="said">{rendered(shown.text)}</div>\n'
-        if shown.role is Role.REASONING:
-            said = f"<details>\n<summary>reasoning</summary>\n{said}</details>\n"
-        yield said
-        return
-    if shown.form is Form.PLAIN:
-        yield f'<div class="said plain">{escape(shown.text)}</div>\n'
-        return
-    lines, hidden, _ = collapsed(shown, full=False)
-    pre = f"<pre>{escape(shown.text)}</pre>\n"
-    if shown.form is Form.DIFF:
-        pre = f'<pre class="diff"><code>{_diff(shown.text)}</code></pre>\n'
-    if not hidden and sum(map(len, lines)) >= len(shown.text.replace("\n", "")):
-        yield pre
-        return
-    count = plural(shown.text.count("\n") + 1, "line")
-    yield f"<details>\n<summary>{count}</summary>\n{pre}</details>\n"
-
-
-_MARKS: Final = {"+": "add", "-": "del", "@": "at", "*": "at"}
-
-
-def _diff(text: str) -> str:
-    return "".join(
-        f'<span class="{_MARKS.get(line[:1], "same")}">{escape(line)}\n</span>'
-        for line in text.split("\n")
-    )
-
-
-def _picture(picture: Picture) -> str:
-    label = _text(picture.label)
-    if picture.url:
-        return f'<p><img src="{escape(picture.url)}" alt="{label}" /></p>\n'
-    return f'<p class="name">[image: {label}]</p>\n'
