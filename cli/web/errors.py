@@ -102,7 +102,7 @@ def problem_of(error: RolloutError | StateError) -> Problem:
         if isinstance(error, errors.InvalidMark | errors.InvalidName):
             title = "Nothing was changed"
         if isinstance(error, errors.InvalidCursor):
-            hint, link = "", Link("/", "Start from the beginning of the list")
+            hint, link = "", Link("?", "Start from the beginning")
     if isinstance(error, _CONFLICTS):
         status, title = HTTPStatus.CONFLICT, "Nothing was changed"
     return Problem(status, title, message, hint, link, choices, found.kind)

@@ -61,6 +61,6 @@ def test_nothing_in_a_template_needs_an_inline_style_or_script() -> None:
     for path in (HERE / "templates").rglob("*.html"):
         text = path.read_text("utf-8")
         assert not re.search(r"\s(?:style|on[a-z]+)=|<style|<script>|https?://", text), path
-    for path in (HERE / "static").iterdir():
+    for path in (HERE / "static").rglob("*.*"):
         text = path.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"https?://|@import", text), path

@@ -1,0 +1,175 @@
+// A thread that is being written: what is added appears at its end.
+
+import * as outline from "./outline.js";
+import * as turns from "./turns.js";
+
+const { root, box, url } = turns;
+const notice = document.getElementById("reading");
+const warnings = document.getElementById("warnings");
+const end = document.getElementById("end");
+const pill = document.getElementById("pill");
+let known = Number(root.dataset.count);
+let news = 0;
+let renewing = null;
+let again = false;
+
+function note(text, link = "") {
+  notice.replaceChildren(text);
+  notice.hidden = !text;
+  if (!link) return;
+  const made = document.createElement("a");
+  made.href = url;
+  made.textContent = link;
+  notice.append(" ", made);
+}
+
+function tellNews(count) {
+  news = count;
+  pill.hidden = !count && !pill.dataset.grown;
+  pill.textContent = count ? `${count.toLocaleString("en")} new ${count === 1 ? "turn" : "turns"} ↓` : "More below ↓";
+}
+
+/** Put the blocks of a chunk that are new or have changed into the one that is here. */
+function merge(chunk, fresh) {
+  const before = new Map([...chunk.children].map((each) => [each.dataset.block, each]));
+  let place = chunk.firstElementChild;
+  for (const each of [...fresh.children]) {
+    const old = before.get(each.dataset.block);
+    before.delete(each.dataset.block);
+    if (old && old.dataset.state === each.dataset.state) {
+      if (old === place) place = place.nextElementSibling;
+      else chunk.insertBefore(old, place);
+      continue;
+    }
+    const unfolded = [...(old?.querySelectorAll("details") ?? [])].map((one) => one.open);
+    [...each.querySelectorAll("details")].forEach((one, at) => { if (at in unfolded) one.open = unfolded[at]; });
+    if (old) {
+      if (old === place) place = place.nextElementSibling;
+      old.replaceWith(each);
+    } else chunk.insertBefore(each, place);
+  }
+  for (const gone of before.values()) gone.remove();
+}
+
+function add(made) {
+  const fresh = [...made.querySelectorAll("article.turn")];
+  const last = turns.articles().at(-1);
+  if (last && fresh[0]?.dataset.turn === last.dataset.turn) {
+    const same = fresh.shift();
+    last.querySelector("h2").replaceWith(same.querySelector("h2"));
+    for (const chunk of [...same.querySelectorAll(".chunk")]) {
+      const here = last.querySelector(`.chunk[data-chunk="${chunk.dataset.chunk}"]`);
+      if (here) merge(here, chunk);
+      else last.append(chunk);
+    }
+  }
+  box.append(...fresh, ...made.querySelectorAll(".load:has(.later)"));
+  return fresh.length;
+}
+
+/** Have the end of the thread here as it is now, if its end is what is here. */
+async function renew() {
+  const last = turns.articles().at(-1);
+  if (!last) {
+    await turns.show("");
+    turns.scrollToEnd();
+    return;
+  }
+  if (!turns.atLast()) return;
+  const spot = turns.spotOf(last.dataset.turn, last.querySelector(".chunk:last-child").dataset.chunk);
+  const made = await turns.part(`from=${encodeURIComponent(spot)}`);
+  const stays = turns.follows();
+  const height = box.scrollHeight;
+  turns.keepPlace(() => add(made));
+  turns.watch();
+  document.dispatchEvent(new CustomEvent("threadkeep:turns"));
+  if (stays) turns.scrollToEnd();
+  else if (box.scrollHeight > height + 4) pill.dataset.grown = "yes";
+}
+
+async function onTurns({ data }) {
+  const told = JSON.parse(data);
+  const more = told.count - known;
+  const wasEnd = turns.follows();
+  known = told.count;
+  root.dataset.count = told.count;
+  if (told.numbers) number(told.numbers);
+  if (!told.partial) note("");
+  warnings.replaceChildren(...told.warnings.map(warning));
+  if (renewing) {
+    again = true;
+    return;
+  }
+  do {
+    again = false;
+    renewing = renew();
+    try {
+      await renewing;
+    } catch (error) {
+      if (error.status === 400 || error.status === 404)
+        note("This thread was rewritten: the turns on this page are not what they were.", "Load it again");
+      else turns.fail(error);
+    }
+  } while (again);
+  renewing = null;
+  if (wasEnd) tellNews(0);
+  else tellNews(told.partial || told.numbers ? news : news + Math.max(more, 0));
+  if (more || told.numbers || !told.partial) outline.refill();
+  turns.tellWhere();
+  tellEnd();
+}
+
+function warning(text) {
+  const made = document.createElement("p");
+  made.className = "warning";
+  made.textContent = text;
+  return made;
+}
+
+/** Give the turns their numbers, which are known when all of the thread has been read. */
+function number(numbers) {
+  for (const article of turns.articles()) {
+    const found = numbers[article.dataset.turn];
+    if (!found || article.dataset.number) continue;
+    article.dataset.number = found;
+    if (!article.querySelector(".continued")) article.id = `turn-${found}`;
+    const link = article.querySelector("h2 .name");
+    link.textContent = `Turn ${found}`;
+    link.href = `${url}?turn=${found}#turn-${found}`;
+  }
+}
+
+function tellEnd() {
+  const live = turns.articles().at(-1)?.querySelector(".block:last-child > .note .name")?.textContent === "not finished";
+  end.textContent = live && turns.atLast() ? "New messages appear here." : "";
+}
+
+function seenEnd() {
+  if (!turns.atEnd() || !turns.atLast()) return;
+  delete pill.dataset.grown;
+  tellNews(0);
+}
+
+export function start() {
+  pill.addEventListener("click", () => turns.toEnd().then(seenEnd));
+  addEventListener("scroll", seenEnd, { passive: true });
+  document.addEventListener("threadkeep:looks", ({ detail }) => {
+    const stays = turns.follows();
+    turns.keepPlace(detail);
+    if (stays) turns.scrollToEnd();
+  });
+  const source = new EventSource(`${url}/events`);
+  source.addEventListener("turns", onTurns);
+  source.addEventListener("reading", ({ data }) => {
+    const part = `${Math.round(JSON.parse(data).part * 100)} %`;
+    note(`${turns.articles().length ? "The beginning is being read" : "This thread is being read for the first time"}: ${part}.`);
+  });
+  source.addEventListener("gone", () => note("The file of this thread is gone. What is on this page is all there is."));
+  source.addEventListener("back", () => note(""));
+  source.addEventListener("archived", () => note("The thread was archived."));
+  source.addEventListener("unarchived", () => note("The thread is no longer archived."));
+  source.addEventListener("trouble", ({ data }) => note(`${JSON.parse(data).message}.`));
+  addEventListener("pagehide", () => source.close());
+  addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+  tellEnd();
+}

@@ -1,0 +1,336 @@
+// The turns that are here, those that are loaded above and below them, and the place one is at.
+
+import { say } from "/static/common.js";
+import { dress } from "./looks.js";
+
+export const root = document.getElementById("thread");
+export const box = document.getElementById("turns");
+export const url = root.dataset.url;
+const where = document.getElementById("where");
+const MOST = 3_000_000; // characters of HTML that stay here
+const near = new IntersectionObserver(
+  (entries) => { for (const each of entries) if (each.isIntersecting) load(each.target); },
+  { rootMargin: "1500px 0px" },
+);
+const line = new IntersectionObserver(
+  (entries) => { for (const each of entries) if (each.isIntersecting && !pinned) setHere(each.target); },
+  { rootMargin: "-22% 0px -77% 0px" },
+);
+const listeners = [];
+let here = null;
+let pinned = false; // one went to this turn, and has not scrolled since
+
+/** Call something with the turn one is at, whenever that is another one. */
+export const onHere = (call) => listeners.push(call);
+export const current = () => here;
+export const articles = () => [...box.querySelectorAll("article.turn")];
+export const spotOf = (turn, chunk) => `${chunk}${turn.slice(turn.indexOf("."))}`;
+
+/** What the reader is told where an answer is an error. */
+export async function trouble(answer) {
+  const made = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const text = made.querySelector(".problem p")?.textContent.trim();
+  return Object.assign(new Error(text || `threadkeep answers ${answer.status}.`), { status: answer.status });
+}
+
+/** Some turns, as elements. */
+export async function part(query) {
+  const answer = await fetch(`${url}/turns?${query}`, { headers: { Accept: "text/html" } });
+  if (!answer.ok) throw await trouble(answer);
+  const made = document.createElement("template");
+  made.innerHTML = await answer.text();
+  dress(made.content);
+  return made.content;
+}
+
+/** Tell of what went wrong, but not that the server is gone: the line of events does. */
+export function fail(error) {
+  say(error.status ? error.message : "threadkeep does not answer: is it still running?", { bad: true });
+}
+
+/** Be at a turn, until one scrolls. */
+export function pin(article) {
+  pinned = true;
+  setHere(article);
+}
+
+
+function setHere(article) {
+  if (article === here) return;
+  here?.classList.remove("here");
+  here = article;
+  if (!article) return;
+  article.classList.add("here");
+  tellWhere();
+  for (const call of listeners) call(article);
+}
+
+export function tellWhere() {
+  const number = here?.dataset.number;
+  const count = Number(root.dataset.count).toLocaleString("en");
+  where.replaceChildren();
+  if (!number) return;
+  const name = document.createElement("b");
+  name.textContent = `Turn ${Number(number).toLocaleString("en")}`;
+  where.append(name, ` of ${count}`);
+  const prompt = document.querySelector(`#outline a[data-turn="${CSS.escape(here.dataset.turn)}"] .prompt`);
+  if (prompt?.firstChild) where.append(` · ${prompt.firstChild.textContent}`);
+}
+
+/** Watch what is here: the links that load more, and the turns. */
+export function watch() {
+  near.disconnect();
+  for (const each of box.querySelectorAll(".load")) near.observe(each);
+  line.disconnect();
+  for (const each of articles()) line.observe(each);
+  if (here && !here.isConnected) setHere(box.querySelector(`article[data-turn="${CSS.escape(here.dataset.turn)}"]`));
+}
+
+/** Change what is here without what is read moving. */
+export function keepPlace(change) {
+  const top = 120;
+  const mark = [...box.querySelectorAll(".block, article > h2")].find(
+    (each) => each.getBoundingClientRect().bottom > top,
+  );
+  const before = mark?.getBoundingClientRect().top;
+  change();
+  if (!mark?.isConnected) return;
+  const moved = mark.getBoundingClientRect().top - before;
+  if (Math.abs(moved) > 0.5) scrollBy({ top: moved, behavior: "instant" });
+}
+
+/** Have the parts of one turn in one element, which keeps what was unfolded in it. */
+function join(first, second, kept) {
+  if (!first || !second || first.dataset.turn !== second.dataset.turn) return;
+  const other = kept === first ? second : first;
+  const chunks = other.querySelectorAll(":scope > .chunk");
+  if (kept === first) kept.append(...chunks);
+  else {
+    kept.querySelector(":scope > h2").replaceWith(other.querySelector(":scope > h2"));
+    kept.querySelector(":scope > .chunk").before(...chunks);
+    if (other.id) kept.id = other.id;
+  }
+  other.remove();
+}
+
+async function load(place) {
+  if (place.dataset.busy) return;
+  place.dataset.busy = "yes";
+  const link = place.querySelector("a");
+  const earlier = link.classList.contains("earlier");
+  let made;
+  try {
+    made = await part(new URL(link.href).searchParams);
+  } catch (error) {
+    near.unobserve(place); // a click tries again
+    delete place.dataset.busy;
+    return fail(error);
+  }
+  if (!place.isConnected) return;
+  const old = articles();
+  const fresh = made.querySelectorAll("article.turn");
+  made.querySelector(earlier ? ".later" : ".earlier")?.parentElement.remove();
+  keepPlace(() => {
+    place.replaceWith(made);
+    if (earlier) join(fresh[fresh.length - 1], old[0], old[0]);
+    else join(old[old.length - 1], fresh[0], old[old.length - 1]);
+    trim(earlier);
+  });
+  watch();
+  document.dispatchEvent(new CustomEvent("threadkeep:turns"));
+}
+
+/** Let go of turns that are far away. */
+function trim(end) {
+  const every = articles();
+  let size = every.reduce((sum, each) => sum + each.textContent.length, 0);
+  const far = end ? every.reverse() : every;
+  const kept = (each) => {
+    const rect = each.getBoundingClientRect();
+    return rect.bottom > -4000 && rect.top < innerHeight + 4000;
+  };
+  const gone = [];
+  for (const each of far) {
+    if (size < MOST || kept(each)) break;
+    size -= each.textContent.length;
+    gone.push(each);
+  }
+  if (!gone.length) return;
+  const last = gone[gone.length - 1];
+  const next = end ? last : far[gone.length];
+  const place = document.createElement("p");
+  place.className = "load";
+  const link = document.createElement("a");
+  link.className = end ? "later" : "earlier";
+  link.textContent = end ? "Later turns" : "Earlier turns";
+  const chunk = next.querySelector(".chunk").dataset.chunk;
+  const spot = encodeURIComponent(spotOf(next.dataset.turn, chunk));
+  link.href = end ? `${url}?from=${spot}` : `${url}?before=${spot}`;
+  place.append(link);
+  box.querySelector(end ? ".later" : ".earlier")?.parentElement.remove();
+  for (const each of gone) each.remove();
+  if (end) box.append(place);
+  else box.prepend(place);
+}
+
+/** Have other turns here, instead of those that are. */
+export async function show(query) {
+  const made = await part(query);
+  box.replaceChildren(made);
+  watch();
+  document.dispatchEvent(new CustomEvent("threadkeep:turns"));
+}
+
+const find = (turn) => box.querySelector(`article[data-turn="${CSS.escape(turn)}"]`);
+
+/** Go to a turn, wherever it is: to its heading. */
+export async function toTurn(turn) {
+  try {
+    if (!find(turn)?.querySelector('[data-chunk="0"]')) await show(`from=${encodeURIComponent(turn)}`);
+    toHeading(find(turn));
+  } catch (error) {
+    fail(error);
+  }
+}
+
+function toHeading(article) {
+  if (!article) return;
+  following = false;
+  const heading = article.querySelector("h2");
+  heading.scrollIntoView({ block: "start", behavior: "instant" });
+  heading.querySelector("a").focus({ preventScroll: true });
+  pin(article);
+}
+
+/** Go to the heading of the next turn, or of the one before, or of this one from within it. */
+export async function byPrompt(by) {
+  const every = articles();
+  const top = parseFloat(getComputedStyle(document.documentElement).scrollPaddingTop) + 2;
+  const heads = every.map((each) => each.querySelector("h2").getBoundingClientRect().top);
+  let at = by > 0 ? heads.findIndex((y) => y > top) : heads.findLastIndex((y) => y < top - 4);
+  if (at >= 0 && by < 0 && every[at].querySelector(".continued")) at = -1;
+  if (at >= 0 && !(by > 0 && atEnd())) return toHeading(every[at]);
+  const more = box.querySelector(by > 0 ? ".later" : ".earlier");
+  if (more) {
+    await load(more.parentElement);
+    return byPrompt(by);
+  }
+  if (by > 0) scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
+  else scrollTo({ top: 0, behavior: "instant" });
+}
+
+let following = false;
+let lastY = 0;
+
+/** Whether the end is what the reader looks at: it stays in view when something is added. */
+export const follows = () => following && atLast();
+export const atEnd = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 60;
+export const atLast = () => !box.querySelector(".later");
+
+export function scrollToEnd() {
+  following = true;
+  scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
+  pin(articles().at(-1) ?? null);
+}
+
+export async function toEnd() {
+  try {
+    if (!atLast()) await show("");
+    scrollToEnd();
+  } catch (error) {
+    fail(error);
+  }
+}
+
+export async function toBegin() {
+  try {
+    if (box.querySelector(".earlier")) await show("turn=1");
+    scrollTo({ top: 0, behavior: "instant" });
+    pin(articles()[0] ?? null);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+export async function copyLink(event, article = here) {
+  const link = article?.querySelector("h2 a");
+  if (!link) return;
+  try {
+    await navigator.clipboard.writeText(link.href);
+    say(`Copied a link to ${link.textContent.toLowerCase()}.`);
+  } catch {
+    location.hash = new URL(link.href).hash;
+    say("The browser does not let pages copy: the address of this turn is above.");
+  }
+}
+
+async function toHash() {
+  const number = /^#turn-(\d{1,9})$/.exec(location.hash)?.[1];
+  if (!number) return false;
+  try {
+    if (!document.getElementById(`turn-${number}`)) await show(`turn=${number}`);
+    toHeading(document.getElementById(`turn-${number}`));
+    return true;
+  } catch (error) {
+    fail(error);
+    return false;
+  }
+}
+
+const SCROLLS = ["ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End", " "];
+const unpin = () => { pinned = false; };
+
+/** Begin: where the address says, or else at the end. */
+export async function start() {
+  history.scrollRestoration = "manual";
+  dress(box);
+  watch();
+  box.addEventListener("click", (event) => {
+    const link = event.target.closest("a");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (link.closest(".load")) {
+      event.preventDefault();
+      load(link.closest(".load"));
+    } else if (link.closest(".more")) {
+      event.preventDefault();
+      whole(link);
+    } else if (link.matches("h2 .name")) {
+      event.preventDefault();
+      history.pushState(null, "", link.href);
+      toHeading(link.closest("article"));
+    }
+  });
+  document.querySelector(".to-end")?.addEventListener("click", (event) => {
+    event.preventDefault();
+    toEnd();
+  });
+  addEventListener("popstate", toHash);
+  for (const kind of ["wheel", "touchmove", "pointerdown"]) addEventListener(kind, unpin, { passive: true });
+  addEventListener("keydown", ({ key }) => { if (SCROLLS.includes(key)) unpin(); });
+  addEventListener("scroll", () => {
+    if (scrollY > lastY && atEnd()) following = true;
+    else if (scrollY < lastY - 1 && !atEnd()) following = false;
+    lastY = scrollY;
+    if (atEnd() && atLast()) setHere(articles().at(-1) ?? null);
+  }, { passive: true });
+  const asked = new URLSearchParams(location.search);
+  if (await toHash()) return;
+  if (asked.has("turn") || asked.has("from") || asked.has("before")) pin(articles()[0] ?? null);
+  else if (!root.dataset.find) scrollToEnd();
+}
+
+/** Load all of a block that is cut. */
+export async function whole(link) {
+  const block = link.closest(".block");
+  try {
+    const answer = await fetch(link.href);
+    if (!answer.ok) throw await trouble(answer);
+    const made = document.createElement("template");
+    made.innerHTML = await answer.text();
+    dress(made.content);
+    block.replaceChildren(made.content);
+    document.dispatchEvent(new CustomEvent("threadkeep:turns"));
+  } catch (error) {
+    fail(error);
+  }
+}

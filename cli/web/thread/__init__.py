@@ -1,0 +1,1 @@
+"""What the page of a thread shows: some of its turns at a time."""
