@@ -33,8 +33,10 @@ _HINTS: Final = {
     "AmbiguousTurn": "give its number: call thread_outline to see it",
 }
 """What an agent does about an error, where the command line has another way."""
-OUR_ERRORS: Final = (RolloutError, StateError, typer.BadParameter, OSError)
-"""What may be raised where a tool answers, and is told to the agent."""
+OUR_ERRORS: Final = (RolloutError, StateError, typer.BadParameter, OSError, UnicodeError)
+"""What may be raised where a tool answers, and is told to the agent; the last one for values that
+are not UTF-8."""
+_LONGEST_ERROR: Final = 500
 _MOST_CANDIDATES: Final = 10
 _LONGEST: Final = 80
 _PATIENCE_S: Final = 2.0
@@ -131,18 +133,26 @@ def told_to_agents(error: Exception) -> str:
     from cli.terminal.text import one_line
 
     if isinstance(error, typer.BadParameter):
-        return error.message.removeprefix("--").replace("\n", "; ")
+        wrong, _, hint = error.message.removeprefix("--").partition("\n")
+        return "; ".join(filter(None, (_brief(wrong), hint)))
     if isinstance(error, AmbiguousThread) and error.rows:
         from cli.render.labels import label
 
         rows = error.rows[:_MOST_CANDIDATES]
         lines = [f"{row['id']} {_beginning(one_line(label(row)))}" for row in rows]
-        return "\n".join([f"{one_line(error.summary)}; {_HINTS['AmbiguousThread']}:", *lines])
+        return "\n".join([f"{_brief(error.summary)}; {_HINTS['AmbiguousThread']}:", *lines])
     if not isinstance(error, RolloutError | StateError):
-        return f"{one_line(str(error))}; call again, or list_threads to see what there is"
+        return f"{_brief(str(error))}; call again, or list_threads to see what there is"
     named = (_HINTS.get(kind.__name__) for kind in type(error).__mro__)
     hint = next(filter(None, named), None) or outcome(error).hint
-    return f"{one_line(str(error))}; {hint}"
+    return f"{_brief(str(error))}; {hint}"
+
+
+def _brief(text: str) -> str:
+    """A line of an error, which may repeat whatever was given."""
+    from cli.terminal.text import one_line, shortened
+
+    return shortened(one_line(text[: 2 * _LONGEST_ERROR]), _LONGEST_ERROR)
 
 
 def _beginning(text: str) -> str:

@@ -41,8 +41,9 @@ def register(server: MCPServer, answering: Answering) -> None:
     async def current_project(
         roots: Annotated[ListRootsResult, Resolve(_roots)], max_tokens: MaxTokens = USUAL_TOKENS
     ) -> Annotated[CallToolResult, CurrentProject]:
-        """Name the project of the folder that is worked in, with its latest threads. Call it first
-        to continue earlier work here, or to know what project to give to the other tools."""
+        """Name the project of the folder that is worked in, with its latest threads (past
+        sessions). Call it first to continue earlier work here, or to know what project to give to
+        the other tools."""
         from state.query.model import Query
         from state.query.projects import project_of_folder_steps
 

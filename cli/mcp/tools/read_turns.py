@@ -79,8 +79,9 @@ def register(server: MCPServer, answering: Answering) -> None:
         cursor: Cursor = "",
         max_tokens: MaxTokens = USUAL_TOKENS,
     ) -> Annotated[CallToolResult, Turns]:
-        """Read turns of a thread in full, from one of them to the end: what the user and the agent
-        said, and on request commands, patches and reasoning. The last turn by default."""
+        """Read turns of a coding-agent thread (past session), from one of them to the end: what the
+        user and the agent said, and on request commands, patches and reasoning. The last turn by
+        default."""
         row = await answering.thread(thread)
         parts = {*(include or ["messages"])}
         turns = await turns_of(answering, row, from_turn, parts, max_tokens, cursor)

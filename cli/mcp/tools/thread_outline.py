@@ -80,8 +80,9 @@ def register(server: MCPServer, answering: Answering) -> None:
         cursor: Cursor = "",
         max_tokens: MaxTokens = USUAL_TOKENS,
     ) -> Annotated[CallToolResult, Outline]:
-        """Show what a thread is about: its turns in a line each, with the prompt, changed files,
-        failed commands and tokens. Call it before read_turns, to see which turns to read."""
+        """Show what a coding-agent thread (past session) is about: its turns in a line each, with
+        the prompt, changed files, failed commands and tokens. Call it before read_turns, to see
+        which turns to read."""
         row = await answering.thread(thread)
         outline = await outline_of(answering, row, _number(cursor, from_turn), max_tokens)
         return answered(outline, outline.text)

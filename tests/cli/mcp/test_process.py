@@ -2,10 +2,11 @@
 
 import asyncio
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,12 @@ def test_a_server_starts_whatever_is_wrong_and_tools_say_what(cli: Cli) -> None:
             assert "--home" in told
             (cli.base / "gone").rename(cli.home)
             assert (await called(client, "list_threads"))[0]["total"] == COUNT
+        with closing(sqlite3.connect(cli.index)) as connection, connection:
+            connection.execute("UPDATE alembic_version SET version_num = 'v9999'")
+        async with client_of(cli.home, cli.index) as client:
+            told = await refused(client, "list_threads")
+            assert "v9999" in told
+            assert "update threadkeep" in told
         cli.index.write_bytes(b"no index" * 1000)
         async with client_of(cli.home, cli.index, sync=False) as client:
             told = await refused(client, "list_threads")

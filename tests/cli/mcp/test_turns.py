@@ -1,6 +1,7 @@
 """Tools that tell of the turns of a thread."""
 
 import asyncio
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,8 @@ async def all_pages(client: Client, tool: str, **arguments: Any) -> list[dict[st
     cursor = ""
     while cursor or not found:
         result, text = await called(client, tool, cursor=cursor, **arguments)
-        assert len(text) <= arguments["max_tokens"] * BYTES_A_TOKEN
+        typed = json.dumps(result, separators=(",", ":"), ensure_ascii=False).encode()
+        assert max(len(text), len(typed)) <= arguments["max_tokens"] * BYTES_A_TOKEN
         found.append(result)
         cursor = result.get("next_cursor", "")
         assert cursor in text
