@@ -144,7 +144,8 @@ def changes_told(payload: Fields) -> tuple[str, Fields] | None:
     changes = event.get("changes")
     if not isinstance(changes, dict) or not changes:
         return None
-    failed = event.get("success") is False or event.get("status", "completed") != "completed"
+    default = "completed" if event is payload else None  # an item without a status has not ended
+    failed = event.get("success") is False or event.get("status", default) != "completed"
     ended = payload.get("type") in ("item_completed", "patch_apply_end")
     call_id = event.get("id") if event is item else event.get("call_id")
     return (str(call_id), changes) if ended and not failed else None

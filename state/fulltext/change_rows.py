@@ -36,13 +36,15 @@ _PUT: Final = (
     " ON CONFLICT (row_id, file_id) DO UPDATE SET kind = excluded.kind, at_ms = excluded.at_ms,"
     " locations = CAST(locations || excluded.locations AS BLOB)"
 )
+_READ_FILES: Final = "iif(mode = '', '[]', files)"
+"""A thread without a history that can be shown has no changes either."""
 _UNLISTED: Final = (
-    "SELECT row_id, files, end_offset, guard FROM fulltext_threads"
+    f"SELECT row_id, {_READ_FILES}, end_offset, guard FROM fulltext_threads"
     f" JOIN resume_points USING (row_id) WHERE version = ? AND pass = '{FULLTEXT}' AND part = 0"
     " AND row_id NOT IN (SELECT row_id FROM fulltext_pending)"
 )
 _STILL: Final = (
-    "SELECT row_id, files, state FROM fulltext_threads"
+    f"SELECT row_id, {_READ_FILES}, state FROM fulltext_threads"
     f" WHERE version = ? AND row_id {AMONG} AND json_valid(state)"
 )
 _LISTED: Final = "UPDATE fulltext_threads SET version = ?, state = ? WHERE row_id = ?"

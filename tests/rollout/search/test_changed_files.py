@@ -117,6 +117,7 @@ def test_the_item_of_a_patch_names_its_files(tmp_path: Path) -> None:
     ended = {"type": "item_completed", "turn_id": "t"}
     done = line({**ended, "item": {**item, "status": "completed"}}, "event_msg")
     assert told(changes(tmp_path, done)) == [("/w/a", "deleted")]
+    assert changes(tmp_path, line({**ended, "item": item}, "event_msg")) == []
     for status in ("failed", "declined"):
         failed = line({**ended, "item": {**item, "status": status}}, "event_msg")
         assert changes(tmp_path, failed) == []
