@@ -1,6 +1,7 @@
 """The server and its tools."""
 
 import asyncio
+import importlib
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -38,6 +39,16 @@ _TOOLS: Final = (
     usage_summary,
 )
 _HANDSHAKE: Final = ("initialize", "server/discover")
+_LOADED_BEFORE: Final = (
+    "cli.arguments.filters",
+    "cli.arguments.span",
+    "cli.mcp.turn_text",
+    "cli.runtime.usage",
+    "cli.turns.source",
+    "state.fulltext.changed_files",
+    "state.fulltext.sentence",
+)
+"""What tools import, which takes a while: loaded when the index is open, before anybody asks."""
 _ASK_THE_INDEX: Final = ("tools/call", "resources/read", "prompts/get", "completion/complete")
 _MOMENT_S: Final = 0.5
 """Between the handshake and the opening of the index, unless it is asked for sooner."""
@@ -70,6 +81,13 @@ def _offer_all(server: MCPServer, answering: Answering) -> None:
         each.register(server, answering)
 
 
+async def _load(answering: Answering) -> None:
+    """Load what answers need, in threads."""
+    await answering.redaction.load()
+    for name in _LOADED_BEFORE:
+        await asyncio.to_thread(importlib.import_module, name)
+
+
 @asynccontextmanager
 async def begun_late(
     server: MCPServer, answering: Answering, kept: "KeptIndex"
@@ -83,7 +101,7 @@ async def begun_late(
     async def keep() -> None:
         await wanted.wait()
         await stack.enter_async_context(kept)
-        loading.append(asyncio.create_task(answering.redaction.load()))
+        loading.append(asyncio.create_task(_load(answering)))
 
     async def beginning(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         nonlocal offered

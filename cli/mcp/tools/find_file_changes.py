@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from cli.mcp.answering import Answering, add_tool, answered
 from cli.mcp.budget import USUAL_TOKENS, Budget, Cursor, MaxTokens, continued, shortened
 from cli.mcp.thread_entry import ThreadEntry, entries
-from cli.mcp.tools.list_threads import Archived, Project, Since
+from cli.mcp.tools.list_threads import AllSources, Archived, Project, Since, left_out
 
 if TYPE_CHECKING:
     from rollout.search.patches import Patch
@@ -85,6 +85,7 @@ def register(server: MCPServer, answering: Answering) -> None:
         project: Project = "",
         since: Since = "",
         archived: Archived = False,
+        all_sources: AllSources = False,
         with_patch: Annotated[
             bool, Field(description="With the last patches of each thread.")
         ] = False,
@@ -101,7 +102,9 @@ def register(server: MCPServer, answering: Answering) -> None:
         if not path.strip():
             raise InvalidQuery("path is empty: give a path or a part of one")
         index = await answering.index()
-        among = Filters(project=[project] if project else None, since=since or None).query(
+        among = Filters(
+            project=[project] if project else None, since=since or None, all_sources=all_sources
+        ).query(
             sort_key="recency_at",
             limit=min(max(limit, 1), _MOST),
             cursor=cursor or None,
@@ -116,8 +119,8 @@ def register(server: MCPServer, answering: Answering) -> None:
             taken.append(thread)
         if len(taken) < len(found.threads):  # the next page begins behind what fits
             name, found = await _found(index, path.strip(), replace(among, limit=len(taken)))
-        hidden = (await index.count(among)).hidden.archived
-        notes = [await answering.incomplete(), *_notes(path.strip(), name, found, hidden)]
+        hidden = left_out((await index.count(among)).hidden, "searched")
+        notes = [await answering.incomplete(), *_notes(path.strip(), name, found), hidden]
         result = FileChanges(
             threads=taken,
             next_cursor=found.next_cursor or "",
@@ -212,22 +215,19 @@ def _change(answering: Answering, patch: "Patch", turn: int, most: int) -> FileC
     )
 
 
-def _notes(path: str, name: str, found: "ChangingThreads", archived: int) -> Iterator[str]:
+def _notes(path: str, name: str, found: "ChangingThreads") -> Iterator[str]:
     from cli.terminal.text import plural
 
     if name != path and found.threads:
         yield f"No patch has the path {path}: these have {name}."
     if found.unindexed:
         yield f"{plural(found.unindexed, 'thread')} to index: some changes may be missing."
-    if archived:
-        verb = "was" if archived == 1 else "were"
-        yield f"{plural(archived, 'archived thread')} {verb} not searched."
 
 
 def _text(result: FileChanges) -> str:
     """The same for a model."""
     threads = "".join(thread.text for thread in result.threads)
     if not threads:
-        nothing = "No thread changed such a file by a patch. Try only its name, or archived=true."
+        nothing = "No thread changed such a file by a patch. Try only its name."
         return f"{nothing} {result.note}".strip()
     return f"{result.note}\n\n{threads}".strip() + continued(result.next_cursor)

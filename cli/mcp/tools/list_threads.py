@@ -73,7 +73,7 @@ def register(server: MCPServer, answering: Answering) -> None:
         if len(taken) < len(page.rows):  # the next page begins behind what fits
             page = await index.page(replace(query, limit=len(taken)))
         counted = await index.count(query)
-        note = f"{await answering.incomplete()} {_not_listed(counted.hidden)}"
+        note = f"{await answering.incomplete()} {left_out(counted.hidden, 'listed')}"
         result = ThreadList(
             threads=[entry for entry, _ in taken],
             total=counted.listed,
@@ -87,11 +87,11 @@ def register(server: MCPServer, answering: Answering) -> None:
     add_tool(server, "List threads", list_threads)
 
 
-def _not_listed(hidden: "Hidden") -> str:
-    """How many threads a list leaves out, and what shows them; empty if none."""
-    left_out = (
+def left_out(hidden: "Hidden", done: str) -> str:
+    """For how many threads something was not ``done``, and what does it; empty if for none."""
+    reasons = (
         (hidden.archived, "archived (archived=true)"),
         (hidden.source + hidden.attached, "not started by a user (all_sources=true)"),
     )
-    told = [f"{count:,} {what}" for count, what in left_out if count]
-    return f"Not listed: {', '.join(told)}." if told else ""
+    told = [f"{count:,} {what}" for count, what in reasons if count]
+    return f"Not {done}: {', '.join(told)}." if told else ""

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from cli.mcp.answering import Answering, add_tool, answered
 from cli.mcp.budget import USUAL_TOKENS, Budget, Cursor, MaxTokens, continued
 from cli.mcp.thread_entry import ThreadEntry, entries
-from cli.mcp.tools.list_threads import Archived, Project, Since
+from cli.mcp.tools.list_threads import AllSources, Archived, Project, Since, left_out
 
 if TYPE_CHECKING:
     from rollout.search.messages import Message
@@ -80,7 +80,7 @@ class FoundThreads(BaseModel):
         if self.partial:
             parts += ["With some of the words:", "".join(thread.text for thread in self.partial)]
         if not (self.complete or self.partial):
-            parts.insert(0, "Nothing matches. Try fewer or other words, or archived=true.")
+            parts.insert(0, "Nothing matches. Try fewer or other words.")
         return "\n\n".join(filter(None, parts)).strip() + continued(self.next_cursor)
 
 
@@ -97,6 +97,7 @@ def register(server: MCPServer, answering: Answering) -> None:
         project: Project = "",
         since: Since = "",
         archived: Archived = False,
+        all_sources: AllSources = False,
         limit: Annotated[int, Field(description=f"Threads, at most {_MOST}.")] = _USUAL_LIMIT,
         cursor: Cursor = "",
         max_tokens: MaxTokens = USUAL_TOKENS,
@@ -106,7 +107,9 @@ def register(server: MCPServer, answering: Answering) -> None:
         come first, then those with the rarest of them. Read on with read_turns at the turn of a
         passage."""
         found = await threads_with(
-            answering, query, project, since, limit, cursor, max_tokens, archived=archived
+            *(answering, query, project, since, limit, cursor, max_tokens),
+            archived=archived,
+            all_sources=all_sources,
         )
         return answered(found, found.text)
 
@@ -123,6 +126,7 @@ async def threads_with(
     max_tokens: int = USUAL_TOKENS,
     *,
     archived: bool = False,
+    all_sources: bool = False,
 ) -> FoundThreads:
     """As many of the threads that match a query as fit. Raises EmptySearch, InvalidCursor and
     InvalidQuery for what is no search, and what :meth:`Answering.index` raises."""
@@ -132,7 +136,9 @@ async def threads_with(
 
     index = await answering.index()
     terms = tuple(sentence_terms(query))
-    among = Filters(project=[project] if project else None, since=since or None).query(
+    among = Filters(
+        project=[project] if project else None, since=since or None, all_sources=all_sources
+    ).query(
         sort_key="recency_at",
         limit=min(max(limit, 1), _MOST),
         cursor=cursor or None,
@@ -145,12 +151,12 @@ async def threads_with(
     following = found.next_cursor
     if len(taken) < len(found.hits):
         following = found.hits[len(taken) - 1].cursor
-    hidden = (await index.count(among)).hidden.archived
+    hidden = left_out((await index.count(among)).hidden, "searched")
     return FoundThreads(
         complete=threads[: found.complete],
         partial=threads[found.complete :],
         next_cursor=following or "",
-        note=_note(await answering.incomplete(), found, hidden),
+        note=" ".join(filter(None, (await answering.incomplete(), *_notes(found), hidden))),
     )
 
 
@@ -212,16 +218,11 @@ def _passages(
         yield [(message.turn_id, passage(message)) for message in best]
 
 
-def _note(incomplete: str, found: "SentenceFound", archived: int) -> str:
+def _notes(found: "SentenceFound") -> Iterator[str]:
     """Why there may be more."""
     from cli.terminal.text import plural
 
-    notes = [incomplete]
     if found.pending:
-        notes.append(f"{plural(found.pending, 'thread')} to index: some matches may be missing.")
+        yield f"{plural(found.pending, 'thread')} to index: some matches may be missing."
     if found.unreadable:
-        notes.append(f"{plural(len(found.unreadable), 'thread')} cannot be read.")
-    if archived:
-        verb = "was" if archived == 1 else "were"
-        notes.append(f"{plural(archived, 'archived thread')} {verb} not searched.")
-    return " ".join(filter(None, notes))
+        yield f"{plural(len(found.unreadable), 'thread')} cannot be read."

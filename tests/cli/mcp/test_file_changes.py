@@ -60,7 +60,7 @@ def test_threads_are_found_by_the_files_that_they_changed(home: Path) -> None:
     async def work(client: Client) -> None:
         found, text = await called(client, "find_file_changes", path="SRC/app")
         assert ids(found) == [thread_id(number) for number in (13, 12, 11, 10)]
-        assert found["note"] == "1 archived thread was not searched."
+        assert found["note"] == "Not searched: 1 archived (archived=true)."
         change = found["threads"][0]["changes"]
         assert change == [
             {"path": "/w/src/app.py", "kind": "changed", "at": STAMP[:19] + "Z", "turn": 1}

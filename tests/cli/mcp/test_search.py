@@ -61,7 +61,7 @@ def test_a_question_finds_all_words_first_and_then_the_rarest(home: Path) -> Non
         assert passage["text"].startswith("... y y")
         assert " by keyset z z " in passage["text"]
         assert len(passage["text"]) < 350
-        assert found["note"] == "1 archived thread was not searched."
+        assert found["note"] == "Not searched: 1 archived (archived=true)."
         order = [text.index(part) for part in (thread_id(1), "some of the words", thread_id(2))]
         assert order == sorted(order)
         assert "turn 2, agent: to use keyset" in text
