@@ -4,23 +4,15 @@ import asyncio
 import importlib
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import MCPServer
 
 from cli import __version__
-from cli.mcp import completion, prompts, thread_resource
+from cli.mcp import completion
 from cli.mcp.answering import Answering
-from cli.mcp.tools import (
-    current_project,
-    find_file_changes,
-    list_threads,
-    read_turns,
-    search_threads,
-    thread_outline,
-    usage_summary,
-)
 
 if TYPE_CHECKING:
     from cli.runtime.kept_index import KeptIndex
@@ -29,15 +21,12 @@ _INSTRUCTIONS: Final = (
     "Past threads (sessions) of Codex on this computer: what was asked, said, run and changed."
     " These tools only read. A thread is named by its id, the beginning of it, or its name."
 )
-_TOOLS: Final = (
-    current_project,
-    list_threads,
-    search_threads,
-    find_file_changes,
-    thread_outline,
-    read_turns,
-    usage_summary,
+_OFFERED: Final = (
+    *("tools.current_project", "tools.list_threads", "tools.search_threads"),
+    *("tools.find_file_changes", "tools.thread_outline", "tools.read_turns"),
+    *("tools.usage_summary", "thread_resource", "prompts"),
 )
+"""The modules of what is offered. They are imported when a client wants to see it."""
 _HANDSHAKE: Final = ("initialize", "server/discover")
 _LOADED_BEFORE: Final = (
     "cli.arguments.filters",
@@ -77,8 +66,8 @@ def bare_server(answering: Answering) -> MCPServer:
 
 
 def _offer_all(server: MCPServer, answering: Answering) -> None:
-    for each in (*_TOOLS, thread_resource, prompts):
-        each.register(server, answering)
+    for name in _OFFERED:
+        import_module(f"cli.mcp.{name}").register(server, answering)
 
 
 async def _load(answering: Answering) -> None:

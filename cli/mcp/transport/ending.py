@@ -1,7 +1,6 @@
 """How a server ends: soon, whatever it does."""
 
 import asyncio
-import multiprocessing
 import os
 import signal
 import sys
@@ -39,6 +38,8 @@ def end_soon() -> None:
 
 def end() -> None:
     """End the process now."""
+    import multiprocessing
+
     for child in multiprocessing.active_children():  # they only read
         child.terminate()
     sys.stderr.flush()
