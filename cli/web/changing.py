@@ -33,8 +33,9 @@ from state.userdata.marks import NOTE, ON, PINNED, STATUS, tag_key
 _MOST_UNDONE: Final = 100
 """So many changes can be undone, the last ones."""
 _LONGEST: Final = 60
-Undoing = Callable[[], Awaitable[str]]
-"""Undoes a change. Gives what else there is to say of that."""
+Undoing = Callable[[ThreadIndex], Awaitable[str]]
+"""Undoes a change in the index, which may have been opened again since. Gives what else there is to
+say of that."""
 
 
 class Done(NamedTuple):
@@ -89,13 +90,13 @@ class Undos:
             self._kept.popitem(last=False)
         return name
 
-    async def undo(self, thread_id: str, name: str) -> Done | None:
+    async def undo(self, index: ThreadIndex, thread_id: str, name: str) -> Done | None:
         """Undo the change with this name; None if there is none of this thread. If it fails, it can
         be tried again."""
         found = self._kept.get(name)
         if found is None or found.thread_id != thread_id:
             return None
-        rest = await found.undoing()
+        rest = await found.undoing(index)
         self._kept.pop(name, None)
         return Done(f"Undone: {found.told[:1].lower()}{found.told[1:]}{rest}")
 
@@ -105,7 +106,7 @@ async def rename(change: Change) -> Done:
     index, home, before = change.index, change.here.sqlite_home, change.row["name"]
     changed, name = await set_name(index, change.id, change.fields.get("name", ""), home)
 
-    async def undo() -> str:
+    async def undo(index: ThreadIndex) -> str:
         found = await put_back_name(index, change.id, name, before, home)
         if isinstance(found, str):
             return f" It has another name by now, and keeps it: “{one_line(found)}”."
@@ -175,7 +176,7 @@ async def _mark(change: Change, changes: Changes, told: str = "") -> Done:
     changed = _checked((await set_marks(index, [id_], changes, home))[id_])
     back = as_before(before, changes)
 
-    async def undo() -> str:
+    async def undo(index: ThreadIndex) -> str:
         results = await put_back_marks(index, {id_: back}, home)
         return "".join(_of_codex(_checked(each)) for each in results.values())
 
@@ -201,7 +202,7 @@ async def _move(change: Change, action: Action, done: str) -> Done:
     if group is None:
         return Done("Nothing was moved.")
 
-    async def undo() -> str:
+    async def undo(index: ThreadIndex) -> str:
         outcomes = await put_back_files(index, action, [group], home)
         for each in outcomes:
             if each.error:

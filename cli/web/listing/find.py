@@ -25,9 +25,14 @@ PART: Final = 50
 """Threads of a part, about."""
 _MOST_HITS: Final = 2
 """Messages of a thread that are shown."""
+_SAID: Final = "said"
 _SOME: Final = "some"
 _MOST_LEFT_OUT: Final = 1_000
 """Threads that are left out for what was said in them."""
+
+
+TO_SAID: Final = f"{_SAID}."
+"""The cursor behind the threads that have the words in their titles."""
 
 
 class Found(NamedTuple):
@@ -109,9 +114,9 @@ def _ways(wanted: Wanted) -> dict[str, _Way]:
     if wanted.file:
         return {"changed": _changed}
     if len(wanted.terms) > 1 and not wanted.unwanted:
-        return {"titled": _listed, "said": _said, _SOME: _some}
+        return {"titled": _listed, _SAID: _said, _SOME: _some}
     if wanted.terms:
-        return {"titled": _listed, "said": _said}
+        return {"titled": _listed, _SAID: _said}
     if wanted.text:
         return {"listed": _listed}
     return {"pinned": _pinned, "other": _others}

@@ -8,7 +8,7 @@ from cli.filter.wanted import Wanted
 from cli.runtime.raw_search import UNREADABLE
 from cli.terminal.text import one_line, plural, shortened
 from cli.web.listing.address import Address
-from cli.web.listing.find import Part
+from cli.web.listing.find import TO_SAID, Part
 from state.query.model import Counted, Hidden
 
 _LONGEST: Final = 80
@@ -27,6 +27,8 @@ class Summary:
 
     count: str
     """How many threads it has, as people say it."""
+    onward: Hint | None
+    """What comes far behind, if much is before it."""
     hidden: Sequence[Hint]
     """What it leaves out."""
     empty: Sequence[Hint]
@@ -53,7 +55,10 @@ def summary(
     if not part.found and not part.cursor:
         empty = _nothing(hidden, address, empty_home)
     count = _count(part, counted.listed - left_out, wanted)
-    return Summary(count, _hidden(hidden, address), empty, [*_notes(part, wanted)])
+    onward = None
+    if wanted.terms and not wanted.file and part.cursor and not part.said:
+        onward = Hint("then those in which it was said", address.href(TO_SAID))
+    return Summary(count, onward, _hidden(hidden, address), empty, [*_notes(part, wanted)])
 
 
 def _notes(part: Part, wanted: Wanted) -> Iterator[str]:
@@ -81,7 +86,7 @@ def _count(part: Part, listed: int, wanted: Wanted) -> str:
         return f"{least}{plural(part.said, 'thread')} with some of the words"
     if part.cursor:
         if not part.said:  # it goes on with more titles
-            return f"{plural(listed, 'thread')} by title, then those in which it was said"
+            return f"{plural(listed, 'thread')} by title"
         said = f"more than {said}"
     if not listed:
         return f"{said} thread{'s' * (part.said != 1 or bool(part.cursor))} by what was said"

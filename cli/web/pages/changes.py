@@ -59,7 +59,7 @@ async def change(request: Request) -> Response:
     fields = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
     undos = _undos(request)
     if action == "undo":
-        done = await undos.undo(row["id"], fields.get("undo", ""))
+        done = await undos.undo(index, row["id"], fields.get("undo", ""))
         if done is None:
             raise HTTPException(HTTPStatus.CONFLICT, _TOO_LATE)
     else:

@@ -125,22 +125,28 @@ def test_titles_come_before_what_was_said_and_no_thread_twice(tmp_path: Path) ->
 
 
 def test_what_was_said_goes_on_without_doubles(tmp_path: Path) -> None:
-    here = home(tmp_path, *("webhook" if number % 3 == 0 else "other" for number in range(130)))
-    for number in range(1, 131):
+    here = home(tmp_path, *("webhook" if number % 3 == 0 else "other" for number in range(160)))
+    for number in range(1, 161):
         answer(here, number, "a webhook")
     renew(here)
 
     async def look(browser: Web) -> None:
         page = await listed(browser, "webhook")
-        assert text_of(page, "count") == "44 by title, more than 6 by what was said"
+        count = "54 threads by title, then those in which it was said"
+        assert text_of(page, "count") == count
+        onward = re.search(r'href="([^"]+)">then those', page)
+        assert onward
         found = numbers(page)
         while more := re.search(r'data-part="(/threads[^"]+)"', page):
             page = (await browser.get(html.unescape(more[1]), headers=SCRIPT)).text
             assert len(numbers(page)) <= 50
             found += numbers(page)
-        titled = [number for number in range(130, 0, -1) if number % 3 == 1]
-        said = [number for number in range(130, 0, -1) if number % 3 != 1]
+        titled = [number for number in range(160, 0, -1) if number % 3 == 1]
+        said = [number for number in range(160, 0, -1) if number % 3 != 1]
         assert found == titled + said
+        assert numbers((await browser.get(html.unescape(onward[1]))).text) == said[:50]
+        page = await listed(browser, "webhook -nonsense project:odd")
+        assert text_of(page, "count") == "27 by title, more than 23 by what was said"
 
     see(here, look)
 
@@ -217,6 +223,8 @@ def test_what_is_hidden_can_be_seen(tmp_path: Path) -> None:
         page = await listed(browser)
         told = "2 threads · not shown: 1 archived, 1 not interactive"
         assert text_of(page, "count") == told
+        assert "odd 2 threads" in plain(page)  # beside the list are the threads that it shows
+        assert "even 1 threads" not in plain(page)
         asked = links(page)
         assert asked["1 archived"] == "is:archived"
         assert numbers(await listed(browser, asked["1 archived"])) == [2]
