@@ -1,6 +1,6 @@
 // Change a thread in a dialog: the forms are those of the page that is there without a script.
 
-import { keys, post, say } from "/static/common.js";
+import { keys, post, say, told } from "/static/common.js";
 
 let opener = null;
 
@@ -21,8 +21,8 @@ async function open(link) {
   const box = dialog();
   try {
     const answer = await fetch(link.href);
+    if (!answer.ok) return say(await told(answer), { bad: true });
     const found = new DOMParser().parseFromString(await answer.text(), "text/html");
-    if (!answer.ok) return say(found.body.textContent.trim(), { bad: true });
     const close = document.createElement("form");
     close.method = "dialog";
     close.className = "close";
@@ -51,39 +51,37 @@ document.addEventListener("submit", async (event) => {
   const form = event.target.closest("form.changes");
   if (!form) return;
   event.preventDefault();
-  const told = form.querySelector(".refused");
   const buttons = [...form.querySelectorAll("button")];
   const fields = new URLSearchParams(new FormData(form, event.submitter));
   for (const button of buttons) button.disabled = true;
+  form.querySelector(".refused").hidden = true;
   try {
     const answer = await fetch(form.action, { method: "POST", headers: { Accept: "application/json" }, body: fields });
-    const found = answer.headers.get("content-type")?.includes("json") ? await answer.json() : {};
-    if (answer.ok) {
-      dialog().close();
-      changed(idOf(form.action), found);
-      return;
-    }
-    const { message, hint } = found.error ?? {};
-    refuse(form, told, [message ?? `Refused (${answer.status}).`, hint].filter(Boolean).join(" "));
+    if (!answer.ok) return refuse(form, await told(answer));
+    dialog().close();
+    changed(idOf(form.action), await answer.json());
   } catch {
-    refuse(form, told, "threadkeep does not answer: is it still running?");
+    refuse(form, "threadkeep does not answer: is it still running?");
   } finally {
     for (const button of buttons) button.disabled = false;
   }
 });
 
-function refuse(form, told, text) {
-  told.hidden = false;
-  told.id = "change-refused";
-  told.textContent = text;
+function refuse(form, text) {
+  for (const button of form.querySelectorAll("button")) button.disabled = false; // to be focused
+  const place = form.querySelector(".refused");
+  place.hidden = false;
+  place.textContent = text;
+  document.getElementById("change-refused")?.removeAttribute("id");
+  place.id = "change-refused";
   const field = form.querySelector("input:not([type=hidden]), textarea");
   field?.setAttribute("aria-invalid", "true");
-  field?.setAttribute("aria-describedby", told.id);
+  field?.setAttribute("aria-describedby", place.id);
   (field ?? form.querySelector("button")).focus();
 }
 
-function changed(id, { told, undo }) {
-  say(told, { undo: undo ? () => takeBack(id, undo) : null });
+function changed(id, { told: done, undo }) {
+  say(done, { undo: undo ? () => takeBack(id, undo) : null });
   const event = new CustomEvent("threadkeep:changed", { detail: { id }, cancelable: true });
   if (document.dispatchEvent(event)) renewHeader();
 }

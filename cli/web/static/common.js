@@ -38,18 +38,23 @@ export async function post(url, fields = {}) {
       body: new URLSearchParams({ ...fields, csrf }),
     });
     if (answer.ok) return answer;
-    say((await told(answer)) || `Refused (${answer.status}).`, { bad: true });
+    say(await told(answer), { bad: true });
   } catch {
     say("threadkeep does not answer: is it still running?", { bad: true });
   }
   return null;
 }
 
-async function told(answer) {
+/** What an answer says that is none: why it was refused, and what to do. */
+export async function told(answer) {
   const text = await answer.text();
-  if (!answer.headers.get("content-type")?.includes("json")) return text.slice(0, 300);
-  const { message, hint } = JSON.parse(text).error ?? {};
-  return [message, hint].filter(Boolean).join(" ");
+  if (answer.headers.get("content-type")?.includes("json")) {
+    const { message, hint } = JSON.parse(text).error ?? {};
+    return [message, hint].filter(Boolean).join(" ");
+  }
+  const page = new DOMParser().parseFromString(text, "text/html");
+  const lines = page.querySelectorAll(":is(.problem, main) > p:not(:has(a))");
+  return [...lines].map((line) => line.textContent.trim()).join(" ") || `Refused (${answer.status}).`;
 }
 
 // Keys. A page gives its own as data: keys("This thread", [{ keys: ["j"], what: "Next prompt", run }]).
