@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _INSTRUCTIONS: Final = (
     "Past threads (sessions) of Codex on this computer: what was asked, said, run and changed."
     " These tools only read. A thread is named by its id, the beginning of it, or its name."
+    " The newest one may be the session that asks."
 )
 _OFFERED: Final = (
     *("tools.current_project", "tools.list_threads", "tools.search_threads"),

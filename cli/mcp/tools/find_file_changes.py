@@ -70,7 +70,7 @@ class ChangingThread(ThreadEntry):
 class FileChanges(BaseModel):
     """Threads that changed a file."""
 
-    threads: list[ChangingThread] = Field([], description="The most recently used first.")
+    threads: list[ChangingThread] = Field(description="The most recently used first.")
     next_cursor: str = ""
     note: str = Field("", description="Why there may be more, or what was searched for.")
 
