@@ -70,13 +70,15 @@ async def _state(site: Site) -> dict[str, Any]:
         status, problems = await index.database.query(_status_steps(here))
     except (RolloutError, StateError) as error:
         site.kept.note_lost(error)
-        return {"failure": problem_of(error), "lines": (), "problems": (), "cut": False}
+        problem = problem_of(error)
+        return {"failure": problem, "lines": (), "problems": (), "cut": False, "changes": True}
     found = [line for problem in problems[:_SHOWN] for line in problem_lines(problem)]
     return {
         "failure": None,
         "lines": [*_lines(here, status)],
         "problems": found,
         "cut": len(problems) > _SHOWN,
+        "changes": status.backfill.status != "complete" or status.fulltext_pending > 0,
     }
 
 

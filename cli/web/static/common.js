@@ -57,7 +57,7 @@ export async function told(answer) {
   return [...lines].map((line) => line.textContent.trim()).join(" ") || `Refused (${answer.status}).`;
 }
 
-// Keys. A page gives its own as data: keys("This thread", [{ keys: ["j"], what: "Next prompt", run }]).
+// Keys. A page gives its own as data: keys("This thread", [{ keys: ["j"], what, run }, …]).
 // A key of two strokes is written "g t". Without `run` it is only listed.
 const sections = new Map();
 let before = "";

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cli.render.html.head import sheet
 from cli.web.site import HERE
+from tests import ROOT
 from tests.cli.web.support import small_home, web
 
 
@@ -64,3 +65,22 @@ def test_nothing_in_a_template_needs_an_inline_style_or_script() -> None:
     for path in (HERE / "static").rglob("*.*"):
         text = path.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"https?://|@import", text), path
+
+
+NAMES = {"ArrowDown": "↓", "ArrowUp": "↑", "Escape": "Esc"}
+"""What the screen of keys calls them."""
+
+
+def test_every_key_of_a_page_is_described() -> None:
+    text = (ROOT / "docs" / "web.md").read_text("utf-8").partition("\n## Keys\n")[2]
+    told = {
+        (what, *re.findall(r"`([^`]+)`", keys))
+        for keys, what in re.findall(r"(?m)^\| (`.+?`) \| (.+) \|$", text.partition("\n## ")[0])
+    }
+    scripts = "".join(path.read_text("utf-8") for path in (HERE / "static").rglob("*.js"))
+    there = {
+        (what, *(NAMES.get(key, key) for key in re.findall(r'"([^"]+)"', keys)))
+        for keys, what in re.findall(r'\{ keys: \[([^]]+)\], what: "([^"]+)"', scripts)
+    }
+    assert len(there) > 8
+    assert told == there

@@ -5,7 +5,7 @@ import * as turns from "./turns.js";
 
 const form = document.getElementById("find");
 const field = form.querySelector("input");
-const output = document.getElementById("matches");
+const output = document.getElementById("tally");
 const panel = document.getElementById("found");
 const MOST_RANGES = 3000;
 let places = [];
