@@ -150,7 +150,7 @@ document.addEventListener("click", async (event) => {
   }
   if (event.target.tagName === "DIALOG") event.target.close(); // beside it
   for (const menu of document.querySelectorAll("details.menu[open]"))
-    if (!menu.contains(event.target) || event.target.closest("details.menu > div")) menu.open = false;
+    if (!menu.contains(event.target) || event.target.closest("details.menu > div :is(a, button)")) menu.open = false;
 });
 document.addEventListener("keydown", (event) => {
   const menu = event.key === "Escape" && document.querySelector("details.menu[open]");

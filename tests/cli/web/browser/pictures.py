@@ -39,7 +39,7 @@ def take(tabs: Tabs, server: Server) -> None:
     tab.go("/usage?since=2026-08-01")
     shoot(tab, "usage")
     tab = tabs(server, **large, color_scheme="dark")
-    tab.page.get_by_role("link", name="What does main.py print? (take 3)").first.click()
+    tab.go("/thread/01a1e804-e168-7a02-91ee-819ac5a1c624?turn=1")
     shoot(tab, "thread")
     tab = tabs(server, **small, color_scheme="dark", has_touch=True)
     shoot(tab, "phone")

@@ -13,6 +13,8 @@ from tests.support.effort import is_full
 
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
+THREAD = "/thread/01a1d076-9471-7c91-a7ce-4586102a35bc?turn=1"
+"""It has a patch and a command."""
 LOOKS: list[dict[str, Any]] = [
     {"color_scheme": "light", "viewport": DESKTOP},
     {"color_scheme": "dark", "viewport": PHONE},
@@ -57,13 +59,17 @@ def look_at_all(tab: Tab) -> None:
     """Find nothing on any page."""
     page = tab.page
     assert serious(tab) == []
-    thread = page.locator("a[href^='/thread/']").first.get_attribute("href")
-    for path in ("/?q=pagination+-draft", f"{thread}", "/usage?since=all&compare=1", "/health"):
+    for path in ("/?q=pagination+-draft", THREAD, "/usage?since=all&compare=1", "/health"):
         tab.go(path)
         if path == "/health":
             page.get_by_role("button", name="Verify now").click()
             page.get_by_text("It began at").wait_for()
             page.get_by_text("No problems", exact=True).wait_for()
+        if path == THREAD:
+            page.get_by_label("Find in this thread").fill("hello")
+            page.locator("#tally", has_text="1 / ").wait_for()
+            if tab.page.viewport_size == PHONE:
+                page.get_by_role("button", name="Turns").click()
         assert serious(tab) == [], path
     page.keyboard.press("?")
     assert page.get_by_role("dialog").is_visible()
