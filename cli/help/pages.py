@@ -11,7 +11,7 @@ from cli.terminal.drawing import console, markdown
 
 _FOLDERS: Final = (Path(__file__).parents[1] / "docs", Path(__file__).parents[2] / "docs")
 """Where they are: as a wheel is installed, and in a checkout."""
-TASKS: Final = ("find", "browsing", "web", "spending", "space", "picker", "share", "trouble")
+TASKS: Final = ("find", "browsing", "spending", "space", "picker", "share", "trouble")
 """The pages about what somebody wants to do, which come first."""
 _WIDEST: Final = 100
 _PAGE_LINK: Final = re.compile(r"\[([^\]]+)\]\(([\w-]+)\.md(?:#[\w-]*)?\)")

@@ -67,6 +67,7 @@ def look_at_all(tab: Tab) -> None:
             page.get_by_text("No problems", exact=True).wait_for()
         if path == THREAD:
             page.get_by_label("Find in this thread").fill("hello")
+            page.keyboard.press("Enter")
             page.locator("#tally", has_text="1 / ").wait_for()
             if tab.page.viewport_size == PHONE:
                 page.get_by_role("button", name="Turns").click()
