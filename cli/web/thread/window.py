@@ -3,7 +3,7 @@ one."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 from zlib import crc32
 
 from markupsafe import Markup
@@ -43,12 +43,13 @@ class Spot(NamedTuple):
             chunk, file, byte = (int(part) if part.isascii() else -1 for part in parts[:3])
             if min(chunk, file, byte) < 0 or max(chunk, file, byte) >= 2**63:
                 raise ValueError
-            return cls(chunk, file, byte, parts[3])
+            return cls(chunk, file, byte, unquote(parts[3]))
         except (ValueError, IndexError):
             raise InvalidCursor(text[:200], "it names no part of a thread") from None
 
     def __str__(self) -> str:
-        return f"{self.chunk}.{self.file}.{self.byte}.{self.id}"
+        # A NUL, for one, does not come back from an attribute of HTML as it was.
+        return f"{self.chunk}.{self.file}.{self.byte}.{quote(self.id)}"
 
     def place(self, known: KnownTurns) -> int:
         """The place of its turn. Raises CursorNotInHistory if that is not there (any more)."""
