@@ -10,12 +10,20 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.cli.web.server import Server
-from tests.support.effort import PATIENCE_S
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
+_PATIENCE_MS: Final = 60_000
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
+_NEXT_FRAME: Final = (
+    "() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 20)))"
+)
+_TO_THE_END: Final = """() => {
+  const height = document.documentElement.scrollHeight;
+  scrollTo(0, height);
+  return height;
+}"""
 Result = TypeVar("Result")
 
 
@@ -59,11 +67,13 @@ class Tab:
     def __init__(self, context: "BrowserContext", server: Server) -> None:
         self.context, self.server = context, server
         self.page: Page = context.new_page()
-        self.page.set_default_timeout(PATIENCE_S * 1000)
+        self.page.set_default_timeout(_PATIENCE_MS)
         self.wrong: list[str] = []
         """Errors of scripts, refusals of the browser, dialogs, and requests to elsewhere."""
-        self.requests: list[str] = []
+        self._pending: set[Any] = set()
         context.on("request", self._requested)
+        context.on("requestfinished", self._answered)
+        context.on("requestfailed", self._answered)
         self.page.on("console", self._said)
         self.page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
         self.page.on("dialog", self._asked)
@@ -79,12 +89,29 @@ class Tab:
         self.page.goto(self.base + path)
         return self.page
 
+    def settle(self) -> None:
+        """Wait until what was asked for is there, and shown."""
+        while True:
+            self.page.evaluate(_NEXT_FRAME)
+            if not self._pending:
+                return
+
+    def scroll_to_the_end(self) -> None:
+        """Scroll until nothing more comes."""
+        height = -1
+        while height != (height := self.page.evaluate(_TO_THE_END)):
+            self.settle()
+
     def _requested(self, request: Any) -> None:
-        self.requests.append(request.url)
+        if request.resource_type != "eventsource":
+            self._pending.add(request)
         address = urlsplit(request.url)
         ours = f"{address.scheme}://{address.netloc}" == self.base
         if not ours and address.scheme != "data":
             self.wrong.append(f"request: {request.url}")
+
+    def _answered(self, request: Any) -> None:
+        self._pending.discard(request)
 
     def _said(self, message: Any) -> None:
         if message.type in ("error", "warning"):
