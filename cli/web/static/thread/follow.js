@@ -150,15 +150,13 @@ function seenEnd() {
   tellNews(0);
 }
 
-export function start() {
-  pill.addEventListener("click", () => turns.toEnd().then(seenEnd));
-  addEventListener("scroll", seenEnd, { passive: true });
-  document.addEventListener("threadkeep:looks", ({ detail }) => {
-    const stays = turns.follows();
-    turns.keepPlace(detail);
-    if (stays) turns.scrollToEnd();
-  });
-  const source = new EventSource(`${url}/events`);
+let source = null;
+
+/** Hear of what happens, while somebody sees the page: a browser keeps six such connections, and
+    another page of ours would wait for one of them. */
+function listen() {
+  if (source) return;
+  source = new EventSource(`${url}/events`);
   source.addEventListener("turns", onTurns);
   source.addEventListener("reading", ({ data }) => {
     const part = `${Math.round(JSON.parse(data).part * 100)} %`;
@@ -169,7 +167,27 @@ export function start() {
   source.addEventListener("archived", () => note("The thread was archived."));
   source.addEventListener("unarchived", () => note("The thread is no longer archived."));
   source.addEventListener("trouble", ({ data }) => note(`${JSON.parse(data).message}.`));
-  addEventListener("pagehide", () => source.close());
+}
+
+function quiet() {
+  source?.close();
+  source = null;
+}
+
+export function start() {
+  pill.addEventListener("click", () => turns.toEnd().then(seenEnd));
+  addEventListener("scroll", seenEnd, { passive: true });
+  document.addEventListener("threadkeep:looks", ({ detail }) => {
+    const stays = turns.follows();
+    turns.keepPlace(detail);
+    if (stays) turns.scrollToEnd();
+  });
+  listen();
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) quiet();
+    else listen();
+  });
+  addEventListener("pagehide", quiet);
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
   tellEnd();
 }

@@ -1,4 +1,4 @@
-"""What a person does in a real browser."""
+"""What a person does from page to page."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,21 +6,47 @@ from pathlib import Path
 import pytest
 
 from tests.cli.web.browser.chromium import Tabs
+from tests.cli.web.lists import answer, home, renew
 from tests.cli.web.server import Server
-from tests.cli.web.support import small_home
-from tests.support.command import Cli
+from tests.support.command import Cli, thread_id
+
+HIDE = """() => {
+  Object.defineProperty(document, "hidden", { value: true, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    """A server of a small home."""
-    here = small_home(tmp_path)
+    """A server of a home in which one agent said what no title says."""
+    here = home(tmp_path, *(f"prompt {number}" for number in range(1, 9)))
+    answer(here, 3, "The webhook retries because the signature is computed twice.")
+    renew(here)
     with Server(Cli(here.home, tmp_path, {"THREADKEEP_DB": str(here.index)}), "--port", "0") as it:
         yield it
 
 
-def test_the_address_opens_the_list_and_leaves_no_token_behind(server: Server, tabs: Tabs) -> None:
-    page = tabs(server).page
-    assert page.url == f"http://127.0.0.1:{server.port}/"
+def test_a_thread_is_found_by_what_was_said_in_it(server: Server, tabs: Tabs) -> None:
+    tab = tabs(server)
+    page = tab.page
+    assert page.url == f"{tab.base}/"
     assert server.token not in page.content()
-    page.get_by_role("link", name="prompt 2").wait_for()
+    page.get_by_role("combobox").fill("signature twice")
+    page.get_by_role("link", name="The webhook retries because").click()
+    page.wait_for_url(f"**/thread/{thread_id(3)}?find=*")
+    page.locator(".block.hit", has_text="computed twice").wait_for()
+    assert page.get_by_role("heading", level=1).text_content() == "prompt 3"
+    page.go_back()
+    page.get_by_role("link", name="The webhook retries because").wait_for()
+    assert page.get_by_role("combobox").input_value() == "signature twice"
+
+
+def test_more_pages_can_be_open_than_a_browser_keeps_connections(
+    server: Server, tabs: Tabs
+) -> None:
+    tab = tabs(server)
+    for number in range(1, 9):
+        page = tab.context.new_page()
+        page.goto(f"{tab.base}/thread/{thread_id(number)}")
+        page.get_by_role("heading", level=1, name=f"prompt {number}").wait_for()
+        page.evaluate(HIDE)
