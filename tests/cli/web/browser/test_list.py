@@ -79,7 +79,7 @@ def test_what_changes_meanwhile_moves_nothing(server: Server, tabs: Tabs, tmp_pa
     assert (page.evaluate(FOCUSED), page.evaluate(place)) == before
     assert page.locator("#count").inner_text() == "61 threads"
     news.click()
-    page.get_by_role("link", name="quite new").wait_for()
+    page.get_by_role("link", name="quite new", exact=True).wait_for()
     assert news.is_hidden()
 
     page.evaluate("scrollTo(0, document.body.scrollHeight)")
@@ -100,7 +100,7 @@ def test_a_thread_is_changed_in_a_dialog(server: Server, tabs: Tabs) -> None:
     tab.wrong.clear()  # the browser tells of each refusal
     dialog.get_by_label("Name").fill("A better name")
     page.keyboard.press("Enter")
-    page.get_by_role("link", name="A better name").wait_for()
+    page.get_by_role("link", name="A better name", exact=True).wait_for()
     assert dialog.is_hidden()
     page.get_by_role("button", name="Undo").click()
     page.get_by_text("Undone: renamed to “A better name”.").wait_for()
