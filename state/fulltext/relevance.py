@@ -28,9 +28,9 @@ from state.query.listing import Key, key_steps
 from state.query.model import Query
 from state.query.rows import rows_steps
 
-MOST_READ: Final = 100
+MOST_READ: Final = 60
 """The messages of so many threads are read; what comes behind them is not told."""
-_READ_AT_ONCE: Final = 25
+_READ_AT_ONCE: Final = 20
 _MOST_HELD: Final = 30_000
 """When so many documents were looked at for the rarer terms, the others count only in what is
 read."""
