@@ -1,6 +1,7 @@
 """What the model can be told to do, and what it answers."""
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -12,6 +13,8 @@ PIXEL = (
     "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
 """A PNG of one pixel."""
+_MOST_SEARCHES: Final = 100
+_BETWEEN_S: Final = 0.1
 _PATCH = "*** Begin Patch\n*** Add File: new-{}.txt\n+hello\n*** End Patch\n"
 _PLAN = "Here:\n<proposed_plan>\n# Plan\n- one\n- two\n</proposed_plan>\nDone."
 _CITATION = (
@@ -69,15 +72,21 @@ def _patch(request: Request) -> list[Step]:
     return [[request.call("apply_patch", text if custom else {"input": text})]]
 
 
-def _calls_elsewhere(tool: str, **given: Any) -> Callable[[Request], list[Step]]:
-    """A deed: call a tool of an MCP server. It is looked for first if Codex has that done."""
+def _lookup_elsewhere(request: Request) -> list[Step]:
+    names = [name for name in request.tools if name.endswith("echo_it")]
+    return [[request.call(name, {"text": "hi"})] for name in names[:1]]
 
-    def do(request: Request) -> list[Step]:
-        steps: list[Step] = [[request.search(tool)]] if "tool_search" in request.tools else []
-        names = [name for name in request.tools if name.endswith(tool)]
-        return [*steps, *([request.call(name, given)] for name in names[:1])]
 
-    return do
+def _list_threads(request: Request) -> list[Step]:
+    """Where Codex has tools searched for, the tool is searched for until the server has started:
+    Codex does not wait for that."""
+    names = [name for name in request.tools if name.endswith("list_threads")]
+    searches = sum(output["type"] == "tool_search_output" for output in request.outputs)
+    if not names and "tool_search" in request.tools and searches < _MOST_SEARCHES:
+        time.sleep(_BETWEEN_S * bool(searches))
+        searches += 1
+    calls = [[request.call(name, {"text": "before"})] for name in names[:1]]
+    return [*[[request.search("list threads")]] * searches, *calls]
 
 
 def _spawn(request: Request) -> list[Step]:
@@ -126,8 +135,8 @@ DEEDS: Final[Mapping[str, Callable[[Request], list[Step]]]] = {
     "patch": _patch,
     "view": _calls("view_image", path="px.png"),
     "lookup": _calls("lookup", q="a word"),
-    "mcp": _calls_elsewhere("echo_it", text="hi"),
-    "list_threads": _calls_elsewhere("list_threads", text="before"),
+    "mcp": _lookup_elsewhere,
+    "list_threads": _list_threads,
     "steps": _calls(
         "update_plan",
         explanation="the plan",
