@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from cli.errors import NOT_FOUND, USAGE, outcome
 from cli.render.labels import label
 from cli.web.site import Site, site_of, theme_of
-from rollout.errors import HomeNotFound, NotACodexHome, RolloutError, WriterActive
+from rollout.errors import HomeNotFound, NotACodexHome, RolloutError, TurnNotFound, WriterActive
 from state import errors
 from state.errors import AmbiguousThread, FileUnusable, StateError
 
@@ -35,6 +35,8 @@ _HINTS: Final = {
     errors.InvalidName: "",
     errors.NotArchived: "",
     errors.ThreadArchived: "Unarchive it first.",
+    HomeNotFound: "Pages come back with it. To read another one: threadkeep --home DIR web",
+    TurnNotFound: "",
     errors.ThreadNotFound: "Search for a word that was said in it, or look through all threads.",
 }
 """What to do on a page, where a command says something else."""
@@ -74,6 +76,8 @@ class Problem:
         return cls(HTTPStatus.SERVICE_UNAVAILABLE, "Not now", message, kind="busy")
 
 
+_LONGEST: Final = 600
+"""Characters of a sentence: an error may name what somebody has asked for."""
 _LIST: Final = Link("/", "All threads")
 
 
@@ -97,11 +101,14 @@ def problem_of(error: RolloutError | StateError) -> Problem:
         link = Link("", "Try again")
     elif found.status == NOT_FOUND:
         status, title, link = HTTPStatus.NOT_FOUND, "Not found", _LIST
+        if isinstance(error, TurnNotFound):
+            link = Link("?", "All of the thread")
     elif found.status == USAGE:
         status, title = HTTPStatus.BAD_REQUEST, "This cannot be answered"
         if isinstance(error, errors.InvalidMark | errors.InvalidName):
             title = "Nothing was changed"
         if isinstance(error, errors.InvalidCursor):
+            message = _sentence(f"this address cannot be followed: {error.reason}")
             hint, link = "", Link("?", "Start from the beginning")
     if isinstance(error, _CONFLICTS):
         status, title = HTTPStatus.CONFLICT, "Nothing was changed"
@@ -109,7 +116,12 @@ def problem_of(error: RolloutError | StateError) -> Problem:
 
 
 def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '…', '?')) else '.'}"
+    """A text of the command line as a sentence; a command that begins it stays as it is typed."""
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST]}…"
+    if not text.startswith("threadkeep "):
+        text = f"{text[:1].upper()}{text[1:]}"
+    return text if text.endswith((".", "…", "?")) else f"{text}."
 
 
 def refused(site: Site, status: HTTPStatus, reason: str) -> bytes:

@@ -1,6 +1,7 @@
 """What bad input and bad places get on a page: what is wrong, what to do, and the right status."""
 
 import asyncio
+import html
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
@@ -69,6 +70,7 @@ def test_an_error_has_a_status_and_two_sentences(
     problem = problem_of(error)
     assert problem.status == status
     assert problem.message[0].isupper() or not problem.message[0].isalpha()
+    assert not problem.hint.startswith("Threadkeep ")
     assert problem.message.endswith(".")
     assert problem.hint or problem.link or problem.choices or status in (400, 409)
 
@@ -105,9 +107,48 @@ def test_a_cursor_that_is_none_is_refused(tmp_path: Path) -> None:
         for cursor in ("zzz", "é", "%00", "x" * 4000):
             answer = await client.get(f"/threads?cursor={cursor}", headers=OURS)
             assert answer.status_code == 400
+            assert "This address cannot be followed" in answer.text
             assert "from the beginning" in answer.text
 
     ask(small_home(tmp_path), look)
+
+
+def test_threads_that_are_not_there_or_not_any_more(tmp_path: Path) -> None:
+    here = small_home(tmp_path, 5)
+    urls = [f"/thread/{thread_id(number)}" for number in range(6)]
+
+    async def look(client: Web) -> None:
+        async def told(url: str) -> tuple[int, str]:
+            answer = await client.get(url, headers=OURS)
+            return answer.status_code, html.unescape(answer.text)
+
+        assert (await told("/thread/nothing"))[0] == 404
+        assert (await told("/thread/%00"))[0] == 404
+        status, text = await told("/thread/" + "x" * 5000)
+        assert status == 404
+        assert len(text) < 2000
+        status, text = await told("/thread/019a0000")
+        assert status == 300
+        assert all(f'href="{url}"' in text for url in urls[1:])
+        status, text = await told(f"{urls[1]}?turn=99")
+        assert (status, "All of the thread" in text) == (404, True)
+        for address in ("?from=zz", "?turn=x", "/block?turn=0.0.0.x&block=9.9"):
+            status, text = await told(urls[1] + address)
+            assert (status, "This address cannot be followed" in text) == (400, True)
+
+        for number, left in ((2, None), (3, b""), (4, b"\x00garbage" * 900)):
+            assert (await told(urls[number]))[0] == 200
+            (path,) = here.home.rglob(f"*{thread_id(number)}.jsonl")
+            path.unlink()
+            if left is not None:
+                path.write_bytes(left)
+            for part in ("", "/turns", "/outline", "/search?q=prompt"):
+                status, text = await told(urls[number] + part)
+                assert status == (404 if left is None else 500)
+                assert ("No thread matches" if left is None else "Nothing can be read") in text
+            assert f"prompt {number}" not in (await told("/"))[1]
+
+    ask(here, look)
 
 
 def test_an_index_that_another_process_fills_is_said(tmp_path: Path) -> None:
