@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from cli.arguments.locations import Locations
 from rollout.errors import RolloutError
 from rollout.files.scan import check_home
-from state.errors import IndexBusy, StateError
+from state.errors import IndexBusy, IndexNotWritable, StateError
 
 if TYPE_CHECKING:
     from cli.runtime.supervisor import Supervisor
@@ -46,6 +46,8 @@ class KeptIndex:
         self._supervisor: Supervisor | None = None
         self._store: ThreadStore | None = None
         self._error: RolloutError | StateError | None = None
+        self._only_read: IndexNotWritable | None = None
+        """Why the index is only read, though it should be kept in step."""
         self._turn = asyncio.Event()
         """Set, and made anew, whenever there is a store or an error."""
         self._task: asyncio.Task[None] | None = None
@@ -105,6 +107,8 @@ class KeptIndex:
             return f"Answers may be incomplete: {error}."
         if job.status != "complete":
             return f"Indexing: {job.progress} so far."
+        if self._only_read is not None:
+            return f"What is shown may be out of date: {self._only_read}."
         if supervisor is not None and supervisor.behind is not None:
             return f"Not caught up with the files: {supervisor.behind}."
         return ""
@@ -128,13 +132,23 @@ class KeptIndex:
     async def _run(self) -> None:
         while True:
             try:
-                await (self._keep() if self._sync else self._read())
+                await (self._keep_or_read() if self._sync else self._read())
             except (RolloutError, StateError) as error:
                 if str(error) != str(self._error):
                     _log.error("%s", error)
                 self._error, self._store = error, None
             self._notify()
             await asyncio.sleep(_AGAIN_S)
+
+    async def _keep_or_read(self) -> None:
+        try:
+            await self._keep()
+        except IndexNotWritable as problem:
+            if not self._here.index.exists():
+                raise
+            _log.warning("%s; it is only read", problem)
+            self._supervisor, self._only_read = None, problem
+            await self._read()
 
     async def _keep(self) -> None:
         # Loaded in a thread: a server listens before all of it is there.

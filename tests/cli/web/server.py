@@ -5,13 +5,13 @@ import re
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from email.message import Message
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from tests.support.command import Cli
+from tests.support.command import COMMAND, Cli, Within
 from tests.support.effort import PATIENCE_S
 
 
@@ -27,11 +27,18 @@ class Server:
     """``threadkeep web``. Use it in a ``with``: one that goes on at the end is ended."""
 
     def __init__(
-        self, cli: Cli, *options: str, env: Mapping[str, str] | None = None, opens: bool = False
+        self,
+        cli: Cli,
+        *options: str,
+        env: Mapping[str, str] | None = None,
+        opens: bool = False,
+        prefix: "Sequence[str] | Within" = COMMAND,
     ) -> None:
         words = ("web", *(() if opens else ("--no-open",)), *options)
         streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        self.process = cli.start(*words, env=env, stdin=subprocess.DEVNULL, **streams)
+        self.process = cli.start(
+            *words, env=env, stdin=subprocess.DEVNULL, prefix=prefix, **streams
+        )
         assert self.process.stdout
         self.address = self.process.stdout.readline().decode().strip()
         found = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/\?token=([\w-]+)", self.address)

@@ -10,7 +10,9 @@ import pytest
 from cli.commands import web as command
 from tests.cli.web.server import Server
 from tests.cli.web.support import small_home
-from tests.support.command import Cli, Inside
+from tests.support.command import Cli, Inside, Within, plain_user, write_rollout
+
+__all__ = ["plain_user"]
 
 
 @pytest.fixture
@@ -62,6 +64,24 @@ def test_a_token_of_the_user_stays(cli: Cli) -> None:
     with Server(cli, "--port", "0", env={"THREADKEEP_TOKEN": secret}) as server:
         assert server.token == secret
         assert server.get("/").status == 200
+
+
+def test_an_index_that_cannot_be_written_is_read(cli: Cli, plain_user: Within) -> None:
+    write_rollout(cli.home, 4, "too new")
+    folder = cli.index.parent
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    for path in (*before, folder):
+        path.chmod(0o500 if path == folder else 0o400)
+    try:
+        with Server(cli, "--port", "0", prefix=plain_user) as server:
+            page = server.get("/").text
+            assert "prompt 2" in page
+            assert "too new" not in page
+            assert "What is shown may be out of date: the index" in page
+            assert server.end()[0] == 0
+    finally:
+        folder.chmod(0o700)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def browser(folder: Path, status: int) -> dict[str, str]:
