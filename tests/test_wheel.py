@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -30,12 +31,30 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(target.glob("threadkeep-*.whl"))
 
 
+def of_pages() -> list[Path]:
+    """The templates, styles, scripts and pictures of web pages; there are some."""
+    folders = ("cli/web/templates", "cli/web/static", "cli/render/styles")
+    found = [path for name in folders for path in (ROOT / name).rglob("*.*") if path.is_file()]
+    assert {path.suffix for path in found} >= {".html", ".css", ".js", ".svg"}
+    return found
+
+
+def test_the_archive_of_sources_holds_what_pages_need(tmp_path: Path) -> None:
+    build = (sys.executable, "-m", "hatchling", "build", "--target", "sdist")
+    subprocess.run([*build, "--directory", str(tmp_path)], cwd=ROOT, check=True, timeout=PATIENCE_S)
+    (archive,) = tmp_path.glob("threadkeep-*.tar.gz")
+    with tarfile.open(archive) as opened:
+        names = {name.partition("/")[2] for name in opened.getnames()}
+    assert {path.relative_to(ROOT).as_posix() for path in of_pages()} <= names
+
+
 def test_the_wheel_holds_every_module_and_the_migrations(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for package in ("cli", "state", "rollout", "migrations"):
         assert f"{package}/py.typed" in names
         for path in (ROOT / package).rglob("*.py"):
             assert path.relative_to(ROOT).as_posix() in names
+    assert {path.relative_to(ROOT).as_posix() for path in of_pages()} <= names
     assert "migrations/script.py.mako" in names
     assert any(name.startswith("migrations/versions/v0001") for name in names)
     assert not any(name.startswith(("tests/", "docs/")) for name in names)
