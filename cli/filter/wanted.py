@@ -44,7 +44,7 @@ class Wanted:
 def wanted(text: str, base: Query, now_s: float, known: Known | None = None) -> Wanted:
     """What a text asks for among the threads of ``base``."""
     found = parse(text, now_s, known)
-    terms = tuple(map(_open, terms_of(found.words)))
+    terms = typed_terms(found.words)
     unwanted = tuple(term for each in found.without for term in terms_of(each)[:1])
     titles = tuple(" ".join(term.pieces) for term in terms)
     without = tuple(" ".join(term.pieces) for term in unwanted)
@@ -55,6 +55,6 @@ def wanted(text: str, base: Query, now_s: float, known: Known | None = None) -> 
     return Wanted(query, text.strip(), terms, unwanted, found.problem, found.file)
 
 
-def _open(term: Term) -> Term:
-    """The same with any ending: while it is typed, the last letters are missing."""
-    return replace(term, ends=False)
+def typed_terms(words: str) -> tuple[Term, ...]:
+    """The terms of words, each with any ending: while it is typed, the last letters are missing."""
+    return tuple(replace(term, ends=False) for term in terms_of(words))

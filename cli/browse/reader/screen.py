@@ -15,13 +15,14 @@ from cli.browse.reader.pieces import TOOLS
 from cli.browse.reader.taking import copied, edited
 from cli.browse.reader.work import TROUBLE, begin
 from cli.browse.words.keys import bindings_of
+from cli.filter.wanted import typed_terms
 from cli.render.blocks.block import Role
 from cli.terminal.cells import settled
 from cli.terminal.text import amount, plural
 from cli.turns.heads import Hit, KnownTurns
 from cli.turns.search import Found, order_of, search
 from cli.turns.source import TurnSource
-from rollout.search.terms import Matcher, Term, terms_of
+from rollout.search.terms import Matcher, Term
 from state.query.rows import Row
 from state.thread_index import ThreadIndex
 
@@ -279,7 +280,7 @@ class ReaderScreen(ReaderFrame):
 
     def _seek(self, text: str, *, words: bool = False) -> None:
         term = Term.of(text)
-        terms = terms_of(text) if words else [term] if term else []
+        terms = typed_terms(text) if words else (term,) if term else ()
         self._sought, self._brought = settled(text) if terms else "", words
         self._found = Found()
         matcher = Matcher(terms) if terms else None

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
+from cli.filter.wanted import typed_terms
 from cli.render.blocks.block import Block
 from cli.terminal.cells import around, settled_pieces
 from cli.turns.block_text import spans_of, texts_of
@@ -11,7 +12,7 @@ from cli.turns.heads import Hit, Key, KnownTurns
 from cli.turns.search import Found, search
 from cli.web.thread.opened import OpenThread
 from cli.web.thread.window import Spot
-from rollout.search.terms import Matcher, Term, terms_of
+from rollout.search.terms import Matcher, Term
 from state.errors import EmptySearch
 
 _MOST_PLACES: Final = 1_000
@@ -25,7 +26,7 @@ def matcher_of(text: str, *, words: bool) -> Matcher:
     """What finds a text, or (``words``) what a search in the list finds. Raises EmptySearch if
     there is nothing to look for."""
     term = Term.of(text)
-    terms = terms_of(text) if words else [term] if term else []
+    terms = typed_terms(text) if words else (term,) if term else ()
     if not terms:
         raise EmptySearch
     return Matcher(terms)

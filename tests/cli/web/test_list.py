@@ -114,6 +114,10 @@ def test_titles_come_before_what_was_said_and_no_thread_twice(tmp_path: Path) ->
         row = page.split('<li class="row')[2]
         assert "<mark>webhook</mark> &amp; &lt;b&gt;a <mark>webhook</mark>" in row
         assert f'href="/thread/{thread_id(3)}?find=webhook"' in row
+        # What is only begun leads to the place, too.
+        begun = re.search(r'href="([^"]+find=[^"]+)"', await listed(browser, "webh retr"))
+        assert begun
+        assert "data-hit" in (await browser.get(begun[1])).text
         assert numbers(await listed(browser, "webhook -retries")) == [1, 3]
         page = await listed(browser, "-webhook")
         assert numbers(page) == [4]

@@ -217,6 +217,7 @@ def test_of_several_words_what_has_most_of_them_is_shown_at_first(home: Path) ->
         assert "2/3" in reader.status
 
     read(home, work, at="house green")
+    read(home, work, at="hous gre")  # the list has found what is only begun
 
 
 def test_a_message_is_copied(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
