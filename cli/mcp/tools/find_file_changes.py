@@ -97,6 +97,7 @@ def register(server: MCPServer, answering: Answering) -> None:
         changed it when and why. Read on with read_turns at the turn of a change. What shell
         commands did to files is not known."""
         from cli.arguments.filters import Filters
+        from rollout.files.scan import stat_file
         from state.errors import InvalidQuery
 
         if not path.strip():
@@ -111,14 +112,17 @@ def register(server: MCPServer, answering: Answering) -> None:
             archived=archived,
         )
         name, found = await _found(index, path.strip(), among)
-        taken, budget = list[ChangingThread](), Budget(max_tokens)
-        for row, last in found.threads:
+        taken, budget, behind = list[ChangingThread](), Budget(max_tokens), len(found.threads)
+        for at, (row, last) in enumerate(found.threads):
+            if stat_file(index.home, row["rollout_path"]) is None:
+                continue
             thread = await _thread(answering, row, last, name, budget.left * with_patch)
             if not budget.takes(thread, thread.text) and taken:
+                behind = at
                 break
             taken.append(thread)
-        if len(taken) < len(found.threads):  # the next page begins behind what fits
-            name, found = await _found(index, path.strip(), replace(among, limit=len(taken)))
+        if behind < len(found.threads):  # the next page begins behind what fits
+            name, found = await _found(index, path.strip(), replace(among, limit=behind))
         hidden = left_out((await index.count(among)).hidden, "searched")
         notes = [await answering.incomplete(), *_notes(path.strip(), name, found), hidden]
         result = FileChanges(

@@ -123,3 +123,17 @@ def test_a_whole_path_finds_what_patches_call_by_its_end(home: Path) -> None:
         assert "call again without cursor" in told
 
     asked(home, work)
+
+
+def test_a_thread_that_is_gone_is_not_found(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    files = [write(home, at, encoded([*lines(at), patch("/w/app.py", at)])) for at in range(3)]
+    indexed(home)
+
+    async def work(client: Client) -> None:
+        await called(client, "find_file_changes", path="app.py")
+        files[1].unlink()
+        found, _ = await called(client, "find_file_changes", path="app.py")
+        assert ids(found) == [thread_id(2), thread_id(0)]
+
+    asked(home, work, sync=False)
