@@ -45,9 +45,9 @@ def _light() -> Iterator[None]:
     hidden = [name for name in _HIDDEN if name not in sys.modules]
     nothing: Any = None  # which stands for a module that is not installed
     sys.modules.update(dict.fromkeys(hidden, nothing))
-    for name in _DEFERRED:
-        _defer(name)
     try:
+        for name in _DEFERRED:
+            _defer(name)
         with _models_built_when_used():
             yield
     finally:

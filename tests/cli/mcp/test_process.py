@@ -154,16 +154,22 @@ def test_it_ends_soon_and_says_nothing(cli: Cli, end: signal.Signals | None) -> 
     assert (process.returncode, out, err) == (0, b"", b"")
 
 
-def test_another_version_of_the_sdk_is_imported_as_usual(cli: Cli) -> None:
-    """One whose clients, HTTP server and colours its server cannot do without."""
-    script = (
-        "import importlib.util, runpy, sys\n"
-        "find = importlib.util.find_spec\n"
-        "from cli.mcp.transport import light_import\n"
-        "def fail(name): raise RuntimeError\n"
-        "light_import._defer = fail\n"
-        "sys.argv = ['threadkeep', 'mcp']\n"
-        "runpy.run_module('cli', run_name='__main__')\n"
-    )
+def test_a_version_of_the_sdk_that_needs_more_is_imported_as_usual(cli: Cli) -> None:
+    script = """
+import runpy, sys
+from cli.mcp.transport import light_import
+defer, names = light_import._defer, []
+
+def fail_in_the_middle(name):
+    if names:
+        raise RuntimeError
+    names.append(name)
+    defer(name)
+
+light_import._defer = fail_in_the_middle
+sys.argv = ["threadkeep", "mcp"]
+runpy.run_module("cli", run_name="__main__")
+"""
     ran = cli.run("-c", script, prefix=[sys.executable], stdin=INITIALIZE.decode())
     assert '"serverInfo"' in ran.out
+    assert ran.err == ""
