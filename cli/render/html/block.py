@@ -13,6 +13,10 @@ _LARGE_PICTURE: Final = 64 * 1024
 """A picture with a longer URL is loaded by itself."""
 
 
+_SCROLLED: Final = 10
+"""A command of more lines is scrolled by itself on a page that is served."""
+
+
 class Most(NamedTuple):
     """How much of a text a page has before somebody asks for all of it."""
 
@@ -47,7 +51,8 @@ def block_html(shown: Block, served: Served | None = None) -> Iterator[str]:
     state = f' <span class="state">{_text(shown.state)}</span>' if shown.state else ""
     yield f'<section class="{marks}">\n'
     if shown.command:
-        yield f'<pre class="command">$ {escape(shown.title)}{state}</pre>\n'
+        reached = ' tabindex="0"' if served and shown.title.count("\n") >= _SCROLLED else ""
+        yield f'<pre class="command"{reached}>$ {escape(shown.title)}{state}</pre>\n'
     elif shown.role is not Role.REASONING and not (served and shown.form is Form.DIFF):
         yield f'<div class="name">{_text(shown.title)}{state}</div>\n'
     if shown.text:

@@ -45,7 +45,7 @@ def patch_html(title: str, text: str, unfolded: str, state: str) -> Iterator[str
         state = ""
         if file.lines:
             sides = " sides" if added and removed else ""
-            yield f'<div class="diff{sides}" tabindex="0" role="group">'
+            yield f'<div class="diff{sides}">'
             yield from _groups(file.lines, twice=bool(sides))
             yield "</div>\n"
         yield "</details>\n"

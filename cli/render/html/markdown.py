@@ -36,9 +36,11 @@ def _html(text: str, *, served: bool) -> str:
     markdown = _markdown()
     values: dict[str, Any] = {_SERVED: served}
     tokens = markdown.parse(text, values)
+    levels = [int(token.tag[1:]) for token in tokens if token.type == "heading_open"]
+    above = _ABOVE - (min(levels) - 1 if levels and served else 0)  # no level is passed over
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
-            token.tag = f"h{min(int(token.tag[1:]) + _ABOVE, 6)}"
+            token.tag = f"h{min(int(token.tag[1:]) + above, 6)}"
         elif served and (aligned := token.attrs.pop("style", "")):  # of a cell
             token.attrSet("class", str(aligned).removeprefix("text-align:"))
     return str(markdown.renderer.render(tokens, markdown.options, values))
@@ -53,12 +55,14 @@ def _markdown() -> "MarkdownIt":
     made.add_render_rule("image", _image)
     made.add_render_rule("link_open", _link)
     made.add_render_rule("link_close", _link_end)
+    made.add_render_rule("table_open", _table)
+    made.add_render_rule("table_close", _table_end)
     return made
 
 
 _SERVED: Final = "served"
-_OTHERS: Final = "others"
-"""Those of the links that are open that are none on this page."""
+_NO_LINK: Final = "no link"
+"""While a link is open that is none on a page that is served."""
 
 
 def _image(_: Any, tokens: Any, at: int, options: Any, env: Any) -> str:
@@ -76,9 +80,19 @@ def _link(_: Any, tokens: Any, at: int, options: Any, env: Any) -> str:
         return f'<a href="{url}" rel="noopener noreferrer nofollow">'
     if _LINKED.match(source):
         return f'<a href="{url}" rel="noopener noreferrer nofollow" target="_blank">'
-    env[_OTHERS] = True
+    env[_NO_LINK] = True
     return f'<span class="path" title="{url}">'
 
 
 def _link_end(_: Any, tokens: Any, at: int, options: Any, env: Any) -> str:
-    return "</span>" if env.pop(_OTHERS, False) else "</a>"
+    return "</span>" if env.pop(_NO_LINK, False) else "</a>"
+
+
+def _table(_: Any, tokens: Any, at: int, options: Any, env: Any) -> str:
+    # What can be scrolled has to be reached by the keyboard.
+    box = '<div class="table" tabindex="0" role="group" aria-label="Table">'
+    return f"{box if env[_SERVED] else ''}<table>\n"
+
+
+def _table_end(_: Any, tokens: Any, at: int, options: Any, env: Any) -> str:
+    return f"</table>{'</div>' if env[_SERVED] else ''}\n"

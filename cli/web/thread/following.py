@@ -38,7 +38,8 @@ async def events(thread: OpenThread) -> AsyncGenerator[Event]:
         except (RolloutError, StateError, OSError) as error:
             # The next look tells of a file that is gone.
             if await thread.source.is_there() and following.is_new_trouble(str(error)):
-                yield "trouble", {"message": str(error)}
+                told = str(error).rstrip(".")
+                yield "trouble", {"message": f"{told[:1].upper()}{told[1:]}."}
         await asyncio.sleep(max(_LOOK_S, following.took * _SHARE))
 
 

@@ -151,22 +151,37 @@ function seenEnd() {
 }
 
 let source = null;
+let lost = false;
 
 /** Hear of what happens, while somebody sees the page: a browser keeps six such connections, and
     another page of ours would wait for one of them. */
 function listen() {
   if (source) return;
   source = new EventSource(`${url}/events`);
-  source.addEventListener("turns", onTurns);
-  source.addEventListener("reading", ({ data }) => {
+  const on = (name, call) => source.addEventListener(name, call);
+  on("open", () => {
+    if (lost) note("");
+    lost = false;
+  });
+  on("error", () => {
+    if (!lost && notice.hidden) {
+      note("threadkeep does not answer: this page is not kept up to date.");
+      lost = true;
+    }
+    if (source?.readyState !== EventSource.CLOSED) return; // the browser tries again
+    source = null;
+    setTimeout(() => { if (!document.hidden) listen(); }, 5000);
+  });
+  on("turns", onTurns);
+  on("reading", ({ data }) => {
     const part = `${Math.round(JSON.parse(data).part * 100)} %`;
     note(`${turns.articles().length ? "The beginning is being read" : "This thread is being read for the first time"}: ${part}.`);
   });
-  source.addEventListener("gone", () => note("The file of this thread is gone. What is on this page is all there is."));
-  source.addEventListener("back", () => note(""));
-  source.addEventListener("archived", () => note("The thread was archived."));
-  source.addEventListener("unarchived", () => note("The thread is no longer archived."));
-  source.addEventListener("trouble", ({ data }) => note(`${JSON.parse(data).message}.`));
+  on("gone", () => note("The file of this thread is gone. What is on this page is all there is."));
+  on("back", () => note(""));
+  on("archived", () => note("The thread was archived."));
+  on("unarchived", () => note("The thread is no longer archived."));
+  on("trouble", ({ data }) => note(JSON.parse(data).message));
 }
 
 function quiet() {
