@@ -56,14 +56,13 @@ async def _values(request: Request) -> dict[str, Any]:
     query = replace(EVERY, sort_key=f"{address.sort}_at")
     asked = wanted(address.text, query, time.time(), known)
     values: dict[str, Any] = {"address": address, "cursor": cursor, "sorts": SORTS}
-    values["q"] = address.text
+    values["q"], values["summary"] = address.text, None
     values["find"] = parse(address.text, time.time()).words
     values["file"] = asked.file
     if only := request.query_params.get("only"):
         found = Part([Found(row) for row in (await index.rows_of([only])).values()])
     elif cursor:
         found = await find(index, asked, cursor)
-        values["summary"] = None
     else:
         found, values["summary"] = await _begun(site, index, address, asked)
     values["rows"] = await _rows(index, found, address, asked, counts.names)
@@ -107,7 +106,7 @@ async def _rows(
 async def complete(request: Request) -> Response:
     """How the filter may go on that is typed at ``at``, with the whole text that it gives."""
     text = request.query_params.get("q", "")[:LONGEST]
-    given = request.query_params.get("at", "")
+    given = request.query_params.get("at", "")[:9]
     at = min(int(given), len(text)) if given.isascii() and given.isdecimal() else len(text)
     index = (await site_of(request).kept.store()).index
     known, _ = await catalog_of(request).of(index)

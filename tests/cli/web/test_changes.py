@@ -214,5 +214,6 @@ def test_the_row_of_one_thread_is_renewed_and_counts_follow(tmp_path: Path) -> N
         assert "#new" in after
         assert "new 1 threads" in plain(await listed(browser))  # beside the list
         assert numbers(await listed(browser, only="nothing")) == []
+        assert numbers((await browser.get(f"/?only={ONE}")).text) == [1]
 
     see(here, look, allow_changes=True)
