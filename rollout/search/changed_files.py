@@ -32,6 +32,11 @@ from rollout.usage.reducer import UsageReducer
 _PRINTED: Final = "Success. Updated the following files:\n"
 _FILES: Final = re.compile(re.escape(_PRINTED) + r"((?:[AMD] [^\n]+(?:\n|$))+)")
 _MARK: Final = _PRINTED.strip().encode()
+_OUTPUT: Final = re.compile(
+    kinds.line_pattern(kinds.payload_type("response_item", r'\w+_output",'), kinds.PLAIN).pattern
+    + rb'(?:"id":"[^"\\]{0,200}",)?"call_id":"([^"\\]{1,200})"'
+)
+"""The beginning of an output, with the id of its call."""
 _BY_LETTER: Final[dict[str, ChangeKind]] = {"A": "added", "M": "changed", "D": "deleted"}
 _BY_TYPE: Final[dict[str, ChangeKind]] = {"add": "added", "delete": "deleted"}
 _LONGEST_PATH: Final = 4096
@@ -55,31 +60,50 @@ class Change(NamedTuple):
     """Of the line that says so, in bytes of the file's content."""
 
 
+class ChangesIn(NamedTuple):
+    """The changes in the files of a thread, and what a later pass over its own needs."""
+
+    changes: list[Change]
+    state: Fields
+
+
 class ChangedFiles:
     """Collects the changes of one file of a thread from the lines that a
     :class:`rollout.jsonl.reader.LineReader` marks for it."""
 
+    meta: Any = None
+    """The first ``session_meta`` of the file, for who knows it; else it is read once more."""
+
     def __init__(self, path: Path | str, *, file: int = 0, state: Fields | None = None) -> None:
         """``file`` is the number of the file among those of the thread. With the ``state`` of an
         earlier pass it continues behind that one."""
-        self.changes: list[Change] = []
         self.lines = MarkedLines(_MARK, self._take)
         self._path, self._number = path, file
+        self._found: list[Change] = []
         own_from, waiting = (state or {}).get("own_from"), (state or {}).get("waiting")
         self._own_from: int | None = own_from if isinstance(own_from, int) else None
         self._waiting = _waiting_in(waiting)
         """Patches whose events were seen, and their output was not: their calls and paths."""
 
-    def state(self) -> Fields:
-        """What a later pass needs to continue."""
-        found: Fields = {"own_from": self._own_from} if (self._own_from or 0) > 0 else {}
-        return found | ({"waiting": self._waiting} if self._waiting else {})
+    def end(self) -> ChangesIn:
+        """The changes that are the thread's own, in the order of their lines, and what a later pass
+        needs to continue. Raises OSError if the file cannot be read."""
+        own_from = self._own_from
+        if own_from is None and self._found:  # few files have changes, and few of those copies
+            own_from = _own_from(Path(self._path), self.meta)
+        own_from = own_from or 0
+        state: Fields = {"own_from": own_from} if own_from > 0 else {}
+        if self._waiting:
+            state["waiting"] = self._waiting
+        return ChangesIn([each for each in self._found if 0 <= own_from <= each.offset], state)
 
     def _take(self, line: Line) -> None:
-        if self._own_from is None:  # few files have changes, and few of those copies
-            self._own_from = _own_from(Path(self._path))
-        if not 0 <= self._own_from <= line.offset:
-            return
+        waiting = self._waiting
+        if waiting and (output := _OUTPUT.match(line.data)):
+            call_id = output[1].decode("utf-8", "replace")
+            if any(each[0] == call_id for each in waiting):  # most are told so
+                self._waiting = [each for each in waiting if each[0] != call_id]
+                return
         item = object_of(self._whole(line))
         payload = (item or {}).get("payload", item)
         if item is None or not isinstance(payload, dict):
@@ -88,15 +112,14 @@ class ChangedFiles:
         if event := changes_told(payload):
             call_id, changes = event
             found = {path: kind for path, kind, _ in kinds_of(changes)}
-            self._waiting = [*self._waiting, [call_id, *found]][-_MOST_WAITING:]
+            waiting.append([call_id, *found])
+            del waiting[:-_MOST_WAITING]
         elif str(payload.get("type")).endswith("_output"):
             found = self._printed(payload)
         at = time_of(item)
-        self.changes += (
-            Change(path, kind, at, self._number, line.offset)
-            for path, kind in found.items()
-            if len(path) <= _LONGEST_PATH
-        )
+        for path, kind in found.items():
+            if len(path) <= _LONGEST_PATH:
+                self._found.append(Change(path, kind, at, self._number, line.offset))
 
     def _whole(self, line: Line) -> Line:
         if line.data:
@@ -156,13 +179,11 @@ def kinds_of(changes: Fields) -> Iterator[tuple[str, ChangeKind, Fields]]:
     paths."""
     for name, change in changes.items():
         path = _storable(name)
-        match change:
-            case {"type": _}:
-                fields = change
-            case {"add": dict(more)} | {"delete": dict(more)} | {"update": dict(more)}:
-                fields = {"type": next(iter(change)), **more}  # as older versions have it
-            case _:
-                fields = {}
+        fields: Fields = change if isinstance(change, dict) else {}
+        if "type" not in fields:
+            match change:
+                case {"add": dict(more)} | {"delete": dict(more)} | {"update": dict(more)}:
+                    fields = {"type": next(iter(change)), **more}  # as older versions have it
         moved = fields.get("move_path")
         if isinstance(moved, str) and moved != name:
             yield path, "moved", fields
@@ -218,13 +239,6 @@ def digest_of_changes(changes: Iterable[tuple[str, int, int]]) -> int:
 # -- files as a whole --------------------------------------------------------------------------
 
 
-class ChangesIn(NamedTuple):
-    """The changes in the files of a thread, and what a later pass over its own needs."""
-
-    changes: list[Change]
-    state: Fields
-
-
 def changes_in(home: Path, files: Sequence[str], end: int | None = None) -> ChangesIn:
     """The changes of a thread in its ``files``, relative to the home, its own last; of that one in
     the lines before the byte ``end``. Raises OSError if one cannot be read."""
@@ -234,8 +248,8 @@ def changes_in(home: Path, files: Sequence[str], end: int | None = None) -> Chan
         last = number == len(files) - 1
         own = ChangedFiles(home / path, file=number)
         _read(home / path, own, end if last else None)
-        found += own.changes
-        state = own.state()
+        changes, state = own.end()
+        found += changes
     return ChangesIn(found, state)
 
 
@@ -279,11 +293,11 @@ _WITHOUT_USAGE: Final = Skipping(
 )
 
 
-def _own_from(path: Path) -> int:
+def _own_from(path: Path, meta: Any) -> int:
     """Where the lines of a file begin that are not copied from another thread; -1 if all of them
     are so far. Raises OSError if it cannot be read."""
     try:
-        meta = source_meta(path)
+        meta = meta if isinstance(meta, dict) else source_meta(path)
     except (DamagedCompression, HistoryIncomplete):
         return 0
     start = meta.get("subagent_history_start_ordinal")

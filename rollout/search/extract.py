@@ -98,9 +98,12 @@ def _read_whole(full: Path, path: str) -> ThreadMessages:
     """Raises HistoryIncomplete if there is no ``session_meta``."""
     with open_rollout(full, []) as stream:
         stamp = FileStamp.of(os.fstat(stream.fileno()))
-        reducer = reducer_of(path, meta_in(stream, full, _reader()))
+        meta = meta_in(stream, full, _reader())
+        reducer = reducer_of(path, meta)
         stream.seek(0)
-        return _read(stream, path, stamp, reducer, ChangedFiles(full))
+        changed = ChangedFiles(full)
+        changed.meta = meta
+        return _read(stream, path, stamp, reducer, changed)
 
 
 def reducer_of(path: str, meta: Any) -> MessageReducer:
@@ -192,8 +195,9 @@ def messages_of(
     added: bool = False,
 ) -> ThreadMessages:
     """What was found in the file at ``path``. Raises NeedsWholeFile if it is not all."""
-    found, state = reducer.messages(), state_with(reducer.state(), changed.state())
-    return ThreadMessages(path, resume, reducer.mode, files, found, state, added, changed.changes)
+    found, (changes, waiting) = reducer.messages(), changed.end()
+    state = state_with(reducer.state(), waiting)
+    return ThreadMessages(path, resume, reducer.mode, files, found, state, added, changes)
 
 
 def state_with(state: Fields, changes: Fields) -> Fields:

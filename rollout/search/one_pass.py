@@ -123,6 +123,7 @@ class _OnePass(MetadataReducer):
             return super().apply(line)
         value = parse_line(line)
         if isinstance(value, dict) and value.get("type") == "session_meta":
+            self._changed.meta = value.get("payload")
             with suppress(NeedsWholeFile):
                 messages = reducer_of(self._path, value.get("payload"))
                 give(messages, value, line)
