@@ -67,7 +67,7 @@ class Answering:
             return await (await self.index()).thread(reference)
         except ThreadNotFound as error:
             if note := await self.incomplete():
-                raise ToolError(f"{told_to_agents(error)}. {note}") from None
+                raise ToolError(f"{self.told(error)}. {note}") from None
             raise
 
     async def turns(self, row: "Row") -> "TurnSource":
@@ -100,22 +100,37 @@ class Answering:
         """A text, or a JSON value, without secrets: for what is cut afterwards."""
         return self.redaction.redacted(value)
 
+    def told(self, error: Exception) -> str:
+        """What an answer has met, and what to do about it. If it says that the index is gone, that
+        is opened again."""
+        self._kept.note_lost(error)
+        return _told(error)
 
-def add_tool(
-    server: MCPServer, title: str, answer: Callable[..., Awaitable[CallToolResult]]
-) -> None:
-    """Offer a tool. Its name is that of the function, its description the docstring; parameters and
-    results are typed by the annotations. Errors of ours become tool errors that say what to do."""
+    def add_tool(
+        self, server: MCPServer, title: str, answer: Callable[..., Awaitable[CallToolResult]]
+    ) -> None:
+        """Offer a tool. Its name is that of the function, its description the docstring; parameters
+        and results are typed by the annotations. Errors of ours become tool errors that say what to
+        do."""
 
-    @functools.wraps(answer)
-    async def told(**arguments: Any) -> CallToolResult:
-        try:
-            return await answer(**arguments)
-        except OUR_ERRORS as error:
-            raise ToolError(told_to_agents(error)) from None
+        @functools.wraps(answer)
+        async def told(**arguments: Any) -> CallToolResult:
+            try:
+                return await answer(**arguments)
+            except OUR_ERRORS as error:
+                raise ToolError(self.told(error)) from None
+            except _replaced() as error:
+                raise ToolError("the index was opened anew meanwhile; call again") from error
 
-    description = " ".join((answer.__doc__ or "").split())
-    server.add_tool(told, title=title, description=description, annotations=_READS)
+        description = " ".join((answer.__doc__ or "").split())
+        server.add_tool(told, title=title, description=description, annotations=_READS)
+
+
+def _replaced() -> type[Exception]:
+    """What is raised where the index was replaced. It is imported when something has failed."""
+    from state.turns.cache import Closed
+
+    return Closed
 
 
 def answered(result: BaseModel, text: str) -> CallToolResult:
@@ -127,8 +142,7 @@ def answered(result: BaseModel, text: str) -> CallToolResult:
     )
 
 
-def told_to_agents(error: Exception) -> str:
-    """What is wrong, and what to do about it."""
+def _told(error: Exception) -> str:
     from cli.errors import outcome
     from cli.terminal.text import one_line
 

@@ -8,7 +8,7 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS
 from pydantic import Field
 
-from cli.mcp.answering import OUR_ERRORS, Answering, told_to_agents
+from cli.mcp.answering import OUR_ERRORS, Answering
 
 _LATEST: Final = 5
 """Threads of a project that are told."""
@@ -52,7 +52,7 @@ def register(server: MCPServer, answering: Answering) -> None:
         try:
             return await _go_on(answering, context, project)
         except (*OUR_ERRORS, ToolError) as error:
-            raise _refusal(error) from None
+            raise _refusal(answering, error) from None
 
     @server.prompt(title="What did we decide about …?")
     async def what_did_we_decide(
@@ -65,7 +65,7 @@ def register(server: MCPServer, answering: Answering) -> None:
         try:
             found = await threads_with(answering, about, project, max_tokens=_SEARCH_TOKENS)
         except OUR_ERRORS as error:
-            raise _refusal(error) from None
+            raise _refusal(answering, error) from None
         found.next_cursor = ""  # of a tool
         where = f" of the project {project}" if project else ""
         return f"{_DECIDED.format(about=about, where=where)}\n{found.text}"
@@ -99,5 +99,5 @@ async def _go_on(answering: Answering, context: Context[Any, Any], project: str)
     return "\n".join(parts) + goes_on
 
 
-def _refusal(error: Exception) -> MCPError:
-    return MCPError(INVALID_PARAMS, told_to_agents(error))
+def _refusal(answering: Answering, error: Exception) -> MCPError:
+    return MCPError(INVALID_PARAMS, answering.told(error))

@@ -5,7 +5,7 @@ from typing import Final
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
-from cli.mcp.answering import OUR_ERRORS, Answering, told_to_agents
+from cli.mcp.answering import OUR_ERRORS, Answering
 from cli.mcp.tools.read_turns import turns_of
 from cli.mcp.tools.thread_outline import outline_of
 from state.errors import ThreadNotFound
@@ -31,8 +31,8 @@ def register(server: MCPServer, answering: Answering) -> None:
             outline = await outline_of(answering, row, 1, _OUTLINE_TOKENS)
             turns = await turns_of(answering, row, -1, {"messages"}, _LAST_TURN_TOKENS)
         except ThreadNotFound as error:
-            raise ResourceNotFoundError(told_to_agents(error)) from None
+            raise ResourceNotFoundError(answering.told(error)) from None
         except OUR_ERRORS as error:
-            raise ResourceError(told_to_agents(error)) from None
+            raise ResourceError(answering.told(error)) from None
         outline.next_cursor = turns.next_cursor = ""  # which only tools take
         return f"{outline.text}\n{turns.text}"

@@ -12,7 +12,7 @@ from mcp.types import CallToolResult, ListRootsRequest, ListRootsResult
 from mcp.types.version import is_version_at_least
 from pydantic import BaseModel, Field
 
-from cli.mcp.answering import Answering, add_tool, answered
+from cli.mcp.answering import Answering, answered
 from cli.mcp.budget import USUAL_TOKENS, Budget, MaxTokens
 from cli.mcp.thread_entry import ThreadEntry, entries
 
@@ -68,7 +68,7 @@ def register(server: MCPServer, answering: Answering) -> None:
         head = f"# {result.project} ({result.folder}): {count}\n{result.note}"
         return answered(result, f"{head}\n{''.join(text for _, text in taken)}")
 
-    add_tool(server, "Current project", current_project)
+    answering.add_tool(server, "Current project", current_project)
 
 
 async def folder_of(context: Context[Any, Any]) -> str:

@@ -10,7 +10,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp.types import CallToolResult
 from pydantic import BaseModel, Field
 
-from cli.mcp.answering import Answering, add_tool, answered
+from cli.mcp.answering import Answering, answered
 from cli.mcp.budget import USUAL_TOKENS, Budget, Cursor, MaxTokens, continued, shortened
 from cli.mcp.thread_entry import ThreadEntry, entries
 from cli.mcp.tools.list_threads import AllSources, Archived, Project, Since, left_out
@@ -132,7 +132,7 @@ def register(server: MCPServer, answering: Answering) -> None:
         )
         return answered(result, _text(result))
 
-    add_tool(server, "Changes of a file", find_file_changes)
+    answering.add_tool(server, "Changes of a file", find_file_changes)
 
 
 async def _found(index: "ThreadIndex", path: str, among: "Query") -> "tuple[str, ChangingThreads]":

@@ -6,7 +6,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp.types import CallToolResult
 from pydantic import BaseModel, Field
 
-from cli.mcp.answering import Answering, add_tool, answered
+from cli.mcp.answering import Answering, answered
 from cli.mcp.budget import USUAL_TOKENS, Budget, Cursor, MaxTokens, continued
 from cli.mcp.thread_entry import ThreadEntry, entries
 
@@ -84,7 +84,7 @@ def register(server: MCPServer, answering: Answering) -> None:
         text = "".join(text for _, text in taken) + continued(result.next_cursor)
         return answered(result, f"{head} {result.note}\n\n{text}".strip())
 
-    add_tool(server, "List threads", list_threads)
+    answering.add_tool(server, "List threads", list_threads)
 
 
 def left_out(hidden: "Hidden", done: str) -> str:

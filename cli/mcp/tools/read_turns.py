@@ -8,7 +8,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult
 from pydantic import BaseModel, Field
 
-from cli.mcp.answering import Answering, add_tool, answered
+from cli.mcp.answering import Answering, answered
 from cli.mcp.budget import USUAL_TOKENS, Budget, Cursor, MaxTokens, continued, size_of
 from cli.mcp.thread_entry import Thread, title_of
 from cli.mcp.tools.thread_outline import FromTurn
@@ -87,7 +87,7 @@ def register(server: MCPServer, answering: Answering) -> None:
         turns = await turns_of(answering, row, from_turn, parts, max_tokens, cursor)
         return answered(turns, turns.text)
 
-    add_tool(server, "Read turns", read_turns)
+    answering.add_tool(server, "Read turns", read_turns)
 
 
 async def turns_of(

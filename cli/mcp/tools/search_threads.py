@@ -7,7 +7,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp.types import CallToolResult
 from pydantic import BaseModel, Field
 
-from cli.mcp.answering import Answering, add_tool, answered
+from cli.mcp.answering import Answering, answered
 from cli.mcp.budget import USUAL_TOKENS, Budget, Cursor, MaxTokens, continued
 from cli.mcp.thread_entry import ThreadEntry, entries
 from cli.mcp.tools.list_threads import AllSources, Archived, Project, Since, left_out
@@ -113,7 +113,7 @@ def register(server: MCPServer, answering: Answering) -> None:
         )
         return answered(found, found.text)
 
-    add_tool(server, "Search threads", search_threads)
+    answering.add_tool(server, "Search threads", search_threads)
 
 
 async def threads_with(

@@ -7,7 +7,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp.types import CallToolResult
 from pydantic import BaseModel, Field
 
-from cli.mcp.answering import Answering, add_tool, answered
+from cli.mcp.answering import Answering, answered
 from cli.mcp.budget import USUAL_TOKENS, Budget, Cursor, MaxTokens, continued, shortened
 from cli.mcp.thread_entry import Thread, ThreadEntry, entries
 
@@ -87,7 +87,7 @@ def register(server: MCPServer, answering: Answering) -> None:
         outline = await outline_of(answering, row, _number(cursor, from_turn), max_tokens)
         return answered(outline, outline.text)
 
-    add_tool(server, "Outline of a thread", thread_outline)
+    answering.add_tool(server, "Outline of a thread", thread_outline)
 
 
 async def outline_of(answering: Answering, row: "Row", first: int, max_tokens: int) -> Outline:

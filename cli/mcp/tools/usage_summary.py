@@ -8,7 +8,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp.types import CallToolResult
 from pydantic import BaseModel, Field
 
-from cli.mcp.answering import Answering, add_tool, answered
+from cli.mcp.answering import Answering, answered
 from cli.mcp.budget import USUAL_TOKENS, Budget, MaxTokens, shortened
 from cli.mcp.tools.list_threads import Project
 
@@ -132,7 +132,7 @@ def register(server: MCPServer, answering: Answering) -> None:
         )
         return answered(result, _text(result))
 
-    add_tool(server, "Tokens and costs", usage_summary)
+    answering.add_tool(server, "Tokens and costs", usage_summary)
 
 
 def _rows(found: "FoundUsage", most: int, answering: Answering) -> Iterator[Usage]:

@@ -136,6 +136,23 @@ def test_a_server_starts_whatever_is_wrong_and_tools_say_what(cli: Cli) -> None:
     asyncio.run(work())
 
 
+def test_an_index_that_is_damaged_meanwhile_is_made_again(cli: Cli) -> None:
+    async def total(client: Client) -> int:
+        result = await client.call_tool("list_threads", {})
+        return -1 if result.is_error else int((result.structured_content or {})["total"])
+
+    async def work() -> None:
+        async with client_of(cli.home, cli.index) as client:
+            assert await total(client) == COUNT
+            cli.index.write_bytes(b"damaged" * 5000)
+            write_rollout(cli.home, COUNT, "a new thread")
+            async with asyncio.timeout(PATIENCE_S):
+                while await total(client) != COUNT + 1:  # noqa: ASYNC110 - it is not told
+                    await asyncio.sleep(0.05)
+
+    asyncio.run(work())
+
+
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, None])
 def test_it_ends_soon_and_says_nothing(cli: Cli, end: signal.Signals | None) -> None:
     pipe = subprocess.PIPE
