@@ -342,6 +342,16 @@ def test_the_threads_that_changed_a_file_are_found(tmp_path: Path) -> None:
     assert found(cli, "--file", "nobodychangedthat", status=1) == []
 
 
+def test_changes_that_are_not_indexed_yet_are_told_of(tmp_path: Path) -> None:
+    cli = Inside(CORPUS, tmp_path)
+    cli.run("search", "--file", "notes_")
+    older = "UPDATE fulltext_threads SET version = 7 WHERE version = 8"
+    harm(cli.index, "DELETE FROM file_changes", "DELETE FROM changed_files", older)
+    ran = cli.run("search", "--file", "notes_", "--no-sync", status=1)
+    assert "threads behind: some matches may be missing" in ran.err
+    assert len(found(cli, "--file", "notes_")) == 5
+
+
 def test_what_can_be_searched_for_is_told(cli: Cli) -> None:
     for words in (['""'], ["!!!"], ["!!!", "--raw"], [" ", "--literal"]):
         ran = cli.run("search", *words, status=2)
