@@ -33,8 +33,8 @@ _FIND_S: Final = 0.5
 """How long it waits for the match that it opens at ..."""
 _OUTLINE_S: Final = 0.05
 """... for what came of the turns ..."""
-_OUTLINE_BEHIND_S: Final = 5.0
-"""... and how long the list of turns does, which comes behind it."""
+_OUTLINE_BEHIND_S: Final = 0.3
+"""... and how long the list of turns does, which comes behind it, and is asked for again."""
 _MOST_QUERY: Final = 1_000
 Result = TypeVar("Result")
 Work = Callable[[OpenThread], Awaitable[Result]]

@@ -112,6 +112,7 @@ async function onTurns({ data }) {
     }
   } while (again);
   renewing = null;
+  if (!told.partial && "partial" in root.dataset) turns.nowWhole();
   if (wasEnd) tellNews(0);
   else tellNews(told.partial || told.numbers ? news : news + Math.max(more, 0));
   if (more || told.numbers || !told.partial) outline.refill();

@@ -32,7 +32,7 @@ async function fill(place) {
   } catch {
     delete place.dataset.busy; // the turns tell of it
   }
-  mark(turns.current());
+  tag(turns.current());
 }
 
 /** What came of the turns is asked for again as long as it is not known. */
@@ -51,10 +51,11 @@ export async function refill() {
     for (let at = 0; at < last; at += 1) places.push(box.querySelector(`.page[data-page="${at}"]`) ?? room(at));
     const top = box.scrollTop;
     box.replaceChildren(...places, made);
-    if (here) box.scrollTop = top;
+    box.scrollTop = top;
     for (const each of places) if (each.matches(".room")) seen.observe(each);
     renew(made);
-    mark(turns.current());
+    if (here) tag(turns.current());
+    else mark(turns.current());
   } catch { /* the turns tell of it */ }
 }
 
@@ -66,23 +67,27 @@ function room(number) {
   return made;
 }
 
+/** Mark the turn that is read, where it is in the list. */
+function tag(article) {
+  marked?.removeAttribute("aria-current");
+  marked = article ? linkTo(article.dataset.turn) : null;
+  marked?.setAttribute("aria-current", "location");
+  turns.tellWhere();
+}
+
+/** Have it in view, too. */
 async function mark(article) {
   if (!article) return;
-  let link = linkTo(article.dataset.turn);
   const number = Number(article.dataset.number);
-  if (!link && number) {
+  if (number && !linkTo(article.dataset.turn)) {
     const place = box.querySelector(`.room[data-page="${Math.floor((number - 1) / SIZE)}"]`);
     if (place) await fill(place);
-    link = linkTo(article.dataset.turn);
   }
   if (turns.current() !== article) return;
-  marked?.removeAttribute("aria-current");
-  marked = link;
-  turns.tellWhere();
-  if (!link) return;
-  link.setAttribute("aria-current", "location");
+  tag(article);
+  if (!marked) return;
   const inside = box.getBoundingClientRect();
-  const at = link.getBoundingClientRect();
+  const at = marked.getBoundingClientRect();
   if (at.top < inside.top + 20 || at.bottom > inside.bottom - 20)
     box.scrollTop += at.top - inside.top - inside.height / 2.5;
 }

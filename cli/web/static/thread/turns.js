@@ -140,6 +140,19 @@ async function load(place) {
   document.dispatchEvent(new CustomEvent("threadkeep:turns"));
 }
 
+/** A link that loads what is above a turn, or (`later`) from it on. */
+function moreAt(article, later) {
+  const place = document.createElement("p");
+  place.className = "load";
+  const link = document.createElement("a");
+  link.className = later ? "later" : "earlier";
+  link.textContent = later ? "Later turns" : "Earlier turns";
+  const spot = spotOf(article.dataset.turn, article.querySelector(".chunk").dataset.chunk);
+  link.href = `${url}?${later ? "from" : "before"}=${encodeURIComponent(spot)}`;
+  place.append(link);
+  return place;
+}
+
 /** Let go of turns that are far away. */
 function trim(end) {
   const every = articles();
@@ -158,15 +171,7 @@ function trim(end) {
   if (!gone.length) return;
   const last = gone[gone.length - 1];
   const next = end ? last : far[gone.length];
-  const place = document.createElement("p");
-  place.className = "load";
-  const link = document.createElement("a");
-  link.className = end ? "later" : "earlier";
-  link.textContent = end ? "Later turns" : "Earlier turns";
-  const chunk = next.querySelector(".chunk").dataset.chunk;
-  const spot = encodeURIComponent(spotOf(next.dataset.turn, chunk));
-  link.href = end ? `${url}?from=${spot}` : `${url}?before=${spot}`;
-  place.append(link);
+  const place = moreAt(next, end);
   box.querySelector(end ? ".later" : ".earlier")?.parentElement.remove();
   for (const each of gone) each.remove();
   if (end) box.append(place);
@@ -220,6 +225,7 @@ export async function byPrompt(by) {
 }
 
 let following = false;
+let wanted = ""; // a turn that was asked for before its number was known
 let lastY = 0;
 
 /** Whether the end is what the reader looks at: it stays in view when something is added. */
@@ -242,7 +248,25 @@ export async function toEnd() {
   }
 }
 
+/** All turns are known now: those above can be loaded, and what was asked for can be shown. */
+export function nowWhole() {
+  delete root.dataset.partial;
+  const first = articles()[0];
+  const begins = first?.dataset.number === "1" && first.querySelector('.chunk[data-chunk="0"]');
+  if (first && !begins && !box.querySelector(".earlier")) {
+    keepPlace(() => box.prepend(moreAt(first, false)));
+    watch();
+  }
+  if (wanted) toNumber(wanted);
+  wanted = "";
+}
+
 export async function toBegin() {
+  if ("partial" in root.dataset) {
+    wanted = "1";
+    say("The beginning is still being read: it is shown when that is done.");
+    return;
+  }
   try {
     if (box.querySelector(".earlier")) await show("turn=1");
     scrollTo({ top: 0, behavior: "instant" });
@@ -264,9 +288,7 @@ export async function copyLink(event, article = here) {
   }
 }
 
-async function toHash() {
-  const number = /^#turn-(\d{1,9})$/.exec(location.hash)?.[1];
-  if (!number) return false;
+async function toNumber(number) {
   try {
     if (!document.getElementById(`turn-${number}`)) await show(`turn=${number}`);
     toHeading(document.getElementById(`turn-${number}`));
@@ -275,6 +297,16 @@ async function toHash() {
     fail(error);
     return false;
   }
+}
+
+/** Go where the address says; false where that is nowhere (yet). */
+async function toAddress() {
+  const asked = new URLSearchParams(location.search).get("turn");
+  const number = /^#turn-(\d{1,9})$/.exec(location.hash)?.[1] ?? asked;
+  if (!number) return false;
+  if (!("partial" in root.dataset)) return toNumber(number);
+  wanted = number;
+  return false;
 }
 
 const SCROLLS = ["ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End", " "];
@@ -304,7 +336,7 @@ export async function start() {
     event.preventDefault();
     toEnd();
   });
-  addEventListener("popstate", toHash);
+  addEventListener("popstate", toAddress);
   for (const kind of ["wheel", "touchmove", "pointerdown"]) addEventListener(kind, unpin, { passive: true });
   addEventListener("keydown", ({ key }) => { if (SCROLLS.includes(key)) unpin(); });
   addEventListener("scroll", () => {
@@ -314,8 +346,9 @@ export async function start() {
     if (atEnd() && atLast()) setHere(articles().at(-1) ?? null);
   }, { passive: true });
   const asked = new URLSearchParams(location.search);
-  if (await toHash()) return;
-  if (asked.has("turn") || asked.has("from") || asked.has("before")) pin(articles()[0] ?? null);
+  const elsewhere = location.hash || asked.has("turn") ? await toAddress() : false;
+  if (elsewhere) return;
+  if (asked.has("from") || asked.has("before")) pin(articles()[0] ?? null);
   else if (!root.dataset.find) scrollToEnd();
 }
 
