@@ -1,6 +1,7 @@
 """Takes secrets out of all that the server answers."""
 
 import asyncio
+import string
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -19,6 +20,10 @@ _OF_THREADS: Final = frozenset(
 )
 """What is answered with texts of threads."""
 _CUT: Final = "…"
+_EDGE: Final = 256
+"""What tells of a secret stands within so many characters before it."""
+_OF_SECRETS: Final = "".join({*string.printable.strip()} - {*"\"',;"})
+"""Characters of which secrets are made."""
 Value = TypeVar("Value")
 
 
@@ -49,6 +54,17 @@ class Redaction:
         if self._on and text.endswith(_CUT):
             text = f"{text[: -len(_CUT)].rpartition(' ')[0]} {_CUT}"
         return self.redacted(text)
+
+    def redacted_piece(self, text: str, start: int, end: int) -> str:
+        """A piece of a text without secrets, and, where the text goes on, without what may be a
+        part of one."""
+        start = max(start, 0)
+        clean = self.redacted(text[start:end])
+        if self._on and start:
+            clean = clean[_EDGE:].lstrip(_OF_SECRETS)
+        if self._on and end < len(text):
+            clean = clean.rstrip(_OF_SECRETS)
+        return clean
 
     async def load(self) -> None:
         """Load the patterns, so that no answer has to wait for them."""

@@ -96,4 +96,5 @@ def title_of(answering: Answering, row: "Row") -> str:
 def _clean(answering: Answering, text: str) -> str:
     from cli.terminal.text import one_line
 
-    return shortened(one_line(answering.redacted(text[:_LOOKED_AT])), _LONGEST_TITLE)
+    clean = answering.redaction.redacted_piece(text, 0, _LOOKED_AT)
+    return shortened(one_line(clean), _LONGEST_TITLE)

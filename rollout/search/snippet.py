@@ -37,7 +37,23 @@ def best_snippet(
     before and after its first match."""
     flat = " ".join(without_escapes(text).split())
     spans = list(islice(matcher.spans(flat), _MOST_SPANS))
-    held = [matcher.found_in(casefold(flat[start:end])) for start, end in spans]
+    return excerpt(flat, _best(flat, spans, matcher, weights, after), spans, before, after)
+
+
+def best_span(text: str, matcher: Matcher, weights: Sequence[int], after: int) -> tuple[int, int]:
+    """Where in ``text`` the piece of :func:`best_snippet` has its first match."""
+    spans = list(islice(matcher.spans(text), _MOST_SPANS))
+    return _best(text, spans, matcher, weights, after)
+
+
+def _best(
+    text: str,
+    spans: list[tuple[int, int]],
+    matcher: Matcher,
+    weights: Sequence[int],
+    after: int,
+) -> tuple[int, int]:
+    held = [matcher.found_in(casefold(text[start:end])) for start, end in spans]
     best, first = -1, (0, 0)
     for at, span in enumerate(spans):
         terms: set[int] = set()
@@ -47,7 +63,7 @@ def best_snippet(
             terms |= held[number]
         if (counted := sum(weights[term] for term in terms)) > best:
             best, first = counted, span
-    return excerpt(flat, first, spans, before, after)
+    return first
 
 
 def excerpt(

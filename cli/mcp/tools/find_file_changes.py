@@ -209,13 +209,13 @@ async def _thread(
 def _change(answering: Answering, patch: "Patch", turn: int, most: int) -> FileChange:
     from cli.terminal.text import iso, one_line
 
-    diff = (patch.diff or "")[: most + _AROUND] if most else ""
+    diff = answering.redaction.redacted_piece(patch.diff or "", 0, most + _AROUND) if most else ""
     return FileChange(
         path=shortened(one_line(answering.redacted(patch.path)), _LONGEST_PATH),
         kind=patch.kind,
         at="" if patch.at_ms is None else iso(patch.at_ms),
         turn=turn,
-        patch=shortened(answering.redacted(diff), most),
+        patch=shortened(diff, most),
     )
 
 

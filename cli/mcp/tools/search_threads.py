@@ -1,6 +1,6 @@
 """``search_threads``."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from mcp.server.mcpserver import MCPServer
@@ -13,6 +13,7 @@ from cli.mcp.thread_entry import ThreadEntry, entries
 from cli.mcp.tools.list_threads import AllSources, Archived, Project, Since, left_out
 
 if TYPE_CHECKING:
+    from cli.mcp.redaction import Redaction
     from rollout.search.messages import Message
     from rollout.search.terms import Term
     from state.fulltext.sentence import SentenceFound
@@ -23,8 +24,8 @@ _BEFORE: Final = 60
 _AFTER: Final = 260
 """Characters around the first match of a passage."""
 _AROUND: Final = 800
-_AROUND_KEY: Final = 5_000
-"""Secrets are looked for in so many characters more; a private key is long."""
+_AROUND_KEY: Final = 20_000
+"""Secrets are looked for in so many characters around it; a private key is long."""
 _PASSAGES: Final = 2
 """Passages of a thread, at most."""
 _WORDS: Final = 6
@@ -167,7 +168,7 @@ async def _found_threads(
 
     store = await answering.store()
     passages = await store.index.database.workers.run(
-        lambda: [*_passages(found, answering.redacted)]
+        lambda: [*_passages(found, answering.redaction)]
     )
     names = {each: " ".join(each.pieces) for each in found.terms}
     for term in reversed(terms):
@@ -195,11 +196,12 @@ async def _found_threads(
 
 
 def _passages(
-    found: "SentenceFound", redacted: Callable[[str], str]
+    found: "SentenceFound", redaction: "Redaction"
 ) -> Iterator[list[tuple[str, FoundPassage]]]:
-    """The best passages of each thread, each with the id of its turn."""
+    """The best passages of each thread, each with the id of its turn: none where what matches is a
+    secret."""
     from rollout.search.normalize import casefold
-    from rollout.search.snippet import best_snippet
+    from rollout.search.snippet import best_snippet, best_span
     from rollout.search.terms import Matcher
 
     matcher, weights = Matcher(found.terms), found.weights
@@ -207,15 +209,18 @@ def _passages(
     def score(message: "Message") -> int:
         return sum(weights[term] for term in matcher.found_in(casefold(message.text)))
 
-    def passage(message: "Message") -> FoundPassage:
+    def passage(message: "Message") -> FoundPassage | None:
         around = _AROUND_KEY if "PRIVATE KEY" in message.text else _AROUND
-        near = best_snippet(message.text, matcher, weights, around, around)
-        text = best_snippet(redacted(near.text), matcher, weights, _BEFORE, _AFTER).text
-        return FoundPassage(by="user" if message.kind == "userMessage" else "agent", text=text)
+        start, end = best_span(message.text, matcher, weights, _AFTER)
+        near = redaction.redacted_piece(message.text, start - around, end + around)
+        snippet = best_snippet(near, matcher, weights, _BEFORE, _AFTER)
+        by: Literal["user", "agent"] = "user" if message.kind == "userMessage" else "agent"
+        return FoundPassage(by=by, text=snippet.text) if snippet.spans else None
 
     for each in found.hits:
         best = sorted(each.hit.messages, key=score, reverse=True)[:_PASSAGES]
-        yield [(message.turn_id, passage(message)) for message in best]
+        told = ((message.turn_id, passage(message)) for message in best)
+        yield [(turn_id, passage) for turn_id, passage in told if passage]
 
 
 def _notes(found: "SentenceFound") -> Iterator[str]:

@@ -10,6 +10,7 @@ from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 from mcp.types import ResourceTemplateReference
 
+from cli.mcp.redaction import Redaction
 from tests.cli.mcp.support import asked, indexed
 from tests.samples.homes import encoded, event, lines, thread_id, write
 
@@ -146,3 +147,32 @@ def test_secrets_stay_on_request(home: Path) -> None:
         assert not [secret for secret in SECRETS if secret not in every]
 
     asked(home, work, redact=False)
+
+
+def test_a_passage_has_no_part_of_a_secret_beside_what_is_searched_for(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    tokens = [f"ghp_{number:02}" + "aB3dE6gH9" * 4 for number in range(60)]
+    keys = "".join(f'export K{n}="{token}"; run deploy\n' for n, token in enumerate(tokens))
+    said = event(STAMP, "user_message", message=f"An .env:\n{keys}ende")
+    first, *_, last = lines(1)
+    write(home, 1, encoded([first, said, last]))
+    indexed(home)
+
+    async def work(client: Client) -> None:
+        for query in ("ghp*", "deploy", "ende", *(f"{token[:12]}*" for token in tokens[::7])):
+            answer = await client.call_tool("search_threads", {"query": query})
+            (thread,) = (answer.structured_content or {})["complete"]
+            assert "3dE6" not in answer.model_dump_json()
+            assert ("passages" in thread) == (query in ("deploy", "ende"))
+
+    asked(home, work)
+
+
+def test_pieces_of_texts_have_no_part_of_a_secret() -> None:
+    redaction, text = Redaction(on=True), f"a {TOKEN} " * 40
+    for start in range(0, 200, 7):
+        for end in range(600, 700, 7):
+            assert "aB3d" not in redaction.redacted_piece(text, start, end)
+    assert "会" in redaction.redacted_piece("会議" * 400, 100, 700)
+    assert redaction.redacted_piece("short", -5, 10) == "short"
+    assert Redaction(on=False).redacted_piece("abcdefg", 1, 3) == "bc"
