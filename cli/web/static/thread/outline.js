@@ -4,6 +4,7 @@ import { say } from "/static/common.js";
 import * as turns from "./turns.js";
 
 const box = document.getElementById("outline");
+const list = document.getElementById("turn-list");
 const seen = new IntersectionObserver(
   (entries) => { for (const each of entries) if (each.isIntersecting) fill(each.target); },
   { root: box, rootMargin: "600px 0px" },
@@ -50,7 +51,7 @@ export async function refill() {
     const places = [];
     for (let at = 0; at < last; at += 1) places.push(box.querySelector(`.page[data-page="${at}"]`) ?? room(at));
     const top = box.scrollTop;
-    box.replaceChildren(...places, made);
+    list.replaceChildren(...places, made);
     box.scrollTop = top;
     for (const each of places) if (each.matches(".room")) seen.observe(each);
     renew(made);
@@ -120,11 +121,12 @@ export async function byFailure(by) {
 
 export function focus() {
   if (getComputedStyle(box).display === "none") box.showPopover();
-  (marked ?? box.querySelector("a"))?.focus();
+  (marked ?? list.querySelector("a"))?.focus();
 }
 
 export function start() {
   turns.onHere(mark);
+  box.addEventListener("toggle", () => mark(turns.current())); // it has a height now
   box.addEventListener("click", (event) => {
     const link = event.target.closest("a");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
