@@ -45,7 +45,7 @@ def test_more_pages_can_be_open_than_a_browser_keeps_connections(
     server: Server, tabs: Tabs
 ) -> None:
     tab = tabs(server)
-    for number in range(1, 9):
+    for number in range(1, 8):
         page = tab.context.new_page()
         page.goto(f"{tab.base}/thread/{thread_id(number)}")
         page.get_by_role("heading", level=1, name=f"prompt {number}").wait_for()

@@ -54,6 +54,7 @@ def test_a_thread_is_found_by_the_keyboard_alone(server: Server, tabs: Tabs) -> 
     assert box.evaluate("box => box === document.activeElement")
 
     page.keyboard.press("Escape")
+    page.locator("#count", has_text="60 threads").wait_for()
     page.get_by_role("link", name="odd 30 threads").click()
     page.wait_for_url("**/?q=project%3Aodd")
     page.locator("#count", has_text="30 threads").wait_for()
@@ -72,7 +73,7 @@ def test_what_changes_meanwhile_moves_nothing(server: Server, tabs: Tabs, tmp_pa
     place = "document.activeElement.getBoundingClientRect().top"
     before = page.evaluate(FOCUSED), page.evaluate(place)
     assert before[0] == "webhook"
-    page.wait_for_function("document.getElementById('incomplete').hidden")
+    page.wait_for_function("() => document.getElementById('incomplete').hidden")
     write_rollout(tmp_path / "home", 61, "quite new")
     news = page.get_by_role("button", name="1 thread has changed: show")
     news.wait_for()
