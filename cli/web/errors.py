@@ -1,6 +1,8 @@
 """What a page says that cannot be shown: what is wrong, and what to do."""
 
+import errno
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -110,6 +112,8 @@ def problem_of(error: RolloutError | StateError) -> Problem:
         if isinstance(error, errors.InvalidCursor):
             message = _sentence(f"this address cannot be followed: {error.reason}")
             hint, link = "", Link("?", "Start from the beginning")
+    if isinstance(error, FileUnusable) and error.reason == os.strerror(errno.ENOENT):
+        status, title, link, hint = HTTPStatus.NOT_FOUND, "Not found", _LIST, ""  # deleted just now
     if isinstance(error, _CONFLICTS):
         status, title = HTTPStatus.CONFLICT, "Nothing was changed"
     return Problem(status, title, message, hint, link, choices, found.kind)

@@ -1,7 +1,9 @@
 """What bad input and bad places get on a page: what is wrong, what to do, and the right status."""
 
 import asyncio
+import errno
 import html
+import os
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
@@ -58,6 +60,7 @@ def ask(here: Locations, work: Callable[[Web], Awaitable[Any]]) -> Any:
         (errors.AlreadyArchived(thread_id(1)), 409),
         (errors.InvalidName("it is empty"), 400),
         (errors.FileUnusable(Path("/r.jsonl"), "no permission"), 500),
+        (errors.FileUnusable(Path("/r.jsonl"), os.strerror(errno.ENOENT)), 404),
         (WriterActive(thread_id(1), "codex"), 409),
         (HomeNotFound(Path("/h")), 503),
         (HistoryIncomplete(Path("/r.jsonl"), "its base is missing"), 500),
@@ -208,7 +211,7 @@ def test_a_fault_of_ours_shows_no_traceback(
         assert answer.headers["content-security-policy"]
         assert [record.name for record in caplog.records if record.exc_info] == ["threadkeep.web"]
         answer = await client.get("/gone")
-        assert answer.status_code == 500
+        assert answer.status_code == 404
         assert "No such file or directory" in answer.text
         missing = await client.get("/no/such/page")
         assert missing.status_code == 404

@@ -151,8 +151,18 @@ function seenEnd() {
   tellNews(0);
 }
 
+const GONE = "The file of this thread is gone. What is on this page is all there is.";
 let source = null;
 let lost = false;
+
+/** Tell why the server refuses to tell of events, of which the browser says nothing. */
+async function tellRefused() {
+  try {
+    const answer = await fetch(`${url}/outline`);
+    if (answer.status === 404) note(GONE);
+    else if (!answer.ok) note((await turns.trouble(answer)).message);
+  } catch { /* it is told already */ }
+}
 
 /** Hear of what happens, while somebody sees the page: a browser keeps six such connections, and
     another page of ours would wait for one of them. */
@@ -171,6 +181,7 @@ function listen() {
     }
     if (source?.readyState !== EventSource.CLOSED) return; // the browser tries again
     source = null;
+    tellRefused();
     setTimeout(() => { if (!document.hidden) listen(); }, 5000);
   });
   on("turns", onTurns);
@@ -178,7 +189,7 @@ function listen() {
     const part = `${Math.round(JSON.parse(data).part * 100)} %`;
     note(`${turns.articles().length ? "The beginning is being read" : "This thread is being read for the first time"}: ${part}.`);
   });
-  on("gone", () => note("The file of this thread is gone. What is on this page is all there is."));
+  on("gone", () => note(GONE));
   on("back", () => note(""));
   on("archived", () => note("The thread was archived."));
   on("unarchived", () => note("The thread is no longer archived."));

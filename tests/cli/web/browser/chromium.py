@@ -115,7 +115,8 @@ class Tab:
 
     def _said(self, message: Any) -> None:
         if message.type in ("error", "warning"):
-            self.wrong.append(f"console: {message.text}")
+            place = message.location.get("url", "")
+            self.wrong.append(f"console: {message.text} {place}".rstrip())
 
     def _asked(self, dialog: Any) -> None:
         self.wrong.append(f"dialog: {dialog.message}")

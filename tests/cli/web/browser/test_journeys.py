@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,3 +51,19 @@ def test_more_pages_can_be_open_than_a_browser_keeps_connections(
         page.goto(f"{tab.base}/thread/{thread_id(number)}")
         page.get_by_role("heading", level=1, name=f"prompt {number}").wait_for()
         page.evaluate(HIDE)
+
+
+def test_a_page_whose_thread_has_gone_before_it_asked_says_so(
+    server: Server, tabs: Tabs, tmp_path: Path
+) -> None:
+    tab = tabs(server)
+    (path,) = (tmp_path / "home").rglob(f"*{thread_id(2)}.jsonl")
+
+    def gone(route: Any) -> None:
+        path.unlink(missing_ok=True)
+        route.continue_()
+
+    tab.page.route("**/events", gone)
+    tab.go(f"/thread/{thread_id(2)}")
+    tab.page.get_by_text("The file of this thread is gone.").wait_for()
+    tab.wrong.clear()  # the browser tells of what was refused
