@@ -24,11 +24,12 @@ async function fetched(number) {
 }
 
 async function fill(place) {
-  if (place.dataset.busy) return;
+  if (place.dataset.busy || !place.isConnected) return;
   place.dataset.busy = "yes";
   try {
     const made = await fetched(place.dataset.page);
-    place.replaceWith(made);
+    if (!place.isConnected) return; // refilled meanwhile
+    keepFocus(() => place.replaceWith(made));
     renew(made);
   } catch {
     delete place.dataset.busy; // the turns tell of it
@@ -41,23 +42,44 @@ function renew(page) {
   if ("unfinished" in page.dataset) setTimeout(() => fill(page), 3000);
 }
 
+/** Change the list while somebody may step through it. */
+function keepFocus(change) {
+  const turn = list.contains(document.activeElement) && document.activeElement.dataset.turn;
+  change();
+  if (turn) linkTo(turn)?.focus({ preventScroll: true });
+}
+
+let refilling = false;
+let again = false;
+
 /** Have room for all pages, and what is in those that are seen. */
 export async function refill() {
-  try {
-    const count = Number(turns.root.dataset.count);
-    const last = Math.max(Math.ceil(count / SIZE) - 1, 0);
-    const here = box.querySelector(`.page[data-page="${last}"]`);
-    const made = await fetched(last);
-    const places = [];
-    for (let at = 0; at < last; at += 1) places.push(box.querySelector(`.page[data-page="${at}"]`) ?? room(at));
-    const top = box.scrollTop;
-    list.replaceChildren(...places, made);
-    box.scrollTop = top;
-    for (const each of places) if (each.matches(".room")) seen.observe(each);
-    renew(made);
-    if (here) tag(turns.current());
-    else mark(turns.current());
-  } catch { /* the turns tell of it */ }
+  again = true;
+  if (refilling) return;
+  refilling = true;
+  while (again) {
+    again = false;
+    try {
+      await refillOnce();
+    } catch { /* the turns tell of it */ }
+  }
+  refilling = false;
+}
+
+async function refillOnce() {
+  const count = Number(turns.root.dataset.count);
+  const last = Math.max(Math.ceil(count / SIZE) - 1, 0);
+  const made = await fetched(last);
+  const here = box.querySelector(`.page[data-page="${last}"]`);
+  const places = [];
+  for (let at = 0; at < last; at += 1) places.push(box.querySelector(`.page[data-page="${at}"]`) ?? room(at));
+  const top = box.scrollTop;
+  keepFocus(() => list.replaceChildren(...places, made));
+  box.scrollTop = top;
+  for (const each of places) if (each.matches(".room")) seen.observe(each);
+  renew(made);
+  if (here) tag(turns.current());
+  else mark(turns.current());
 }
 
 function room(number) {

@@ -113,9 +113,15 @@ function join(first, second, kept) {
   other.remove();
 }
 
-async function load(place) {
-  if (place.dataset.busy) return;
-  place.dataset.busy = "yes";
+const loading = new WeakMap();
+
+/** Load what a link stands for, once for all who ask meanwhile. Gives whether there is more now. */
+function load(place) {
+  if (!loading.has(place)) loading.set(place, loaded(place).finally(() => loading.delete(place)));
+  return loading.get(place);
+}
+
+async function loaded(place) {
   const link = place.querySelector("a");
   const earlier = link.classList.contains("earlier");
   let made;
@@ -123,10 +129,10 @@ async function load(place) {
     made = await part(new URL(link.href).searchParams);
   } catch (error) {
     near.unobserve(place); // a click tries again
-    delete place.dataset.busy;
-    return fail(error);
+    fail(error);
+    return false;
   }
-  if (!place.isConnected) return;
+  if (!place.isConnected) return true;
   const old = articles();
   const fresh = made.querySelectorAll("article.turn");
   made.querySelector(earlier ? ".later" : ".earlier")?.parentElement.remove();
@@ -138,6 +144,7 @@ async function load(place) {
   });
   watch();
   document.dispatchEvent(new CustomEvent("threadkeep:turns"));
+  return true;
 }
 
 /** A link that loads what is above a turn, or (`later`) from it on. */
@@ -217,8 +224,8 @@ export async function byPrompt(by) {
   if (at >= 0 && !(by > 0 && atEnd())) return toHeading(every[at]);
   const more = box.querySelector(by > 0 ? ".later" : ".earlier");
   if (more) {
-    await load(more.parentElement);
-    return byPrompt(by);
+    if (await load(more.parentElement)) return byPrompt(by);
+    return;
   }
   if (by > 0) scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
   else scrollTo({ top: 0, behavior: "instant" });

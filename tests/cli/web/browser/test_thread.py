@@ -18,7 +18,7 @@ from tests.support.indexes import sync
 from tests.support.reading import call, event, save, turn
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
 URL = f"/thread/{THREAD_ID}"
 TOP_OF_READ = """() => {
@@ -116,6 +116,21 @@ def test_a_person_moves_in_a_thread(server: Server, tabs: Tabs) -> None:
     until(page, AT_END)
     wait_for("Turn 30")
     look_on_a_phone(server, tabs)
+
+
+def test_a_key_is_pressed_while_turns_are_loaded(server: Server, tabs: Tabs) -> None:
+    tab, held = tabs(server), list["Route"]()
+    page = tab.go(f"{URL}?turn=1")
+    page.route("**/turns?from=*", lambda route: held.append(route))
+    page.evaluate("document.querySelector('.later').scrollIntoView({block: 'end'})")
+    while not held:
+        page.wait_for_timeout(20)
+    last = int(page.evaluate("[...document.querySelectorAll('article')].at(-1).dataset.number"))
+    page.keyboard.press("j")
+    page.wait_for_timeout(20)
+    held.pop().continue_()
+    page.locator("#where b", has_text=f"Turn {last + 1}").wait_for()
+    assert not held  # it was asked for once
 
 
 def look_on_a_phone(server: Server, tabs: Tabs) -> None:
