@@ -41,7 +41,9 @@ hypothesis.settings.load_profile("fixed")
 CreateFile = Callable[[Path], None]
 
 CORPUS = FIXTURES / "corpus"
+_BROWSER = "cli/web/browser"
 LONG = {
+    _BROWSER: 22,
     "crash/test_jobs": 21,
     "cli/commands/test_search": 10,
     "protocol/test_dialogue": 10,
@@ -65,8 +67,10 @@ LONG = {
     "cli/server/test_stored": 4,
     "cli/test_damaged": 4,
     "cli/commands/test_archive": 4,
+    "cli/web/test_load": 4,
 }
-"""The files that take longest, and how many seconds of a processor each took in a measured run."""
+"""The files that take longest, and how many seconds of a processor each took in a measured run;
+and a folder whose files share a browser."""
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +86,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     where all that a test looks at comes after that."""
     defaults = open_with_user_data.__wrapped__.__kwdefaults__  # type: ignore[attr-defined]
     monkeypatch.setitem(defaults, "patience_s", 0.2)
-    monkeypatch.setattr("state.codex_db.database._PATIENCE_S", 0.2)
+    for module in ("state.codex_db.database", "state.repair.recovery"):
+        monkeypatch.setattr(f"{module}._PATIENCE_S", 0.2)
 
 
 def copy_corpus(target: Path) -> Path:
@@ -101,12 +106,22 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return (os.cpu_count() or 1) + 2
 
 
+class _Scheduling(LoadFileScheduling):  # type: ignore[misc]
+    """All tests of a file in one worker, so that what they share is made once; and all that need a
+    browser, which takes two seconds of a processor to start."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        folder = file.rpartition("/")[0]
+        return folder if folder.endswith(_BROWSER) else file
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling | None:
-    """All tests of a file in one worker, so that what they share is made once."""
+    """How tests are given to workers."""
     if config.getvalue("dist") != "load":  # another way was asked for
         return None
     config.option.loadscopereorder = False  # by the number of tests; see below
-    return LoadFileScheduling(config, log)
+    return _Scheduling(config, log)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -144,10 +159,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("full"):
                 item.add_marker(pytest.mark.skip(reason="only with --full"))
-    items.sort(
-        key=lambda item: LONG.get(str(item.path.relative_to(ROOT / "tests").with_suffix("")), 0),
-        reverse=True,
-    )
+    items.sort(key=_seconds, reverse=True)
+
+
+def _seconds(item: pytest.Item) -> int:
+    path = item.path.relative_to(ROOT / "tests").with_suffix("")
+    return LONG.get(str(path), 0) or LONG.get(str(path.parent), 0)
 
 
 def pytest_collection_finish() -> None:

@@ -207,6 +207,7 @@ def test_the_screen_of_keys_has_all_of_them(place: Place) -> None:
 def test_the_screen_of_keys_scrolls_and_closes() -> None:
     async def look() -> None:
         app = _Pressed({})
+        app.animation_level = "none"  # each scroll would take a second
         async with app.run_test(size=(80, 24)) as pilot:
             for key in ("escape", "q", "question_mark", "f1"):
                 screen = HelpScreen("picker", {})

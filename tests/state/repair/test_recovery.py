@@ -130,6 +130,7 @@ def test_a_file_that_was_never_an_index_of_ours_is_left_alone(small: Cli) -> Non
     assert sorted(small.base.glob("photo*")) == [photo]
 
 
+@pytest.mark.usefixtures("impatient")
 def test_an_index_that_another_process_fills_is_not_put_aside(small: Cli) -> None:
     damage = IndexDamaged(small.index, "as it was a moment ago")
     with closing(connect(small.index)) as writer:
