@@ -26,6 +26,8 @@ from state.query.listing import Key, key_steps
 from state.query.model import LARGEST_PAGE, Query
 from state.query.rows import Row, rows_steps
 
+NEWEST: Final = "change"
+"""The sort by the newest change of the file."""
 _MANY: Final = 2_000
 """If so many threads have changed a file with the name, the list is walked in its order."""
 _KINDS: Final = {letter: kind for kind, letter in LETTERS.items()}
@@ -34,6 +36,12 @@ _ROWS: Final = (
     "SELECT DISTINCT row_id FROM file_changes WHERE file_id IN"
     f" (SELECT file_id FROM changed_files f WHERE {_HAS_NAME}) LIMIT {_MANY + 1}"
 )
+_NEWEST: Final = (
+    "SELECT row_id, max(ifnull(at_ms, 0)) AS newest_ms FROM file_changes WHERE file_id IN"
+    f" (SELECT file_id FROM changed_files f WHERE {_HAS_NAME})"
+    " GROUP BY row_id HAVING newest_ms <= ? ORDER BY newest_ms DESC"
+)
+_LATEST_MS: Final = 2**63 - 1
 _OF_ROWS: Final = (
     " FROM file_changes c JOIN changed_files f USING (file_id)"
     f" WHERE c.row_id {AMONG} AND {_HAS_NAME}"
@@ -73,7 +81,33 @@ def changed_files_steps(name: str, among: Query) -> Steps[ChangingThreads]:
     key, descending = among.sort_key, among.descending
     cursor = None if among.cursor is None else decode(among.cursor, key, descending, digest)
     keys = yield from changing_keys_steps(name, among, cursor, among.limit + 1)
-    shown = keys[: among.limit]
+    return (yield from _page_steps(name, keys, among.limit, Cursor(key, descending, digest, 0, "")))
+
+
+def newest_changes_steps(name: str, among: Query) -> Steps[ChangingThreads]:
+    """As :func:`changed_files_steps`, those threads first that changed such a file last."""
+    digest = _digest(name, among)
+    after = None if among.cursor is None else decode(among.cursor, NEWEST, True, digest)
+    place = None if after is None else (after.key_ms, after.thread_id)
+    rows = yield (_NEWEST, [casefold(name), _LATEST_MS if after is None else after.key_ms])
+    newest = dict(rows)
+    row_ids, found, begin = [*newest], list[Key](), 0
+    while begin < len(row_ids) and len(found) <= among.limit:
+        end = min(begin + LARGEST_PAGE, len(row_ids))
+        while end < len(row_ids) and newest[row_ids[end]] == newest[row_ids[end - 1]]:
+            end += 1
+        keys = yield from key_steps(among, None, end - begin, row_ids[begin:end])
+        some = sorted(((newest[row_id], id_, row_id) for _, id_, row_id in keys), reverse=True)
+        found += (key for key in some if place is None or key[:2] < place)
+        begin = end
+    return (yield from _page_steps(name, found, among.limit, Cursor(NEWEST, True, digest, 0, "")))
+
+
+def _page_steps(
+    name: str, keys: Sequence[Key], limit: int, cursor: Cursor
+) -> Steps[ChangingThreads]:
+    """The page of the first of some threads; ``cursor`` tells of which list."""
+    shown = keys[:limit]
     rows = yield from rows_steps([row_id for _, _, row_id in shown], "row_id")
     last = yield from last_changes_steps([row_id for _, _, row_id in shown], name)
     threads = [
@@ -81,7 +115,7 @@ def changed_files_steps(name: str, among: Query) -> Steps[ChangingThreads]:
     ]
     following = None
     if len(keys) > len(shown):
-        following = Cursor(key, descending, digest, *shown[-1][:2]).encode()
+        following = cursor._replace(key_ms=shown[-1][0], thread_id=shown[-1][1]).encode()
     return ChangingThreads(threads, following, (yield from unindexed_steps()))
 
 

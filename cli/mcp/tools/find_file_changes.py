@@ -70,7 +70,9 @@ class ChangingThread(ThreadEntry):
 class FileChanges(BaseModel):
     """Threads that changed a file."""
 
-    threads: list[ChangingThread] = Field(description="The most recently used first.")
+    threads: list[ChangingThread] = Field(
+        description="The one that changed such a file last comes first."
+    )
     next_cursor: str = ""
     note: str = Field("", description="Why there may be more, or what was searched for.")
 
@@ -94,8 +96,8 @@ def register(server: MCPServer, answering: Answering) -> None:
         max_tokens: MaxTokens = USUAL_TOKENS,
     ) -> Annotated[CallToolResult, FileChanges]:
         """Find the coding-agent threads (past sessions) whose patches changed a file, to learn who
-        changed it when and why. Read on with read_turns at the turn of a change. What shell
-        commands did to files is not known."""
+        changed it when and why: the newest change first. Read on with read_turns at the turn of a
+        change. What shell commands did to files is not known."""
         from cli.arguments.filters import Filters
         from rollout.files.scan import stat_file
         from state.errors import InvalidQuery
@@ -139,10 +141,10 @@ async def _found(index: "ThreadIndex", path: str, among: "Query") -> "tuple[str,
     """The threads that changed a file, and by what part of its path they are found: patches may
     have paths that are relative to where they ran, and of a whole path then only the end."""
     from state.errors import InvalidCursor
-    from state.fulltext.changed_files import ChangingThreads, changed_files_steps
+    from state.fulltext.changed_files import ChangingThreads, newest_changes_steps
 
     async def changing(name: str) -> ChangingThreads:
-        return await index.database.query(changed_files_steps(name, among))
+        return await index.database.query(newest_changes_steps(name, among))
 
     *longer, shortest = names = [path, *_ends(path)]
     if among.cursor:  # it belongs to one of them
