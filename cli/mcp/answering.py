@@ -92,7 +92,8 @@ class Answering:
             task.exception()  # which nobody waits for any more
 
     async def incomplete(self) -> str:
-        """A sentence that says why answers may be incomplete; empty if they are not."""
+        """A sentence that says why answers may be incomplete; empty if they are not. To be asked
+        before the index is read: it may be complete only afterwards."""
         note = await self._kept.incomplete()
         return f"{note} Call again in a moment for the rest." if note else ""
 

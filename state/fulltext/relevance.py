@@ -111,6 +111,8 @@ class Ranking(NamedTuple):
     """What each of the terms counts."""
     unreadable: set[str]
     """Files that could not be read."""
+    pending: int
+    """Threads that were not searched, because they are not indexed yet."""
 
 
 def rank_steadily(
@@ -122,7 +124,7 @@ def rank_steadily(
 ) -> Ranking:
     """The threads of a list that hold some of the terms, those behind a place, by the index as it
     is."""
-    scores: _Scores = read(_score_steps(terms))
+    pending, scores = read(_score_steps(terms))
     candidates: list[_Candidate] = read(_candidate_steps(scores.documents, among))
     matcher, unreadable = Matcher(terms), set[str]()
     most, found = among.limit + 1, list[_Match]()
@@ -148,10 +150,12 @@ def rank_steadily(
         for match in found[:most]
         if (row := rows.get(match.place[1])) and stat_file(home, row["rollout_path"])
     ]
-    return Ranking(threads, scores.weights, unreadable)
+    return Ranking(threads, scores.weights, unreadable, pending)
 
 
-def _score_steps(terms: Sequence[Term]) -> Steps[_Scores]:
+def _score_steps(terms: Sequence[Term]) -> Steps[tuple[int, _Scores]]:
+    """How many threads are not indexed yet, and what those documents count that are."""
+    pending = yield ("SELECT count(*) FROM fulltext_pending", [])
     count, every = yield from held_steps(terms)
     weights = _weights(count, every)
     scores: dict[int, int] = {}
@@ -167,7 +171,7 @@ def _score_steps(terms: Sequence[Term]) -> Steps[_Scores]:
         for document in (yield from each.steps()):
             scores[document] = scores.get(document, 0) + own
     best = sorted(scores.items(), key=itemgetter(1), reverse=True)
-    return _Scores(weights, best, others)
+    return int(pending[0][0]), _Scores(weights, best, others)
 
 
 def _candidate_steps(documents: Sequence[tuple[int, int]], among: Query) -> Steps[list[_Candidate]]:

@@ -69,7 +69,7 @@ async def search_sentence(
         for hit in found.hits
     ]
     complete, room = len(hits), among.limit - len(hits)
-    unreadable, following = found.unreadable, found.next_cursor
+    unreadable, following, pending = found.unreadable, found.next_cursor, found.pending
     weights: list[int] | None = None
     if following is None:
         whole = replace(wanted, among=replace(first, limit=_FEW))
@@ -77,15 +77,19 @@ async def search_sentence(
         if known.next_cursor is None:
             ids = (hit.row["id"] for hit in known.hits)
             others = replace(first, limit=max(room, 1), excluded_ids=(*among.excluded_ids, *ids))
-            ranked, weights, unread = await _ranking(index, loose, others, after)
+            ranking = await _ranking(index, loose, others, after)
+            ranked, weights = ranking.threads, ranking.weights
             cursor = _ranking_cursor(wanted)
-            hits += [SentenceHit(*each[::2], cursor(each.place)) for each in ranked[:room]]
-            unreadable |= unread
+            hits += [
+                SentenceHit(each.hit, each.terms, cursor(each.place)) for each in ranked[:room]
+            ]
+            unreadable |= ranking.unreadable
+            pending = max(pending, ranking.pending)
             if len(ranked) > room:
                 following = hits[-1].cursor if room else cursor(_BEFORE_ALL)
     if weights is None:
         weights = await index.database.query(weights_steps(loose))
-    return SentenceFound(hits, complete, loose, weights, following, found.pending, unreadable)
+    return SentenceFound(hits, complete, loose, weights, following, pending, unreadable)
 
 
 async def _ranking(

@@ -49,6 +49,7 @@ def register(server: MCPServer, answering: Answering) -> None:
 
         folder, *others = _folders(roots) or [_own_folder()]
         index = await answering.index()
+        incomplete = await answering.incomplete()
         project = await index.database.query(project_of_folder_steps(folder))
         query = Query(sort_key="recency_at", limit=_LATEST, projects=(project.chosen_by,))
         page = await index.page(query)
@@ -60,7 +61,7 @@ def register(server: MCPServer, answering: Answering) -> None:
             other_folders=[answering.redacted(other) for other in others],
             threads=[entry for entry, _ in taken],
             total=(await index.count(query)).listed,
-            note=await answering.incomplete(),
+            note=incomplete,
         )
         if not taken:
             result.note = f"{result.note} {_NONE}".strip()

@@ -105,6 +105,7 @@ def register(server: MCPServer, answering: Answering) -> None:
         if not path.strip():
             raise InvalidQuery("path is empty: give a path or a part of one")
         index = await answering.index()
+        incomplete = await answering.incomplete()
         among = Filters(
             project=[project] if project else None, since=since or None, all_sources=all_sources
         ).query(
@@ -126,7 +127,7 @@ def register(server: MCPServer, answering: Answering) -> None:
         if behind < len(found.threads):  # the next page begins behind what fits
             name, found = await _found(index, path.strip(), replace(among, limit=behind))
         hidden = left_out((await index.count(among)).hidden, "searched")
-        notes = [await answering.incomplete(), *_notes(path.strip(), name, found), hidden]
+        notes = [incomplete, *_notes(path.strip(), name, found), hidden]
         result = FileChanges(
             threads=taken,
             next_cursor=found.next_cursor or "",

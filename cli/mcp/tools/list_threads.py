@@ -56,6 +56,7 @@ def register(server: MCPServer, answering: Answering) -> None:
         from cli.arguments.filters import Filters
 
         index = await answering.index()
+        incomplete = await answering.incomplete()
         filters = Filters(
             project=[project] if project else None,
             since=since or None,
@@ -73,7 +74,7 @@ def register(server: MCPServer, answering: Answering) -> None:
         if len(taken) < len(page.rows):  # the next page begins behind what fits
             page = await index.page(replace(query, limit=len(taken)))
         counted = await index.count(query)
-        note = f"{await answering.incomplete()} {left_out(counted.hidden, 'listed')}"
+        note = f"{incomplete} {left_out(counted.hidden, 'listed')}"
         result = ThreadList(
             threads=[entry for entry, _ in taken],
             total=counted.listed,

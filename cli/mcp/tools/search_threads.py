@@ -136,6 +136,7 @@ async def threads_with(
     from state.fulltext.sentence import search_sentence
 
     index = await answering.index()
+    incomplete = await answering.incomplete()
     terms = tuple(sentence_terms(query))
     among = Filters(
         project=[project] if project else None, since=since or None, all_sources=all_sources
@@ -157,7 +158,7 @@ async def threads_with(
         complete=threads[: found.complete],
         partial=threads[found.complete :],
         next_cursor=following or "",
-        note=" ".join(filter(None, (await answering.incomplete(), *_notes(found), hidden))),
+        note=" ".join(filter(None, (incomplete, *_notes(found), hidden))),
     )
 
 

@@ -76,6 +76,22 @@ def test_all_words_come_first_and_then_the_rarest_ones(home: Path, index_path: P
     work(home, index_path, do)
 
 
+def test_threads_that_are_not_indexed_yet_are_told(home: Path, index_path: Path) -> None:
+    talk(home, 1, "red and green")
+
+    async def do(index: ThreadIndex) -> None:
+        await fill_fulltext(index)
+        talk(home, 2, "red and blue")
+        await index.catch_up()
+        found = await found_by(index, "red green violet")
+        assert (ids(found), found.pending) == ([thread_id(1)], 1)
+        await fill_fulltext(index)
+        found = await found_by(index, "red green violet")
+        assert (ids(found), found.pending) == ([thread_id(1), thread_id(2)], 0)
+
+    work(home, index_path, do)
+
+
 def test_words_count_twice_where_they_stand_together(home: Path, index_path: Path) -> None:
     talk(home, 1, "red", "green", "blue")
     talk(home, 2, "red and green, but blue", "and more")
