@@ -13,13 +13,14 @@ from mcp.server.mcpserver import MCPServer
 from cli import __version__
 from cli.mcp import completion
 from cli.mcp.answering import Answering
+from cli.mcp.strict_server import StrictServer
 
 if TYPE_CHECKING:
     from cli.runtime.kept_index import KeptIndex
 
 _INSTRUCTIONS: Final = (
     "Past threads (sessions) of Codex on this computer: what was asked, said, run and changed."
-    " These tools only read. A thread is named by its id, the beginning of it, or its name."
+    " These tools only read. A thread is named by its id, the beginning of that, or its title."
     " The newest one may be the session that asks."
 )
 _OFFERED: Final = (
@@ -54,7 +55,7 @@ def make_server(kept: "KeptIndex", *, redact: bool) -> MCPServer:
 
 def bare_server(answering: Answering) -> MCPServer:
     """A server that offers nothing yet, but what has to be known for the handshake."""
-    server = MCPServer(
+    server = StrictServer(
         "threadkeep",
         title="threadkeep",
         instructions=_INSTRUCTIONS,
