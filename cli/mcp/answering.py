@@ -2,18 +2,20 @@
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import typer
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel
 
+from cli.arguments.locations import options_of
+from cli.mcp.budget import CUT
 from cli.mcp.redaction import Redaction
-from rollout.errors import RolloutError
-from state.errors import AmbiguousThread, StateError, ThreadNotFound
+from cli.mcp.refusals import OUR_ERRORS, told_to_agents
+from state.errors import AmbiguousThread, ThreadNotFound
 
 if TYPE_CHECKING:
     from cli.runtime.kept_index import KeptIndex
@@ -25,20 +27,8 @@ if TYPE_CHECKING:
 _READS: Final = ToolAnnotations(
     read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
 )
-_HINTS: Final = {
-    "AmbiguousThread": "give the id of one of them",
-    "ThreadNotFound": "call list_threads or search_threads to find its id",
-    "InvalidCursor": "call again without cursor, or with the arguments that it came from",
-    "TurnNotFound": "call thread_outline to see its turns",
-    "AmbiguousTurn": "give its number: call thread_outline to see it",
-}
-"""What an agent does about an error, where the command line has another way."""
-OUR_ERRORS: Final = (RolloutError, StateError, typer.BadParameter, OSError, UnicodeError)
-"""What may be raised where a tool answers, and is told to the agent; the last one for values that
-are not UTF-8."""
-_LONGEST_ERROR: Final = 500
-_MOST_CANDIDATES: Final = 10
-_LONGEST: Final = 80
+_WORDS: Final = 8
+"""So many words of a title are looked for."""
 _PATIENCE_S: Final = 2.0
 """How long an answer waits for a long thread to be read, in seconds."""
 Value = TypeVar("Value")
@@ -61,14 +51,46 @@ class Answering:
         return (await self.store()).index
 
     async def thread(self, reference: str) -> "Row":
-        """The row of the thread that an id, a prefix of one or a name means. Raises AmbiguousThread
-        or ThreadNotFound, a tool error if that may change, and what :meth:`index` raises."""
+        """The row of the thread that an id, a prefix of one, a name or a title means. Raises
+        AmbiguousThread or ThreadNotFound, a tool error if that may change, and what :meth:`index`
+        raises."""
+        reference, index = reference.strip(), await self.index()
+        incomplete = await self.incomplete()
         try:
-            return await (await self.index()).thread(reference)
-        except ThreadNotFound as error:
-            if note := await self.incomplete():
-                raise ToolError(f"{self.told(error)}. {note}") from None
+            return await index.thread(reference)
+        except AmbiguousThread:
             raise
+        except ThreadNotFound as error:
+            rows = await self._entitled(reference)
+            if len(rows) > 1:
+                raise AmbiguousThread(reference, [row["id"] for row in rows], rows) from None
+            if rows:
+                return rows[0]
+            if incomplete:
+                raise ToolError(f"{self.told(error)}. {incomplete}") from None
+            raise
+
+    async def _entitled(self, title: str) -> "list[Row]":
+        """The threads that lists show with this title, the most recently used first."""
+        from cli.mcp.thread_entry import title_of
+        from state.query.model import LARGEST_PAGE, Query
+
+        title = " ".join(title.split())
+        words = tuple(title.removesuffix(CUT).split()[:_WORDS])
+        if not words:
+            return []
+        index = await self.index()
+        found: list[Row] = []
+        for archived in (False, True):
+            query = Query(
+                words=words,
+                all_sources=True,
+                archived=archived,
+                sort_key="recency_at",
+                limit=LARGEST_PAGE,
+            )
+            found += (await index.page(query)).rows
+        return [row for row in found if title_of(self, row) == title]
 
     async def turns(self, row: "Row") -> "TurnSource":
         """The turns of the thread of a row. Raises what :meth:`index` raises."""
@@ -105,7 +127,26 @@ class Answering:
         """What an answer has met, and what to do about it. If it says that the index is gone, that
         is opened again."""
         self._kept.note_lost(error)
-        return _told(error)
+        return told_to_agents(error, options_of(self._kept.here))
+
+    @contextmanager
+    def refusing(
+        self,
+        refusal: Callable[[str], Exception] = ToolError,
+        not_found: Callable[[str], Exception] | None = None,
+    ) -> Generator[None]:
+        """Raise as a ``refusal`` what an answer has met, and as ``not_found`` that there is no such
+        thread."""
+        try:
+            yield
+        except ToolError as error:  # told already
+            raise refusal(str(error)) from None
+        except ThreadNotFound as error:
+            raise (not_found or refusal)(self.told(error)) from None
+        except OUR_ERRORS as error:
+            raise refusal(self.told(error)) from None
+        except _replaced() as error:
+            raise refusal("the index was opened anew meanwhile; call again") from error
 
     def add_tool(
         self, server: MCPServer, title: str, answer: Callable[..., Awaitable[CallToolResult]]
@@ -116,12 +157,8 @@ class Answering:
 
         @functools.wraps(answer)
         async def told(**arguments: Any) -> CallToolResult:
-            try:
+            with self.refusing():
                 return await answer(**arguments)
-            except OUR_ERRORS as error:
-                raise ToolError(self.told(error)) from None
-            except _replaced() as error:
-                raise ToolError("the index was opened anew meanwhile; call again") from error
 
         description = " ".join((answer.__doc__ or "").split())
         server.add_tool(told, title=title, description=description, annotations=_READS)
@@ -141,35 +178,3 @@ def answered(result: BaseModel, text: str) -> CallToolResult:
         content=[TextContent(type="text", text=text)],
         structured_content=result.model_dump(mode="json", exclude_defaults=True),
     )
-
-
-def _told(error: Exception) -> str:
-    from cli.errors import outcome
-    from cli.terminal.text import one_line
-
-    if isinstance(error, typer.BadParameter):
-        wrong, _, hint = error.message.removeprefix("--").partition("\n")
-        return "; ".join(filter(None, (_brief(wrong), hint)))
-    if isinstance(error, AmbiguousThread) and error.rows:
-        from cli.render.labels import label
-
-        rows = error.rows[:_MOST_CANDIDATES]
-        lines = [f"{row['id']} {_beginning(one_line(label(row)))}" for row in rows]
-        return "\n".join([f"{_brief(error.summary)}; {_HINTS['AmbiguousThread']}:", *lines])
-    if not isinstance(error, RolloutError | StateError):
-        return f"{_brief(str(error))}; call again, or list_threads to see what there is"
-    named = (_HINTS.get(kind.__name__) for kind in type(error).__mro__)
-    hint = next(filter(None, named), None) or outcome(error).hint
-    return f"{_brief(str(error))}; {hint}"
-
-
-def _brief(text: str) -> str:
-    """A line of an error, which may repeat whatever was given."""
-    from cli.terminal.text import one_line, shortened
-
-    return shortened(one_line(text[: 2 * _LONGEST_ERROR]), _LONGEST_ERROR)
-
-
-def _beginning(text: str) -> str:
-    """The first words of a text: whole ones, as nobody knows half of a secret for one."""
-    return text if len(text) <= _LONGEST else text[:_LONGEST].rpartition(" ")[0]

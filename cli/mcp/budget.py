@@ -12,7 +12,7 @@ _MOST_TOKENS: Final = 20_000
 BYTES_A_TOKEN: Final = 4
 _AROUND: Final = 300
 """Bytes of what stands around the items of an answer: braces, the sentence on what was cut."""
-_CUT: Final = "…"
+CUT: Final = "…"
 Item = TypeVar("Item", bound=BaseModel)
 
 MaxTokens = Annotated[
@@ -79,7 +79,7 @@ def beginning(text: str, size: int) -> str:
 def shortened(text: str, size: int) -> str:
     """As :func:`beginning`, with a mark if something is cut off."""
     kept = beginning(text, size)
-    return kept if kept == text else f"{kept.rstrip()}{_CUT}"
+    return kept if kept == text else f"{kept.rstrip()}{CUT}"
 
 
 def continued(cursor: str) -> str:

@@ -11,7 +11,8 @@ from mcp.types import (
     ResourceTemplateReference,
 )
 
-from cli.mcp.answering import OUR_ERRORS, Answering
+from cli.mcp.answering import Answering
+from cli.mcp.refusals import OUR_ERRORS
 
 _MOST: Final = 20
 

@@ -3,12 +3,11 @@
 from typing import Annotated, Any, Final
 
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.server.mcpserver.exceptions import ToolError
 from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS
 from pydantic import Field
 
-from cli.mcp.answering import OUR_ERRORS, Answering
+from cli.mcp.answering import Answering
 
 _LATEST: Final = 5
 """Threads of a project that are told."""
@@ -49,10 +48,8 @@ def register(server: MCPServer, answering: Answering) -> None:
     @server.prompt(title="Go on where we were in this project")
     async def go_on(context: Context[Any, Any], project: Project = "") -> str:
         """What was done last in a project, and what is left to do."""
-        try:
+        with answering.refusing(_refusal):
             return await _go_on(answering, context, project)
-        except (*OUR_ERRORS, ToolError) as error:
-            raise _refusal(answering, error) from None
 
     @server.prompt(title="What did we decide about …?")
     async def what_did_we_decide(
@@ -62,10 +59,8 @@ def register(server: MCPServer, answering: Answering) -> None:
         """What was decided about something in past threads, when and why."""
         from cli.mcp.tools.search_threads import threads_with
 
-        try:
+        with answering.refusing(_refusal):
             found = await threads_with(answering, about, project, max_tokens=_SEARCH_TOKENS)
-        except OUR_ERRORS as error:
-            raise _refusal(answering, error) from None
         found.next_cursor = ""  # of a tool
         where = f" of the project {project}" if project else ""
         return f"{_DECIDED.format(about=about, where=where)}\n{found.text}"
@@ -76,15 +71,17 @@ async def _go_on(answering: Answering, context: Context[Any, Any], project: str)
     from cli.mcp.tools.current_project import folder_of
     from cli.mcp.tools.read_turns import turns_of
     from cli.mcp.tools.thread_outline import outline_of
+    from cli.mcp.wanted import wanted
     from state.query.model import Query
     from state.query.projects import project_of_folder_steps
 
     index = await answering.index()
-    chosen = name = project
-    if not project:
+    if project:
+        name, query = project, await wanted(answering, _LATEST, project=project)
+    else:
         found = await index.database.query(project_of_folder_steps(await folder_of(context)))
-        chosen, name = found.chosen_by, found.name
-    query = Query(sort_key="recency_at", limit=_LATEST, projects=(chosen,))
+        name = found.name
+        query = Query(sort_key="recency_at", limit=_LATEST, projects=(found.chosen_by,))
     rows = (await index.page(query)).rows
     if not rows:
         return _NO_THREADS.format(name=name)
@@ -99,5 +96,5 @@ async def _go_on(answering: Answering, context: Context[Any, Any], project: str)
     return "\n".join(parts) + goes_on
 
 
-def _refusal(answering: Answering, error: Exception) -> MCPError:
-    return MCPError(INVALID_PARAMS, answering.told(error))
+def _refusal(told: str) -> MCPError:
+    return MCPError(INVALID_PARAMS, told)

@@ -9,6 +9,8 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp.types import ErrorData
 
+from cli.mcp.budget import CUT
+
 if TYPE_CHECKING:
     from cli.redact.remover import SecretRemover
 
@@ -19,7 +21,6 @@ _OF_THREADS: Final = frozenset(
     }
 )
 """What is answered with texts of threads."""
-_CUT: Final = "…"
 _EDGE: Final = 256
 """What tells of a secret stands within so many characters before it."""
 _OF_SECRETS: Final = "".join({*string.printable.strip()} - {*"\"',;"})
@@ -51,8 +52,8 @@ class Redaction:
     def redacted_beginning(self, text: str) -> str:
         """A text without secrets that may have been cut before, and ends with dots then: without
         its last word, which may be half a secret."""
-        if self._on and text.endswith(_CUT):
-            text = f"{text[: -len(_CUT)].rpartition(' ')[0]} {_CUT}"
+        if self._on and text.endswith(CUT):
+            text = f"{text[: -len(CUT)].rpartition(' ')[0]} {CUT}"
         return self.redacted(text)
 
     def redacted_piece(self, text: str, start: int, end: int) -> str:

@@ -15,7 +15,11 @@ _LONGEST_TITLE: Final = 200
 _LOOKED_AT: Final = 600
 """Of so many characters secrets are taken out before they are cut: titles are often long."""
 Thread = Annotated[
-    str, Field(description="Its id, a unique beginning of that, or its name; -1 is the last used.")
+    str,
+    Field(
+        description="Its id, the first 4 characters of that or more, or its title; -1 is the one"
+        " that was used last."
+    ),
 ]
 """The parameter of a tool that names a thread."""
 

@@ -5,10 +5,9 @@ from typing import Final
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
-from cli.mcp.answering import OUR_ERRORS, Answering
+from cli.mcp.answering import Answering
 from cli.mcp.tools.read_turns import turns_of
 from cli.mcp.tools.thread_outline import outline_of
-from state.errors import ThreadNotFound
 
 TEMPLATE: Final = "thread://{id}"
 _OUTLINE_TOKENS: Final = 2_000
@@ -26,13 +25,9 @@ def register(server: MCPServer, answering: Answering) -> None:
         mime_type="text/markdown",
     )
     async def thread(id: str) -> str:  # the name in the template
-        try:
+        with answering.refusing(ResourceError, ResourceNotFoundError):
             row = await answering.thread(id)
             outline = await outline_of(answering, row, 1, _OUTLINE_TOKENS)
             turns = await turns_of(answering, row, -1, {"messages"}, _LAST_TURN_TOKENS)
-        except ThreadNotFound as error:
-            raise ResourceNotFoundError(answering.told(error)) from None
-        except OUR_ERRORS as error:
-            raise ResourceError(answering.told(error)) from None
         outline.next_cursor = turns.next_cursor = ""  # which only tools take
         return f"{outline.text}\n{turns.text}"

@@ -42,7 +42,7 @@ class KeptIndex:
     """
 
     def __init__(self, here: Locations, *, sync: bool = True) -> None:
-        self._here, self._sync = here, sync
+        self.here, self._sync = here, sync
         self._supervisor: Supervisor | None = None
         self._store: ThreadStore | None = None
         self._error: RolloutError | StateError | None = None
@@ -71,7 +71,7 @@ class KeptIndex:
             RolloutError, StateError: the reason why there is none now; it is tried again and again.
             OSError: it cannot be seen whether there is a home.
         """
-        check_home(self._here.home)
+        check_home(self.here.home)
         until = time.monotonic() + _PATIENCE_S
         while (store := self._usable()) is None:
             if self._error is not None:
@@ -83,7 +83,7 @@ class KeptIndex:
                     await self._turn.wait()
             except TimeoutError:
                 lost = self._supervisor.lost if self._supervisor else None
-                raise lost or IndexBusy(self._here.index, _PATIENCE_S) from None
+                raise lost or IndexBusy(self.here.index, _PATIENCE_S) from None
         return store
 
     def note_lost(self, error: BaseException) -> None:
@@ -144,7 +144,7 @@ class KeptIndex:
         try:
             await self._keep()
         except IndexNotWritable as problem:
-            if not self._here.index.exists():
+            if not self.here.index.exists():
                 raise
             _log.warning("%s; it is only read", problem)
             self._supervisor, self._only_read = None, problem
@@ -155,16 +155,16 @@ class KeptIndex:
         await asyncio.to_thread(importlib.import_module, "cli.runtime.supervisor")
         from cli.runtime.supervisor import Supervisor
 
-        self._supervisor = Supervisor(self._here, self._opened)
+        self._supervisor = Supervisor(self.here, self._opened)
         await self._supervisor.run()
 
     async def _read(self) -> None:
         from state.thread_index import read_index
         from state.thread_store import ThreadStore
 
-        check_home(self._here.home)
-        async with read_index(self._here.home, self._here.index) as index:
-            store = ThreadStore(index, self._here.sqlite_home)
+        check_home(self.here.home)
+        async with read_index(self.here.home, self.here.index) as index:
+            store = ThreadStore(index, self.here.sqlite_home)
             try:
                 self._opened(store)
                 await asyncio.Event().wait()

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from cli.mcp.answering import Answering, answered
 from cli.mcp.budget import USUAL_TOKENS, Budget, MaxTokens
 from cli.mcp.thread_entry import ThreadEntry, entries
+from cli.mcp.wanted import MOST_THREADS, ThreadLimit
 
 _LATEST: Final = 10
 _NONE: Final = "list_threads without a project lists the threads of all."
@@ -39,7 +40,9 @@ def register(server: MCPServer, answering: Answering) -> None:
     """Offer ``current_project``."""
 
     async def current_project(
-        roots: Annotated[ListRootsResult, Resolve(_roots)], max_tokens: MaxTokens = USUAL_TOKENS
+        roots: Annotated[ListRootsResult, Resolve(_roots)],
+        limit: ThreadLimit = _LATEST,
+        max_tokens: MaxTokens = USUAL_TOKENS,
     ) -> Annotated[CallToolResult, CurrentProject]:
         """Name the project of the folder that is worked in, with its latest threads (past
         sessions). Call it first to continue earlier work here, or to know what project to give to
@@ -51,7 +54,8 @@ def register(server: MCPServer, answering: Answering) -> None:
         index = await answering.index()
         incomplete = await answering.incomplete()
         project = await index.database.query(project_of_folder_steps(folder))
-        query = Query(sort_key="recency_at", limit=_LATEST, projects=(project.chosen_by,))
+        shown = min(max(limit, 1), MOST_THREADS)
+        query = Query(sort_key="recency_at", limit=shown, projects=(project.chosen_by,))
         page = await index.page(query)
         made = await entries(answering, page.rows)
         taken = Budget(max_tokens).first_of((entry, entry.text) for entry in made)

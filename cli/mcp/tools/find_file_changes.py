@@ -13,7 +13,8 @@ from pydantic import BaseModel, Field
 from cli.mcp.answering import Answering, answered
 from cli.mcp.budget import USUAL_TOKENS, Budget, Cursor, MaxTokens, continued, shortened
 from cli.mcp.thread_entry import ThreadEntry, entries
-from cli.mcp.tools.list_threads import AllSources, Archived, Project, Since, left_out
+from cli.mcp.tools.list_threads import left_out
+from cli.mcp.wanted import AllSources, Archived, Project, Since, ThreadLimit, wanted
 
 if TYPE_CHECKING:
     from rollout.search.patches import Patch
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from state.thread_index import ThreadIndex
 
 _USUAL_LIMIT: Final = 10
-_MOST: Final = 50
 _CHANGES: Final = 5
 """Changes of a thread, with patches, the last ones."""
 _LONGEST_PATH: Final = 500
@@ -91,14 +91,13 @@ def register(server: MCPServer, answering: Answering) -> None:
         with_patch: Annotated[
             bool, Field(description="With the last patches of each thread.")
         ] = False,
-        limit: Annotated[int, Field(description=f"Threads, at most {_MOST}.")] = _USUAL_LIMIT,
+        limit: ThreadLimit = _USUAL_LIMIT,
         cursor: Cursor = "",
         max_tokens: MaxTokens = USUAL_TOKENS,
     ) -> Annotated[CallToolResult, FileChanges]:
         """Find the coding-agent threads (past sessions) whose patches changed a file, to learn who
         changed it when and why: the newest change first. Read on with read_turns at the turn of a
         change. What shell commands did to files is not known."""
-        from cli.arguments.filters import Filters
         from rollout.files.scan import stat_file
         from state.errors import InvalidQuery
 
@@ -106,13 +105,14 @@ def register(server: MCPServer, answering: Answering) -> None:
             raise InvalidQuery("path is empty: give a path or a part of one")
         index = await answering.index()
         incomplete = await answering.incomplete()
-        among = Filters(
-            project=[project] if project else None, since=since or None, all_sources=all_sources
-        ).query(
-            sort_key="recency_at",
-            limit=min(max(limit, 1), _MOST),
-            cursor=cursor or None,
+        among = await wanted(
+            answering,
+            limit,
+            project=project,
+            since=since,
             archived=archived,
+            all_sources=all_sources,
+            cursor=cursor,
         )
         name, found = await _found(index, path.strip(), among)
         taken, budget, behind = list[ChangingThread](), Budget(max_tokens), len(found.threads)

@@ -1,6 +1,6 @@
 """``list_threads``."""
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 from mcp.server.mcpserver import MCPServer
 from mcp.types import CallToolResult
@@ -9,20 +9,19 @@ from pydantic import BaseModel, Field
 from cli.mcp.answering import Answering, answered
 from cli.mcp.budget import USUAL_TOKENS, Budget, Cursor, MaxTokens, continued
 from cli.mcp.thread_entry import ThreadEntry, entries
+from cli.mcp.wanted import (
+    MOST_THREADS,
+    AllSources,
+    Archived,
+    Project,
+    Since,
+    ThreadLimit,
+    Until,
+    wanted,
+)
 
 if TYPE_CHECKING:
     from state.query.model import Hidden
-
-_PAGE: Final = 50
-Project = Annotated[str, Field(description="Name of a project, or an absolute folder.")]
-Since = Annotated[
-    str, Field(description="Used since then: 7d, yesterday, monday, last-week, 2026-11-20.")
-]
-Until = Annotated[str, Field(description="Used before then, in the same words.")]
-Archived = Annotated[bool, Field(description="The archived threads instead of the others.")]
-AllSources = Annotated[
-    bool, Field(description="Include those that no user started: codex exec, subagents.")
-]
 
 
 class ThreadList(BaseModel):
@@ -42,9 +41,10 @@ def register(server: MCPServer, answering: Answering) -> None:
         since: Since = "",
         until: Until = "",
         tags: Annotated[list[str] | None, Field(description="With all of these tags.")] = None,
-        text: Annotated[str, Field(description="In the name or first message.")] = "",
+        query: Annotated[str, Field(description="A text in the name or first message.")] = "",
         archived: Archived = False,
         all_sources: AllSources = False,
+        limit: ThreadLimit = MOST_THREADS,
         cursor: Cursor = "",
         max_tokens: MaxTokens = USUAL_TOKENS,
     ) -> Annotated[CallToolResult, ThreadList]:
@@ -53,27 +53,26 @@ def register(server: MCPServer, answering: Answering) -> None:
         find what was said."""
         from dataclasses import replace
 
-        from cli.arguments.filters import Filters
-
         index = await answering.index()
         incomplete = await answering.incomplete()
-        filters = Filters(
-            project=[project] if project else None,
-            since=since or None,
-            until=until or None,
-            tag=tags,
-            search=text or None,
+        among = await wanted(
+            answering,
+            limit,
+            project=project,
+            since=since,
+            until=until,
+            tags=tags,
+            query=query,
+            archived=archived,
             all_sources=all_sources,
+            cursor=cursor,
         )
-        query = filters.query(
-            sort_key="recency_at", limit=_PAGE, cursor=cursor or None, archived=archived
-        )
-        page = await index.page(query)
+        page = await index.page(among)
         made = await entries(answering, page.rows)
         taken = Budget(max_tokens).first_of((entry, entry.text) for entry in made)
         if len(taken) < len(page.rows):  # the next page begins behind what fits
-            page = await index.page(replace(query, limit=len(taken)))
-        counted = await index.count(query)
+            page = await index.page(replace(among, limit=len(taken)))
+        counted = await index.count(among)
         note = f"{incomplete} {left_out(counted.hidden, 'listed')}"
         result = ThreadList(
             threads=[entry for entry, _ in taken],

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from cli.mcp.answering import Answering, answered
 from cli.mcp.budget import USUAL_TOKENS, Budget, Cursor, MaxTokens, continued, size_of
 from cli.mcp.thread_entry import Thread, title_of
-from cli.mcp.tools.thread_outline import FromTurn
+from cli.mcp.tools.thread_outline import MOST_TURNS, FromTurn, TurnLimit
 
 if TYPE_CHECKING:
     from cli.mcp.places import Place
@@ -76,6 +76,7 @@ def register(server: MCPServer, answering: Answering) -> None:
         thread: Thread,
         from_turn: FromTurn = -1,
         include: Include = None,
+        limit: TurnLimit = MOST_TURNS,
         cursor: Cursor = "",
         max_tokens: MaxTokens = USUAL_TOKENS,
     ) -> Annotated[CallToolResult, Turns]:
@@ -84,7 +85,8 @@ def register(server: MCPServer, answering: Answering) -> None:
         default."""
         row = await answering.thread(thread)
         parts = {*(include or ["messages"])}
-        turns = await turns_of(answering, row, from_turn, parts, max_tokens, cursor)
+        shown = min(max(limit, 1), MOST_TURNS)
+        turns = await turns_of(answering, row, from_turn, parts, max_tokens, cursor, shown)
         return answered(turns, turns.text)
 
     answering.add_tool(server, "Read turns", read_turns)
@@ -97,19 +99,21 @@ async def turns_of(
     parts: Set[str],
     max_tokens: int,
     cursor: str = "",
+    limit: int = MOST_TURNS,
 ) -> Turns:
-    """As much of the turns of a thread as fits, from one on: its number, one from the end, or what
-    a cursor says. Raises as :func:`_beginning` does."""
+    """As much of ``limit`` turns of a thread as fits, from one on: its number, one from the end, or
+    what a cursor says. Raises as :func:`_beginning` does."""
     from cli.mcp.turn_text import TurnWriter
 
+    incomplete = await answering.incomplete()
     source = await answering.turns(row)
     known, turns, begin = await _beginning(answering, source, from_turn, cursor)
     title = title_of(answering, row)
     warnings = answering.redacted(" ".join(known.warnings[:_SHOWN]))
-    note = f"{await answering.incomplete()} {warnings}".strip()
+    note = f"{incomplete} {warnings}".strip()
     left = Budget(max_tokens).left - size_of(title) - size_of(note)
     told, stopped = await _written(
-        source, turns, begin, TurnWriter(begin, parts, left, answering.redacted)
+        source, turns, limit, begin, TurnWriter(begin, parts, left, answering.redacted)
     )
     return Turns(
         thread=row["id"],
@@ -154,7 +158,7 @@ def _found(
         return None if at is None else (turns[at:], place)
     if not turns:
         return (), Place(("", 0, 0))
-    at = from_turn - 1 if from_turn > 0 else len(turns) + (from_turn or -1)
+    at = from_turn - 1 if from_turn > 0 else len(turns) + from_turn
     if at < 0 and not known.partial:
         at = 0
     if not 0 <= at < len(turns) or (known.partial and from_turn > 0):
@@ -174,7 +178,11 @@ def _not_found(known: "KnownTurns", from_turn: int, cursor: str) -> Exception:
 
 
 async def _written(
-    source: "TurnSource", turns: "Sequence[TurnHead]", begin: "Place", writer: "TurnWriter"
+    source: "TurnSource",
+    turns: "Sequence[TurnHead]",
+    limit: int,
+    begin: "Place",
+    writer: "TurnWriter",
 ) -> "tuple[list[TurnText], Place | None]":
     """As much of some turns as fits, and where the next answer begins."""
     from cli.mcp.places import Place
@@ -182,7 +190,7 @@ async def _written(
     told: list[TurnText] = []
     looked_at = 0
     for head in turns:
-        if told and writer.left < 2 * _HEADING:
+        if len(told) == limit or (told and writer.left < 2 * _HEADING):
             return told, Place(head.key)
         writer.left -= _HEADING
         texts: list[str] = []

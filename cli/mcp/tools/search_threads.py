@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field
 from cli.mcp.answering import Answering, answered
 from cli.mcp.budget import USUAL_TOKENS, Budget, Cursor, MaxTokens, continued
 from cli.mcp.thread_entry import ThreadEntry, entries
-from cli.mcp.tools.list_threads import AllSources, Archived, Project, Since, left_out
+from cli.mcp.tools.list_threads import left_out
+from cli.mcp.wanted import AllSources, Archived, Project, Since, ThreadLimit, wanted
 
 if TYPE_CHECKING:
     from cli.mcp.redaction import Redaction
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from state.fulltext.sentence import SentenceFound
 
 _USUAL_LIMIT: Final = 10
-_MOST: Final = 50
 _BEFORE: Final = 60
 _AFTER: Final = 260
 """Characters around the first match of a passage."""
@@ -99,7 +99,7 @@ def register(server: MCPServer, answering: Answering) -> None:
         since: Since = "",
         archived: Archived = False,
         all_sources: AllSources = False,
-        limit: Annotated[int, Field(description=f"Threads, at most {_MOST}.")] = _USUAL_LIMIT,
+        limit: ThreadLimit = _USUAL_LIMIT,
         cursor: Cursor = "",
         max_tokens: MaxTokens = USUAL_TOKENS,
     ) -> Annotated[CallToolResult, FoundThreads]:
@@ -131,20 +131,20 @@ async def threads_with(
 ) -> FoundThreads:
     """As many of the threads that match a query as fit. Raises EmptySearch, InvalidCursor and
     InvalidQuery for what is no search, and what :meth:`Answering.index` raises."""
-    from cli.arguments.filters import Filters
     from rollout.search.terms import sentence_terms
     from state.fulltext.sentence import search_sentence
 
     index = await answering.index()
     incomplete = await answering.incomplete()
     terms = tuple(sentence_terms(query))
-    among = Filters(
-        project=[project] if project else None, since=since or None, all_sources=all_sources
-    ).query(
-        sort_key="recency_at",
-        limit=min(max(limit, 1), _MOST),
-        cursor=cursor or None,
+    among = await wanted(
+        answering,
+        limit,
+        project=project,
+        since=since,
         archived=archived,
+        all_sources=all_sources,
+        cursor=cursor,
     )
     found = await search_sentence(index, terms, among)
     made = await _found_threads(answering, found, terms)

@@ -5,18 +5,17 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from mcp.server.mcpserver import MCPServer
 from mcp.types import CallToolResult
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from cli.mcp.answering import Answering, answered
 from cli.mcp.budget import USUAL_TOKENS, Budget, Cursor, MaxTokens, continued, shortened
 from cli.mcp.thread_entry import Thread, ThreadEntry, entries
+from rollout.errors import TurnNotFound
 
 if TYPE_CHECKING:
     from rollout.history.turn_outline import ListedTurn
     from state.query.rows import Row
 
-_PAGE: Final = 200
-"""Turns that are looked at for an answer."""
 _MOST_NAMED: Final = 12
 """Files and commands of a turn that are named."""
 _LONGEST_NAME: Final = 200
@@ -66,9 +65,20 @@ class Outline(BaseModel):
         return "\n".join(filter(None, parts))
 
 
+def _turn(number: int) -> int:
+    """The number of a turn. Raises ValueError if there can be none."""
+    if not number:
+        raise ValueError("turns count from 1, or from the end: -1 is the last one")
+    return number
+
+
 FromTurn = Annotated[
-    int, Field(description="The first turn: from 1, or from the end, -1 for the last one.")
+    int,
+    AfterValidator(_turn),
+    Field(description="The first turn: from 1, or from the end, -1 for the last one."),
 ]
+MOST_TURNS: Final = 200
+TurnLimit = Annotated[int, Field(description=f"Turns, at most {MOST_TURNS}.")]
 
 
 def register(server: MCPServer, answering: Answering) -> None:
@@ -77,6 +87,7 @@ def register(server: MCPServer, answering: Answering) -> None:
     async def thread_outline(
         thread: Thread,
         from_turn: FromTurn = 1,
+        limit: TurnLimit = MOST_TURNS,
         cursor: Cursor = "",
         max_tokens: MaxTokens = USUAL_TOKENS,
     ) -> Annotated[CallToolResult, Outline]:
@@ -84,14 +95,20 @@ def register(server: MCPServer, answering: Answering) -> None:
         the prompt, changed files, failed commands and tokens. Call it before read_turns, to see
         which turns to read."""
         row = await answering.thread(thread)
-        outline = await outline_of(answering, row, _number(cursor, from_turn), max_tokens)
+        outline = await outline_of(
+            answering, row, _number(cursor, from_turn), max_tokens, min(max(limit, 1), MOST_TURNS)
+        )
         return answered(outline, outline.text)
 
     answering.add_tool(server, "Outline of a thread", thread_outline)
 
 
-async def outline_of(answering: Answering, row: "Row", first: int, max_tokens: int) -> Outline:
-    """As many turns of a thread as fit, from one on: its number, or one from the end."""
+async def outline_of(
+    answering: Answering, row: "Row", first: int, max_tokens: int, limit: int = MOST_TURNS
+) -> Outline:
+    """As many turns of a thread as fit, from one on: its number, or one from the end. Raises
+    TurnNotFound."""
+    incomplete = await answering.incomplete()
     (entry,) = await entries(answering, [row])
     budget = Budget(max_tokens)
     budget.takes(entry, entry.text)
@@ -99,6 +116,10 @@ async def outline_of(answering: Answering, row: "Row", first: int, max_tokens: i
     if found is None:
         return await _last_turns(answering, row, entry, budget)
     total, listed = found
+    if first > max(total, 1):
+        numbers = [*map(str, range(1, total + 1))]
+        raise TurnNotFound(str(first), numbers)
+    listed = listed[:limit]
     made = (_outlined(answering, turn) for turn in listed)
     taken = budget.first_of((turn, turn.text) for turn in made)
     behind = listed[len(taken) - 1].number + 1 if taken else total + 1
@@ -107,7 +128,7 @@ async def outline_of(answering: Answering, row: "Row", first: int, max_tokens: i
         turns=[turn for turn, _ in taken],
         total=total,
         next_cursor=str(behind) if behind <= total else "",
-        note=await answering.incomplete(),
+        note=incomplete,
     )
 
 
@@ -116,7 +137,7 @@ def _number(cursor: str, from_turn: int) -> int:
     from state.errors import InvalidCursor
 
     if not cursor:
-        return from_turn or 1
+        return from_turn
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 10 and int(cursor)):
         raise InvalidCursor(cursor[:100], "it is none of this tool's")
     return int(cursor)
@@ -124,7 +145,7 @@ def _number(cursor: str, from_turn: int) -> int:
 
 def _places(first: int, total: int) -> range:
     begin = first - 1 if first > 0 else max(total + first, 0)
-    return range(begin, min(begin + _PAGE, total))
+    return range(begin, min(begin + MOST_TURNS, total))
 
 
 async def _stored(

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from cli.mcp.answering import Answering, answered
 from cli.mcp.budget import USUAL_TOKENS, Budget, MaxTokens, shortened
-from cli.mcp.tools.list_threads import Project
+from cli.mcp.wanted import Project, check_projects
 
 if TYPE_CHECKING:
     from cli.runtime.usage import FoundUsage
@@ -111,6 +111,7 @@ def register(server: MCPServer, answering: Answering) -> None:
         begin = None if since == _ALL else since or None
         span, *_ = span_of(begin, until or None, calendar, time.time())
         query = Filters(project=[project] if project else None).query()
+        await check_projects(answering, query.projects)
         shown = min(max(limit, 1), _MOST)
         asked = Asked((by,), calendar, span, query)
         notes = [await answering.incomplete(), await look_up_prices(index)]

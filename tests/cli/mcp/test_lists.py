@@ -63,7 +63,7 @@ def test_filters_of_the_list_are_those_of_the_command(home: Path) -> None:
         async with client_of(home, index_path(home, home.parent)) as client:
             listed, _ = await called(client, "list_threads", archived=True)
             assert numbers(listed) == [COUNT]
-            listed, _ = await called(client, "list_threads", project="/w/a", text="THREAD 2")
+            listed, _ = await called(client, "list_threads", project="/w/a", query="THREAD 2")
             assert numbers(listed) == [28, 26, 24, 22, 20, 2]
             listed, _ = await called(client, "list_threads", since="2026-10-15T00:00:28Z")
             assert numbers(listed) == [29, 28]
@@ -114,7 +114,9 @@ def test_what_cannot_be_asked_for_is_refused_with_what_to_do(home: Path) -> None
             assert "call again without cursor" in told
             told = await refused(client, "list_threads", tags=["a b"])
             assert "a b" in told
-            assert "Input should be a valid" in await refused(client, "list_threads", tags=3)
+            assert "tags: input should be a valid list" in await refused(
+                client, "list_threads", tags=3
+            )
 
     asyncio.run(work())
 

@@ -130,7 +130,7 @@ def test_a_server_starts_whatever_is_wrong_and_tools_say_what(cli: Cli) -> None:
         cli.index.unlink()
         async with client_of(cli.home, cli.index, sync=False) as client:
             told = await refused(client, "list_threads")
-            assert "threadkeep backfill makes one" in told
+            assert f"threadkeep --home {cli.home} --db {cli.index} backfill makes one" in told
         assert not cli.index.exists()
 
     asyncio.run(work())

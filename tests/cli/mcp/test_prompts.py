@@ -58,8 +58,13 @@ def test_going_on_begins_with_the_end_of_the_last_thread(
         text = await told(client, "go_on", project="demo")
         assert "as of 3." in text
         assert thread_id(2) not in text
-        text = await told(client, "go_on", project="nothing")
-        assert "No thread (past session) of the project nothing is known" in text
+        with pytest.raises(MCPError, match="no thread is of a project 'dem'; similar: demo"):
+            await told(client, "go_on", project="dem")
+        with pytest.raises(MCPError, match="no argument 'folder'; there are: project"):
+            await told(client, "go_on", folder="demo")
+        monkeypatch.chdir(home)
+        text = await told(client, "go_on")
+        assert f"No thread (past session) of the project {home.name} is known" in text
 
     asked(home, work)
 
@@ -77,5 +82,9 @@ def test_what_was_decided_is_searched_for(home: Path) -> None:
         assert "Nothing matches." in text
         with pytest.raises(MCPError, match="give words"):
             await told(client, "what_did_we_decide", about="?!")
+        with pytest.raises(MCPError, match="'about' is missing"):
+            await told(client, "what_did_we_decide")
+        with pytest.raises(MCPError, match="no prompt 'what'; there are: go_on"):
+            await told(client, "what")
 
     asked(home, work)

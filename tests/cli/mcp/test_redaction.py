@@ -91,7 +91,7 @@ async def answers(client: Client) -> list[str]:
     one, parts = thread_id(1), ["messages", "tools", "patches", "reasoning"]
     calls: list[tuple[str, dict[str, Any]]] = [
         ("list_threads", {}),
-        ("list_threads", {"text": "deploy", "max_tokens": 200}),
+        ("list_threads", {"query": "deploy", "max_tokens": 200}),
         ("search_threads", {"query": "deploy pad"}),
         ("search_threads", {"query": "Deployed nothing key"}),
         ("search_threads", {"query": TOKEN[:20] + "*"}),

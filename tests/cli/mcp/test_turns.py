@@ -87,6 +87,25 @@ def test_turns_are_read_from_one_to_the_end(home: Path) -> None:
     asyncio.run(work())
 
 
+def test_as_many_turns_as_wanted_are_told_of_a_thread_named_by_its_title(home: Path) -> None:
+    async def work() -> None:
+        async with client_of(home, index_path(home, home.parent)) as client:
+            named: dict[str, Any] = {"thread": " make a\nspeech ", "from_turn": 2}
+            for tool, first in (("read_turns", 2), ("thread_outline", 2)):
+                told, _ = await called(client, tool, **named, limit=1)
+                assert [turn["turn"] for turn in told["turns"]] == [first]
+                assert "next_cursor" not in told
+                given = {"thread": thread_id(1), "from_turn": 5, "limit": 2}
+                told, _ = await called(client, tool, **given)
+                more, _ = await called(client, tool, **given, cursor=told["next_cursor"])
+                assert [t["turn"] for part in (told, more) for t in part["turns"]] == [5, 6, 7, 8]
+            same = await refused(client, "read_turns", thread="question 0")
+            assert "'question 0' matches 2 threads; give the id of one of them:" in same
+            assert f"{thread_id(1)} question 0" in same
+
+    asyncio.run(work())
+
+
 def test_a_long_text_is_read_piece_by_piece(home: Path) -> None:
     async def work() -> None:
         async with client_of(home, index_path(home, home.parent)) as client:
@@ -139,15 +158,20 @@ def test_what_is_not_there_is_refused_with_what_to_call(home: Path) -> None:
                 told = await refused(client, tool, thread=thread_id(1), cursor="x" * 3000)
                 assert "call again without cursor" in told
                 assert len(told) < 400
-            told = await refused(client, "read_turns", thread=thread_id(1), from_turn=TURNS + 1)
-            assert f"its {TURNS} turns" in told
-            assert "call thread_outline" in told
+                told = await refused(client, tool, thread="x" * 100_000)
+                assert "or its title as lists have it; call list_threads" in told
+                assert len(told) < 400
+                told = await refused(client, tool, thread=thread_id(1), from_turn=TURNS + 1)
+                assert f"its {TURNS} turns" in told
+                assert "call thread_outline" in told
+                told = await refused(client, tool, thread=thread_id(1), from_turn=0)
+                assert "from_turn: turns count from 1" in told
             part = {"thread": thread_id(3), "from_turn": 1, "max_tokens": 400}
             cursor = (await called(client, "read_turns", **part))[0]["next_cursor"]
             told = await refused(client, "read_turns", thread=thread_id(2), cursor=cursor)
             assert "its turn is not there any more" in told
-            outline, _ = await called(client, "thread_outline", thread=thread_id(1), from_turn=99)
-            assert outline["turns"] == []
+            told = await refused(client, "search_threads", query="*")
+            assert told.endswith('give words, "phrases" or beginnings of words (word*)')
 
     asyncio.run(work())
 

@@ -23,7 +23,6 @@ from state.fulltext.changed_files import (
     ChangingThreads,
     all_changing_steps,
     changed_files_steps,
-    newest_changes_steps,
     thread_changes_steps,
 )
 from state.fulltext.due import VERSION, WITHOUT_CHANGES
@@ -140,36 +139,6 @@ def test_pages_follow_each_other(tmp_path: Path, index_path: Path) -> None:
     with pytest.raises(InvalidCursor):
         found(home, index_path, "ap", cursor=first.next_cursor)
     assert numbers(found(home, index_path, "app", 3, limit=2)) == [4, 3, 2]
-
-
-def test_threads_come_in_the_order_of_their_newest_changes_on_request(
-    tmp_path: Path, index_path: Path
-) -> None:
-    def at(minute: int, path: str = "app.py") -> dict[str, Any]:
-        return {**patch(path), "timestamp": f"2026-05-28T21:{minute:02}:00.000Z"}
-
-    home = home_of(
-        tmp_path,
-        [at(5), at(50, "other")],
-        [at(1), at(9)],
-        [at(7)],
-        [at(9)],
-        [{**patch("app.py"), "timestamp": ""}],
-        [],
-    )
-    filled(home, index_path)
-    joined: list[int] = []
-    cursor: str | None = None
-    while not joined or cursor:
-        steps = newest_changes_steps("APP", Query(limit=1, cursor=cursor))
-
-        async def look(opened: ThreadIndex, steps: Any = steps) -> ChangingThreads:
-            return await opened.database.query(steps)
-
-        page: ChangingThreads = in_index(home, index_path, look)
-        joined += numbers(page)
-        cursor = page.next_cursor
-    assert joined == [3, 1, 2, 0, 4]
 
 
 def test_a_name_that_most_threads_have_is_found_in_the_order_of_the_list(
