@@ -6,7 +6,8 @@ from typing import Any
 from state.fulltext.changed_files import ChangingThreads, newest_changes_steps
 from state.query.model import Query
 from state.thread_index import ThreadIndex
-from tests.state.fulltext.test_changed_files import filled, home_of, in_index, numbers, patch
+from tests.state.fulltext.test_changed_files import filled, home_of, numbers, patch
+from tests.support.indexes import in_index
 
 
 def test_threads_come_in_the_order_of_their_newest_changes_on_request(
