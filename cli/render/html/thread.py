@@ -28,9 +28,11 @@ article { content-visibility: auto; contain-intrinsic-size: auto 50rem; }
 .turns a:target-current { background: var(--user); }
 .turns b { color: var(--dim); min-width: 1.8em; text-align: right; font-weight: 600; }
 .turns time { color: var(--dim); } .turns b, .turns time { font-variant-numeric: tabular-nums; }
-.turns small { color: var(--dim); } .turns em { color: var(--bad); font-style: normal; }
-.turns span { min-width: 0; overflow: hidden; overflow-wrap: anywhere; display: -webkit-box;
-  -webkit-box-orient: vertical; -webkit-line-clamp: 3; }
+.turns small { color: var(--dim); display: block; }
+.turns em { color: var(--bad); font-style: normal; }
+.turns .about { min-width: 0; overflow-wrap: anywhere; }
+.turns .prompt { overflow: hidden; display: -webkit-box; -webkit-box-orient: vertical;
+  -webkit-line-clamp: 3; }
 @media (max-width: 39.99rem) { .took { display: none; } .go a { padding: 0 .35rem; } }
 @media (max-width: 63.99rem) {
   .turns { border: 1px solid var(--line); border-radius: .4rem; padding: 0 .75rem; margin: 1rem 0; }
@@ -111,7 +113,8 @@ def _list_of_turns(reading: Reading) -> Iterator[str]:
         prompt = _text(shortened(turn.prompt, _LONGEST_TITLE)) or "(no prompt)"
         link = f'<a href="#turn-{turn.number}">'
         came = _came_of(turn.outline)
-        yield f"{link}<b>{turn.number}</b>{clock}<span>{prompt}{came}</span></a>\n"
+        about = f'<span class="prompt">{prompt}</span>{came}'
+        yield f'{link}<b>{turn.number}</b>{clock}<span class="about">{about}</span></a>\n'
     yield "</div>\n</nav>\n"
 
 
@@ -120,7 +123,7 @@ def _came_of(outline: TurnOutline) -> str:
     files = _text(files_text(outline))
     failed = f"<em>{len(outline.failures):,} failed</em>" if outline.failures else ""
     facts = " · ".join(filter(None, (files, failed)))
-    return f"<br /><small>{facts}</small>" if facts else ""
+    return f"<small>{facts}</small>" if facts else ""
 
 
 def _time(time_ms: int | None) -> str:

@@ -74,7 +74,7 @@ export function tellWhere() {
   name.textContent = `Turn ${Number(number).toLocaleString("en")}`;
   where.append(name, ` of ${count}`);
   const prompt = document.querySelector(`#outline a[data-turn="${CSS.escape(here.dataset.turn)}"] .prompt`);
-  if (prompt?.firstChild) where.append(` · ${prompt.firstChild.textContent}`);
+  if (prompt) where.append(` · ${prompt.textContent}`);
 }
 
 /** Watch what is here: the links that load more, and the turns. */

@@ -60,9 +60,11 @@ def test_a_thread_has_its_turns_prompts_and_facts(tmp_path: Path) -> None:
         assert 'id="turn-2"' in html
         assert "2 turns" in html
         # The outline is here at once, with what came of the turns.
-        assert re.findall(r'<span class="prompt">([^<]+)<', html) == ["question 1", "question 2"]
-        assert "2 files" in html
-        assert "1 failed" in html
+        prompts = re.findall(r'<span class="prompt">([^<]+)</span>(<small>.*?</small>)?', html)
+        assert [prompt for prompt, _ in prompts] == ["question 1", "question 2"]
+        # Beside the prompt, which is cut short where it is long.
+        assert "2 files" in prompts[0][1]
+        assert "<em>1 failed</em>" in prompts[0][1]
         assert '<details data-kind="reasoning">' in html
         assert '$ ls -l <span class="state">exit 2</span>' in html
         assert '<details data-kind="output" open>\n<summary>1 line</summary>' in html
