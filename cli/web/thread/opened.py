@@ -29,13 +29,18 @@ class _Shared(Generic[Result]):
     def __init__(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> None:
         self._work = work
         self._task: asyncio.Task[Result] | None = None
+        self._waiting = 0
 
     async def within(self, seconds: float) -> Result | None:
         """What it gives; None if that takes longer."""
         if self._task is None:
             self._task = asyncio.create_task(self._work())
             self._task.add_done_callback(self._ended)
-        done, _ = await asyncio.wait({self._task}, timeout=seconds)
+        self._waiting += 1
+        try:
+            done, _ = await asyncio.wait({self._task}, timeout=seconds)
+        finally:
+            self._waiting -= 1
         return done.pop().result() if done else None
 
     def _ended(self, task: "asyncio.Task[Result]") -> None:
@@ -44,7 +49,8 @@ class _Shared(Generic[Result]):
             task.exception()  # retrieved: whoever waits is told, and the next one tries again
 
     def cancel(self) -> None:
-        if self._task is not None:
+        """End it, unless somebody waits for it."""
+        if self._task is not None and not self._waiting:
             self._task.cancel()
 
 

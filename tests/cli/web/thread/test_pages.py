@@ -1,5 +1,6 @@
 """The page of a thread, and the parts of it that are loaded behind it."""
 
+import asyncio
 import os
 import re
 from html.parser import HTMLParser
@@ -8,11 +9,13 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.cli.web.support import SCRIPT, Web
+from cli.web.thread.opened import OpenThreads
+from tests.cli.web.support import SCRIPT, Web, small_home, web
 from tests.cli.web.thread.support import URL, ask, shown, talk
 from tests.samples.hostile import HOSTILE
 from tests.samples.rollouts import THREAD_ID
 from tests.support.command import thread_id, write_rollout
+from tests.support.effort import PATIENCE_S
 from tests.support.reading import call, event, item, save, turn
 
 PNG = (
@@ -193,26 +196,27 @@ def test_what_is_long_is_cut_and_loaded_when_it_is_wanted(tmp_path: Path) -> Non
 def test_pictures_are_in_the_page_or_loaded_by_themselves(tmp_path: Path) -> None:
     small, odd = f"data:image/png;base64,{PNG}", "data:image/svg+xml;base64,PHN2Zz4="
     large = f"data:image/png;base64,{'QUJD' * 30_000}"
-    huge = f"data:image/jpeg;base64,{'QUJD' * 400_000}"
+    huge, cut = f"data:image/jpeg;base64,{'QUJD' * 400_000}", "data:image/png;base64,QUJDQ"
     talk(
         tmp_path,
         turn(1, event("user_message", message="x", images=[small, large, odd, "http://x/y.png"])),
-        turn(2, event("user_message", message="y", images=[huge])),
+        turn(2, event("user_message", message="y", images=[huge, cut])),
     )
 
     async def look(client: Web) -> None:
         html = await shown(client, URL)
         sources = re.findall(r'<img src="([^"]+)"[^>]* loading="lazy"', html)
         assert sources[0] == small
-        assert len(sources) == 3
+        assert sources[3:] == [cut]
         assert "[image: data:image/svg+xml, not shown]" in html
         for source, kind, size in ((sources[1], "png", 90_000), (sources[2], "jpeg", 1_200_000)):
             answer = await client.get(source.replace("&amp;", "&"))
             assert answer.status_code == 200, answer.text
             assert answer.headers["content-type"] == f"image/{kind}"
             assert len(answer.content) == size
-        wrong = sources[1].replace("&amp;", "&").replace("picture=1", "picture=2")
-        assert (await client.get(wrong)).status_code == 400
+        for source, wrong in ((sources[1], "picture=2"), (sources[2], "picture=1")):
+            address = re.sub(r"picture=\d", wrong, source.replace("&amp;", "&"))
+            assert (await client.get(address)).status_code == 400
 
     ask(tmp_path, look)
 
@@ -360,3 +364,22 @@ def test_a_thread_changes_while_it_is_read(tmp_path: Path) -> None:
         assert "all new" in html
 
     ask(tmp_path, look)
+
+
+def test_who_waits_for_a_thread_gets_it_though_many_others_are_opened(tmp_path: Path) -> None:
+    here = small_home(tmp_path, 40)
+
+    async def look() -> None:
+        async with web(here) as client:
+            store = await client.site.kept.store()
+            opened = OpenThreads()
+            first = await opened.open(store, thread_id(1))
+            waiting = asyncio.create_task(first.known_within(PATIENCE_S))
+            await asyncio.sleep(0)
+            for number in range(2, 41):
+                await opened.open(store, thread_id(number))
+            known = await waiting
+            assert known is not None
+            assert len(known.heads) == 1
+
+    asyncio.run(look())
