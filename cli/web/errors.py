@@ -119,6 +119,14 @@ def problem_of(error: RolloutError | StateError) -> Problem:
     return Problem(status, title, message, hint, link, choices, found.kind)
 
 
+def fault_of(error: Exception) -> Problem:
+    """How a failure of our code is shown."""
+    message = f"threadkeep failed here: {type(error).__name__}."
+    hint = "The terminal in which threadkeep web runs shows more."
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    return Problem(status, "A fault of threadkeep", message, hint, _LIST)
+
+
 def _sentence(text: str) -> str:
     """A text of the command line as a sentence; a command that begins it stays as it is typed."""
     if len(text) > _LONGEST:
@@ -181,10 +189,7 @@ async def on_http(request: Request, error: Exception) -> Response:
 async def on_fault(request: Request, error: Exception) -> Response:
     """The answer where our code failed: the log has the traceback, the page has none."""
     _log.error("a page failed: %s", request.url.path, exc_info=error)
-    message = f"threadkeep failed here: {type(error).__name__}."
-    hint = "The terminal in which threadkeep web runs shows more."
-    status = HTTPStatus.INTERNAL_SERVER_ERROR
-    return answer(request, Problem(status, "A fault of threadkeep", message, hint, _LIST))
+    return answer(request, fault_of(error))
 
 
 HANDLERS: Final[Mapping[Any, Any]] = {

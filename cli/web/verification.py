@@ -1,6 +1,7 @@
 """A check of the index that goes on behind the pages."""
 
 import asyncio
+import logging
 import time
 from dataclasses import dataclass, field
 from typing import Final
@@ -10,6 +11,7 @@ from rollout.errors import RolloutError
 from state.checks.findings import Findings
 from state.errors import StateError
 
+_log = logging.getLogger("threadkeep.web")
 _SHOWN: Final = 50
 
 
@@ -22,7 +24,7 @@ class Verification:
     """On the clock; None if there was none yet."""
     seconds: float = 0.0
     """How long it took."""
-    error: RolloutError | StateError | None = None
+    error: Exception | None = None
     """Why it could not be done."""
     _task: asyncio.Task[None] | None = None
 
@@ -46,5 +48,8 @@ class Verification:
         try:
             await verify(here.home, here.index, self.found.add)
         except (RolloutError, StateError) as error:
+            self.error = error.with_traceback(None)
+        except Exception as error:  # noqa: BLE001 - else it would look as if nothing was found
+            _log.error("a verification failed", exc_info=error)
             self.error = error.with_traceback(None)
         self.seconds = time.monotonic() - began

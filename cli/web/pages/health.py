@@ -14,7 +14,7 @@ from cli.render.health.status import backfill_text, files_text, problem_lines
 from cli.runtime.examination import examine
 from cli.terminal.findings import summary
 from cli.terminal.text import amount, duration, local, plural
-from cli.web.errors import problem_of
+from cli.web.errors import Problem, fault_of, problem_of
 from cli.web.site import Site, fragment, page, site_of
 from rollout.errors import RolloutError
 from state.db.steps import Steps
@@ -109,8 +109,15 @@ def _verification(site: Site) -> dict[str, Any]:
         "verification": last,
         "verified": summary(last.found),
         "took": duration(last.seconds),
-        "unverified": problem_of(last.error) if last.error else None,
+        "unverified": _unverified(last.error),
     }
+
+
+def _unverified(error: Exception | None) -> Problem | None:
+    """Why there is no verification."""
+    if error is None:
+        return None
+    return problem_of(error) if isinstance(error, RolloutError | StateError) else fault_of(error)
 
 
 ROUTES: Final[Sequence[Route]] = (

@@ -52,6 +52,13 @@ def test_the_index_is_verified_when_that_is_asked_for(tmp_path: Path) -> None:
             next((here.home / "sessions").rglob("*.jsonl")).unlink()
             await browser.site.verification.start(here)
             assert browser.site.verification.error is None
+            # What cannot be verified is not taken for something without problems.
+            here.home.rename(tmp_path / "elsewhere")
+            here.home.symlink_to(here.home)
+            await browser.site.verification.start(here)
+            text = (await browser.get("/health/verification", headers=SCRIPT)).text
+            assert "threadkeep failed here: OSError." in text
+            assert "No problems found." not in text
 
     asyncio.run(look())
 
