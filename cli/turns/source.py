@@ -100,7 +100,7 @@ class TurnSource:
             HistoryUnknown: it is written in an unknown way.
         """
         await self.look_up()
-        self._stamp = _stamp(self.path)
+        self._stamp = await self.run(lambda: _stamp(self.path))
         return await self._ask(self._known, whole=whole)
 
     async def _ask(self, work: Callable[[TurnState], Result], *, whole: bool = False) -> Result:

@@ -33,6 +33,10 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         site = site_of(self._request)
+        if scope["method"] == "HEAD":
+            await self._events.aclose()
+            await super().__call__(scope, receive, send)
+            return
         if len(site.streams) >= MOST_STREAMS:
             await self._events.aclose()
             text = f"{MOST_STREAMS} pages follow threads already. Close some, then load this again."

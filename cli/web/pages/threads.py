@@ -100,7 +100,8 @@ async def _rows(
     marks, projects = await index.database.query(steps())
     now_ms = time.time_ns() // 1_000_000
     look = Look(address, asked.words, asked.terms, asked.file, projects, marks, now_ms)
-    return [shown(each, look) for each in found.found]
+    # Not here: messages in which words are looked for may be long.
+    return await index.database.workers.run(lambda: [shown(each, look) for each in found.found])
 
 
 async def complete(request: Request) -> Response:

@@ -68,7 +68,7 @@ class Wish:
         """That of a request; what cannot be understood is as if it were not there."""
         given = request.query_params
         by = given.get("by", "day")
-        rows = given.get("rows", "")
+        rows = given.get("rows", "")[:9]
         return cls(
             q=given.get("q", "").strip(),
             since=given.get("since", "").strip() or ("all" if given.get("until") else _SINCE),

@@ -20,7 +20,7 @@ from cli.web.serve import end, server_of
 from cli.web.site import Site
 from cli.web.streams import MOST_STREAMS, Event, EventStream
 from tests.cli.web.server import Server
-from tests.cli.web.support import small_home
+from tests.cli.web.support import small_home, web
 from tests.support.command import Cli
 from tests.support.effort import PATIENCE_S
 
@@ -226,3 +226,16 @@ def test_what_is_no_request_gets_no_answer_of_ours(tmp_path: Path) -> None:
         assert server.get("/").status == 200
         status, said = server.end()
         assert (status, said) == (0, "Only you can open this address. Ctrl-C ends it.\n")
+
+
+def test_the_head_of_a_stream_is_no_stream(tmp_path: Path) -> None:
+    here = small_home(tmp_path)
+
+    async def look() -> None:
+        async with web(here) as client:
+            answer = await client.head("/threads/events")
+            assert answer.status_code == 200
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            assert not client.site.streams
+
+    asyncio.run(look())
