@@ -128,7 +128,7 @@ const go = (url) => () => { location.href = url; };
 const search = document.getElementById("search");
 completing(search);
 keys("Everywhere", [
-  { keys: ["/"], what: "Search threads", run: () => { search.focus(); search.select(); } },
+  { keys: ["/"], what: "Search threads", run: () => { search.focus({ preventScroll: true }); search.select(); } },
   { keys: ["g t"], what: "Threads", run: go("/") },
   { keys: ["g u"], what: "Usage", run: go("/usage") },
   { keys: ["g h"], what: "Health", run: go("/health") },

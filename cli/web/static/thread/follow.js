@@ -10,8 +10,9 @@ const end = document.getElementById("end");
 const pill = document.getElementById("pill");
 let known = Number(root.dataset.count);
 let news = 0;
-let renewing = null;
+let renewing = false;
 let again = false;
+let rewritten = false;
 
 function note(text, link = "") {
   notice.replaceChildren(text);
@@ -68,56 +69,66 @@ function add(made) {
 }
 
 /** Have the end of the thread here as it is now, if its end is what is here. */
-async function renew() {
+async function renewOnce() {
   const last = turns.articles().at(-1);
   if (!last) {
-    await turns.show("");
-    turns.scrollToEnd();
+    if (await turns.show("")) turns.scrollToEnd();
     return;
   }
   if (!turns.atLast()) return;
   const spot = turns.spotOf(last.dataset.turn, last.querySelector(".chunk:last-child").dataset.chunk);
   const made = await turns.part(`from=${encodeURIComponent(spot)}`);
+  if (turns.articles().at(-1) !== last || !turns.atLast()) return; // one is elsewhere by now
   const stays = turns.follows();
   const height = box.scrollHeight;
-  turns.keepPlace(() => add(made));
+  turns.keepPlace(() => {
+    add(made);
+    turns.trim(false);
+  });
   turns.watch();
   document.dispatchEvent(new CustomEvent("threadkeep:turns"));
   if (stays) turns.scrollToEnd();
   else if (box.scrollHeight > height + 4) pill.dataset.grown = "yes";
 }
 
-async function onTurns({ data }) {
+async function renew() {
+  again = true;
+  if (renewing) return;
+  renewing = true;
+  while (again) {
+    again = false;
+    try {
+      await renewOnce();
+    } catch (error) {
+      if (error.status === 400 || error.status === 404) noteRewritten();
+      else turns.fail(error);
+    }
+  }
+  renewing = false;
+  tellNews(news);
+  turns.tellWhere();
+  tellEnd();
+}
+
+function noteRewritten() {
+  rewritten = true;
+  note("This thread was rewritten: the turns on this page are not what they were.", "Load it again");
+}
+
+function onTurns({ data }) {
   const told = JSON.parse(data);
   const more = told.count - known;
-  const wasEnd = turns.follows();
   known = told.count;
   root.dataset.count = told.count;
   if (told.numbers) number(told.numbers);
-  if (!told.partial) note("");
+  if (!told.partial && more < 0) noteRewritten();
+  if (!told.partial && !rewritten) note("");
   warnings.replaceChildren(...told.warnings.map(warning));
-  if (renewing) {
-    again = true;
-    return;
-  }
-  do {
-    again = false;
-    renewing = renew();
-    try {
-      await renewing;
-    } catch (error) {
-      if (error.status === 400 || error.status === 404)
-        note("This thread was rewritten: the turns on this page are not what they were.", "Load it again");
-      else turns.fail(error);
-    }
-  } while (again);
-  renewing = null;
   if (!told.partial && "partial" in root.dataset) turns.nowWhole();
-  if (wasEnd) tellNews(0);
-  else tellNews(told.partial || told.numbers ? news : news + Math.max(more, 0));
+  if (turns.follows()) news = 0;
+  else if (!told.partial && !told.numbers) news += Math.max(more, 0);
   if (more || told.numbers || !told.partial) outline.refill();
-  turns.tellWhere();
-  tellEnd();
+  renew();
 }
 
 function warning(text) {

@@ -118,7 +118,7 @@ async function mark(article) {
 /** Go to the next failed command, or to the turn further on that has some. */
 export async function byFailure(by) {
   const failed = () => [...turns.box.querySelectorAll(".part.failed")];
-  const top = parseFloat(getComputedStyle(document.documentElement).scrollPaddingTop) + 2;
+  const top = turns.topOfRead();
   const beside = () => {
     const ys = failed().map((each) => each.getBoundingClientRect().top);
     return by > 0 ? ys.findIndex((y) => y > top) : ys.findLastIndex((y) => y < top - 4);
@@ -138,7 +138,9 @@ export async function byFailure(by) {
   const part = failed()[at];
   if (!part) return;
   part.closest(".block").classList.add("shown");
+  turns.goElsewhere();
   part.scrollIntoView({ block: "start", behavior: "instant" });
+  turns.pin(part.closest("article"));
 }
 
 export function focus() {

@@ -12,13 +12,11 @@ const near = new IntersectionObserver(
   (entries) => { for (const each of entries) if (each.isIntersecting) load(each.target); },
   { rootMargin: "1500px 0px" },
 );
-const line = new IntersectionObserver(
-  (entries) => { for (const each of entries) if (each.isIntersecting && !pinned) setHere(each.target); },
-  { rootMargin: "-22% 0px -77% 0px" },
-);
 const listeners = [];
 let here = null;
 let pinned = false; // one went to this turn, and has not scrolled since
+let looking = 0;
+let wish = 0; // counts where one wants to go: what is loaded for an earlier wish is not shown
 
 /** Call something with the turn one is at, whenever that is another one. */
 export const onHere = (call) => listeners.push(call);
@@ -48,12 +46,32 @@ export function fail(error) {
   say(error.status ? error.message : "threadkeep does not answer: is it still running?", { bad: true });
 }
 
-/** Be at a turn, until one scrolls. */
+/** Be at a turn, until one scrolls or it is out of sight. */
 export function pin(article) {
   pinned = true;
   setHere(article);
 }
 
+/** Find out which turn one is at. */
+function look() {
+  looking = 0;
+  if (pinned && here?.isConnected) {
+    const { top, bottom } = here.getBoundingClientRect();
+    if (bottom > 0 && top < innerHeight) return;
+  }
+  pinned = false;
+  const every = articles();
+  const read = every.findLast((each) => each.getBoundingClientRect().top <= innerHeight * 0.22);
+  setHere((atEnd() && atLast() ? every.at(-1) : read ?? every[0]) ?? null);
+}
+
+const lookSoon = () => { looking ||= requestAnimationFrame(look); };
+
+/** Where the first line that is read is, below the bars. */
+export const topOfRead = () => parseFloat(getComputedStyle(box.querySelector("h2") ?? box).scrollMarginTop) + 2;
+
+/** Go somewhere else than what is being loaded would. */
+export const goElsewhere = () => { wish += 1; };
 
 function setHere(article) {
   if (article === here) return;
@@ -81,9 +99,8 @@ export function tellWhere() {
 export function watch() {
   near.disconnect();
   for (const each of box.querySelectorAll(".load")) near.observe(each);
-  line.disconnect();
-  for (const each of articles()) line.observe(each);
-  if (here && !here.isConnected) setHere(box.querySelector(`article[data-turn="${CSS.escape(here.dataset.turn)}"]`));
+  if (here && !here.isConnected) setHere(find(here.dataset.turn));
+  lookSoon();
 }
 
 /** Change what is here without what is read moving. */
@@ -160,8 +177,8 @@ function moreAt(article, later) {
   return place;
 }
 
-/** Let go of turns that are far away. */
-function trim(end) {
+/** Let go of turns that are far away, at the end or else at the beginning. */
+export function trim(end) {
   const every = articles();
   let size = every.reduce((sum, each) => sum + each.textContent.length, 0);
   const far = end ? every.reverse() : every;
@@ -185,12 +202,15 @@ function trim(end) {
   else box.prepend(place);
 }
 
-/** Have other turns here, instead of those that are. */
+/** Have other turns here, instead of those that are. Gives false if one wants to be elsewhere by now. */
 export async function show(query) {
+  const mine = ++wish;
   const made = await part(query);
+  if (mine !== wish) return false;
   box.replaceChildren(made);
   watch();
   document.dispatchEvent(new CustomEvent("threadkeep:turns"));
+  return true;
 }
 
 const find = (turn) => box.querySelector(`article[data-turn="${CSS.escape(turn)}"]`);
@@ -198,8 +218,8 @@ const find = (turn) => box.querySelector(`article[data-turn="${CSS.escape(turn)}
 /** Go to a turn, wherever it is: to its heading. */
 export async function toTurn(turn) {
   try {
-    if (!find(turn)?.querySelector('[data-chunk="0"]')) await show(`from=${encodeURIComponent(turn)}`);
-    toHeading(find(turn));
+    const has = () => find(turn)?.querySelector('[data-chunk="0"]');
+    if (has() || (await show(`from=${encodeURIComponent(turn)}`))) toHeading(find(turn));
   } catch (error) {
     fail(error);
   }
@@ -207,6 +227,7 @@ export async function toTurn(turn) {
 
 function toHeading(article) {
   if (!article) return;
+  goElsewhere();
   following = false;
   const heading = article.querySelector("h2");
   heading.scrollIntoView({ block: "start", behavior: "instant" });
@@ -217,7 +238,7 @@ function toHeading(article) {
 /** Go to the heading of the next turn, or of the one before, or of this one from within it. */
 export async function byPrompt(by) {
   const every = articles();
-  const top = parseFloat(getComputedStyle(document.documentElement).scrollPaddingTop) + 2;
+  const top = topOfRead();
   const heads = every.map((each) => each.querySelector("h2").getBoundingClientRect().top);
   let at = by > 0 ? heads.findIndex((y) => y > top) : heads.findLastIndex((y) => y < top - 4);
   if (at >= 0 && by < 0 && every[at].querySelector(".continued")) at = -1;
@@ -247,9 +268,9 @@ export function scrollToEnd() {
 }
 
 export async function toEnd() {
+  goElsewhere();
   try {
-    if (!atLast()) await show("");
-    scrollToEnd();
+    if (atLast() || (await show(""))) scrollToEnd();
   } catch (error) {
     fail(error);
   }
@@ -274,8 +295,10 @@ export async function toBegin() {
     say("The beginning is still being read: it is shown when that is done.");
     return;
   }
+  goElsewhere();
   try {
-    if (box.querySelector(".earlier")) await show("turn=1");
+    if (box.querySelector(".earlier") && !(await show("turn=1"))) return;
+    following = false;
     scrollTo({ top: 0, behavior: "instant" });
     pin(articles()[0] ?? null);
   } catch (error) {
@@ -297,8 +320,8 @@ export async function copyLink(event, article = here) {
 
 async function toNumber(number) {
   try {
-    if (!document.getElementById(`turn-${number}`)) await show(`turn=${number}`);
-    toHeading(document.getElementById(`turn-${number}`));
+    const has = () => document.getElementById(`turn-${number}`);
+    if (has() || (await show(`turn=${number}`))) toHeading(has());
     return true;
   } catch (error) {
     fail(error);
@@ -317,7 +340,10 @@ async function toAddress() {
 }
 
 const SCROLLS = ["ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End", " "];
-const unpin = () => { pinned = false; };
+const unpin = () => {
+  pinned = false;
+  lookSoon();
+};
 
 /** Begin: where the address says, or else at the end. */
 export async function start() {
@@ -350,7 +376,7 @@ export async function start() {
     if (scrollY > lastY && atEnd()) following = true;
     else if (scrollY < lastY - 1 && !atEnd()) following = false;
     lastY = scrollY;
-    if (atEnd() && atLast()) setHere(articles().at(-1) ?? null);
+    lookSoon();
   }, { passive: true });
   const asked = new URLSearchParams(location.search);
   const elsewhere = location.hash || asked.has("turn") ? await toAddress() : false;

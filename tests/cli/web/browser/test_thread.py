@@ -92,10 +92,20 @@ def test_a_person_moves_in_a_thread(server: Server, tabs: Tabs) -> None:
     wait_for("Turn 3")
     assert 0 < page.locator("#turn-3 h2").bounding_box()["y"] < 250  # type: ignore[index]
     page.keyboard.press("x")
-    until(page, "document.querySelector('#turn-3 .failed .command') !== null")
-    # Find: everywhere in the thread, marked, one after the other.
+    page.keyboard.press("x")
+    wait_for("Turn 4")
+    page.keyboard.press("Home")
+    wait_for("Turn 1")
+    page.keyboard.press("X")
+    page.keyboard.press("x")
+    page.keyboard.press("x")
+    wait_for("Turn 2")
+    # Find: everywhere in the thread, marked, one after the other; nothing moves before.
+    before = page.evaluate("scrollY")
     page.keyboard.press("/")
     page.keyboard.type("answer 2")
+    page.wait_for_timeout(100)
+    assert page.evaluate("scrollY") == before
     page.keyboard.press("Enter")
     page.locator("#tally", has_text="/ 11").wait_for()
     page.keyboard.press("n")
@@ -177,5 +187,6 @@ def test_a_thread_is_followed_without_a_jump(server: Server, tabs: Tabs, thread:
     assert page.locator("#turn-30").count() == 0
     thread.rename(thread.with_suffix(".gone"))
     page.get_by_text("The file of this thread is gone.").wait_for()
+    assert page.evaluate("document.getElementById('reading').getBoundingClientRect().top") > 0
     expected = ("400 (Bad Request)", "404 (Not Found)")  # parts of turns that are gone
     tab.wrong = [wrong for wrong in tab.wrong if not any(each in wrong for each in expected)]
