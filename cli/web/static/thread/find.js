@@ -9,6 +9,7 @@ const output = document.getElementById("tally");
 const panel = document.getElementById("found");
 const MOST_RANGES = 3000;
 let places = [];
+let listed = null; // the places that the panel has
 let pattern = null;
 let at = -1;
 let done = true;
@@ -16,7 +17,7 @@ let read = null;
 let running = null;
 
 export function focus() {
-  field.focus();
+  field.focus({ preventScroll: true });
   field.select();
 }
 
@@ -62,6 +63,7 @@ async function search(text, { words = false, start = null } = {}) {
     const answer = await fetch(`${turns.url}/search?${query}`, { signal: mine.signal });
     if (!answer.ok) throw await turns.trouble(answer);
     for await (const part of lines(answer)) {
+      if (mine.signal.aborted) return; // of what was read already
       if (part.error) throw Object.assign(new Error(part.error), { status: 500 });
       if (part.terms) pattern = patternOf(part.terms);
       read = part.read ?? null;
@@ -79,9 +81,9 @@ async function search(text, { words = false, start = null } = {}) {
     }
   } catch (error) {
     if (mine.signal.aborted) return;
-    done = true;
     turns.fail(error);
   }
+  if (mine.signal.aborted) return;
   done = true;
   tell();
   paint();
@@ -117,8 +119,8 @@ function tell() {
 function fillPanel() {
   panel.hidden = !places.length;
   if (panel.hidden) return;
-  if (panel.dataset.count !== `${places.length}`) {
-    panel.dataset.count = `${places.length}`;
+  if (listed !== places) {
+    listed = places;
     const head = document.createElement("header");
     const close = document.createElement("button");
     close.type = "button";
@@ -211,10 +213,11 @@ async function to(number) {
   const place = places[number];
   if (!place) return;
   at = number;
+  turns.goElsewhere();
   try {
-    if (!blockOf(place)) await turns.show(`from=${encodeURIComponent(place.spot)}`);
+    if (!blockOf(place) && !(await turns.show(`from=${encodeURIComponent(place.spot)}`))) return;
     const block = blockOf(place);
-    if (!block) return;
+    if (!block || places[at] !== place) return;
     for (const each of document.querySelectorAll(".block.hit")) each.classList.remove("hit");
     block.classList.add("hit", "shown");
     let ranges = rangesIn(block);
@@ -269,7 +272,6 @@ function stop() {
   pattern = null;
   done = true;
   at = -1;
-  delete panel.dataset.count;
   if ("highlights" in CSS) CSS.highlights.clear();
   for (const each of document.querySelectorAll(".block.hit")) each.classList.remove("hit");
   field.value = "";

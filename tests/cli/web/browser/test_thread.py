@@ -112,6 +112,10 @@ def test_a_person_moves_in_a_thread(server: Server, tabs: Tabs) -> None:
     page.keyboard.press("N")
     assert page.locator(".block.hit").count() == 1
     assert page.evaluate("CSS.highlights.get('here').size") == 1
+    page.keyboard.press("/")
+    page.keyboard.type("answer 1")
+    page.keyboard.press("Enter")
+    page.locator("#found .hits", has_text="answer 19").wait_for()  # as many as before
     page.keyboard.press("Escape")
     page.locator("#found").wait_for(state="hidden")
     # Looks are kept for the next page.
