@@ -14,7 +14,7 @@ _TAIL_LINES: Final = 20
 """So many lines of an output are told, from its beginning and its end."""
 _AROUND: Final = 8_000
 """Secrets are looked for in so many characters around what is told of a long text."""
-_LEAST: Final = 200
+LEAST: Final = 200
 """No text is cut to fewer bytes: it begins the next page."""
 
 
@@ -46,7 +46,7 @@ class TurnWriter:
             offset = self._begin.offset if said else 0
             text = self._text(block, offset)
             if (size := size_of(text)) > self.left:
-                kept = beginning(text, self.left) if self.left >= _LEAST else ""
+                kept = beginning(text, self.left) if self.left >= LEAST else ""
                 written += filter(None, [kept])
                 stopped = Place(turn, chunk, key, offset + len(kept))
                 return Piece("\n".join(written), stopped)

@@ -9,7 +9,7 @@ from mcp.types import CallToolResult
 from pydantic import BaseModel, Field
 
 from cli.mcp.answering import Answering, answered
-from cli.mcp.budget import USUAL_TOKENS, Budget, Cursor, MaxTokens, continued, size_of
+from cli.mcp.budget import USUAL_TOKENS, Budget, Cursor, MaxTokens, continued, shortened, size_of
 from cli.mcp.thread_entry import Thread, title_of
 from cli.mcp.tools.thread_outline import MOST_TURNS, FromTurn, TurnLimit
 
@@ -24,6 +24,8 @@ _MOST_CHUNKS: Final = 50
 """So many parts of turns are looked at for an answer, however little of them is told."""
 _HEADING: Final = 200
 """Bytes of what is said of a turn besides its text."""
+_LONGEST_TITLE: Final = 80
+_LONGEST_NOTE: Final = 400
 _SHOWN: Final = 3
 """Warnings that are told, and turns that an error names."""
 Part = Literal["messages", "tools", "patches", "reasoning"]
@@ -103,15 +105,15 @@ async def turns_of(
 ) -> Turns:
     """As much of ``limit`` turns of a thread as fits, from one on: its number, one from the end, or
     what a cursor says. Raises as :func:`_beginning` does."""
-    from cli.mcp.turn_text import TurnWriter
+    from cli.mcp.turn_text import LEAST, TurnWriter
 
     incomplete = await answering.incomplete()
     source = await answering.turns(row)
     known, turns, begin = await _beginning(answering, source, from_turn, cursor)
-    title = title_of(answering, row)
+    title = shortened(title_of(answering, row), _LONGEST_TITLE)
     warnings = answering.redacted(" ".join(known.warnings[:_SHOWN]))
-    note = f"{incomplete} {warnings}".strip()
-    left = Budget(max_tokens).left - size_of(title) - size_of(note)
+    note = shortened(f"{incomplete} {warnings}".strip(), _LONGEST_NOTE)
+    left = max(Budget(max_tokens).left - size_of(title) - size_of(note), _HEADING + LEAST)
     told, stopped = await _written(
         source, turns, limit, begin, TurnWriter(begin, parts, left, answering.redacted)
     )

@@ -33,6 +33,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     put(folder, 1, content(1, PAGINATED, TURNS, bulk=10))
     put(folder, 2, content(2, LEGACY, TURNS, bulk=10))
     lines = [user("make a speech"), event("agent_message", message=SPEECH)]
+    long = [user("a long title " * 20), event("agent_message", message=SPEECH)]
+    put(folder, 0, spell([head(0, LEGACY), *long]))
     put(folder, 3, spell([head(3, LEGACY), *lines, user("thanks")]))
     synced(folder, index_path(folder, folder.parent))
     return folder
@@ -50,6 +52,17 @@ async def all_pages(client: Client, tool: str, **arguments: Any) -> list[dict[st
         cursor = result.get("next_cursor", "")
         assert cursor in text
     return found
+
+
+def test_little_room_and_a_long_title_leave_room_for_text(home: Path) -> None:
+    async def work() -> None:
+        async with client_of(home, index_path(home, home.parent)) as client:
+            given = {"thread": thread_id(0), "from_turn": 1, "max_tokens": 200}
+            pages = await all_pages(client, "read_turns", **given)
+            told = "".join(turn["text"] for page in pages for turn in page["turns"])
+            assert told.count("line ") == SPEECH.count("line ")
+
+    asyncio.run(work())
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -192,7 +205,7 @@ def test_a_thread_is_a_resource_whose_id_is_completed(home: Path) -> None:
             for begun in ("", thread_id(1)[:8]):
                 argument = {"name": "id", "value": begun}
                 ids = (await client.complete(place, argument)).completion.values
-                assert ids == [thread_id(number) for number in (3, 2, 1)]
+                assert ids == [thread_id(number) for number in (3, 2, 1, 0)]
             argument = {"name": "id", "value": "zzzz"}
             assert (await client.complete(place, argument)).completion.values == []
 
