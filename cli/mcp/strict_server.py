@@ -49,6 +49,20 @@ class StrictServer(MCPServer[Any]):
             told = _faults(fault) if isinstance(fault, ValidationError) else str(fault or error)
             raise ToolError(told) from None
 
+    async def run_stdio_async(self) -> None:
+        """Serve the client at stdin and stdout, until it is gone."""
+        from mcp.server.stdio import stdio_server
+
+        from cli.mcp.transport.messages import Messages
+
+        server = self._lowlevel_server
+        try:
+            async with stdio_server() as (given, answers):
+                options = server.create_initialization_options()
+                await server.run(Messages(given, answers), answers, options)
+        except* BrokenPipeError:  # while it was answered
+            pass
+
     async def get_prompt(
         self,
         name: str,

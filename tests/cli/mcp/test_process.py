@@ -1,6 +1,7 @@
 """The command as a client starts it."""
 
 import asyncio
+import json
 import signal
 import sqlite3
 import subprocess
@@ -169,6 +170,32 @@ def test_it_ends_soon_and_says_nothing(cli: Cli, end: signal.Signals | None) -> 
             process.send_signal(end)
         out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out, err) == (0, b"", b"")
+
+
+def test_no_line_stays_without_an_answer_and_no_client_has_to_wait_for_one(cli: Cli) -> None:
+    ready = b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n'
+    half = (
+        b'{"jsonrpc":"2.0","id":2,"method":"tools/call","params":'
+        b'{"name":"search_threads","arguments":{"query":"nothing \\ud83d"}}}\n'
+    )
+    pipe = subprocess.PIPE
+    with cli.start("mcp", stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(INITIALIZE + ready + b"no JSON\n\n[]\n")
+        process.stdin.flush()
+        found = [json.loads(process.stdout.readline()) for _ in range(3)]
+        errors = [(each["id"], each["error"]["code"]) for each in found[1:]]
+        assert errors == [(None, -32700), (None, -32600)]
+        process.stdin.write(half)
+        process.stdin.flush()
+        assert "Nothing matches" in str(json.loads(process.stdout.readline()))
+        process.stdout.close()
+        process.stdin.write(half)
+        process.stdin.close()
+        assert process.wait(PATIENCE_S) == 0
+        assert process.stderr
+        assert process.stderr.read() == b""
 
 
 def test_a_version_of_the_sdk_that_needs_more_is_imported_as_usual(cli: Cli) -> None:
