@@ -29,7 +29,7 @@ _AROUND_KEY: Final = 20_000
 _PASSAGES: Final = 2
 """Passages of a thread, at most."""
 _WORDS: Final = 6
-_HARDLY: Final = 4
+_HARDLY: Final = 8
 """Words of a thread that has not all of them: the rarest, and none that hardly counts beside these.
 """
 
@@ -201,6 +201,7 @@ def _passages(
 ) -> Iterator[list[tuple[str, FoundPassage]]]:
     """The best passages of each thread, each with the id of its turn: none where what matches is a
     secret."""
+    from cli.terminal.text import one_line
     from rollout.search.normalize import casefold
     from rollout.search.snippet import best_snippet, best_span
     from rollout.search.terms import Matcher
@@ -215,8 +216,9 @@ def _passages(
         start, end = best_span(message.text, matcher, weights, _AFTER)
         near = redaction.redacted_piece(message.text, start - around, end + around)
         snippet = best_snippet(near, matcher, weights, _BEFORE, _AFTER)
+        text = one_line(snippet.text)
         by: Literal["user", "agent"] = "user" if message.kind == "userMessage" else "agent"
-        return FoundPassage(by=by, text=snippet.text) if snippet.spans else None
+        return FoundPassage(by=by, text=text) if snippet.spans else None
 
     for each in found.hits:
         best = sorted(each.hit.messages, key=score, reverse=True)[:_PASSAGES]

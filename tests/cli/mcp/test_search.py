@@ -32,7 +32,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     talk(
         folder, 1, "prompt", "done", "why did we decide", "to use keyset cursors instead of offsets"
     )
-    talk(folder, 2, "paging", "The cursor holds a key: an offset shifts.")
+    talk(folder, 2, "paging\x00 \u202e", "The \x1b[31mcursor holds a key: an offset shifts.")
     talk(folder, 3, "paging " + "y " * 300 + "by keyset " + "z " * 300, "no")
     talk(folder, 4, "an old keyset cursor", archived=True)
     indexed(folder)
@@ -56,6 +56,7 @@ def test_a_question_finds_all_words_first_and_then_the_rarest(home: Path) -> Non
         assert first["passages"][1]["text"] == "to use keyset cursors instead of offsets"
         assert "words" not in first
         assert (third["words"], second["words"]) == (["keyset"], ["offsets", "cursors"])
+        assert second["passages"][0]["text"] == "The cursor holds a key: an offset shifts."
         (passage,) = third["passages"]
         assert (passage["turn"], passage["by"]) == (1, "user")
         assert passage["text"].startswith("... y y")
