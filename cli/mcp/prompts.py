@@ -68,18 +68,17 @@ def register(server: MCPServer, answering: Answering) -> None:
 
 async def _go_on(answering: Answering, context: Context[Any, Any], project: str) -> str:
     from cli.mcp.thread_entry import entries
-    from cli.mcp.tools.current_project import folder_of
+    from cli.mcp.tools.current_project import folder_of, project_of
     from cli.mcp.tools.read_turns import turns_of
     from cli.mcp.tools.thread_outline import outline_of
     from cli.mcp.wanted import wanted
     from state.query.model import Query
-    from state.query.projects import project_of_folder_steps
 
     index = await answering.index()
     if project:
         name, query = project, await wanted(answering, _LATEST, project=project)
     else:
-        found = await index.database.query(project_of_folder_steps(await folder_of(context)))
+        found = await project_of(answering, await folder_of(context))
         name = found.name
         query = Query(sort_key="recency_at", limit=_LATEST, projects=(found.chosen_by,))
     rows = (await index.page(query)).rows

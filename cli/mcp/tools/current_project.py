@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from typing import Annotated, Any, Final
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import unquote, urlsplit
 
 from mcp.server.mcpserver import Context, ListRoots, MCPServer, Resolve
@@ -16,6 +17,9 @@ from cli.mcp.answering import Answering, answered
 from cli.mcp.budget import USUAL_TOKENS, Budget, MaxTokens
 from cli.mcp.thread_entry import ThreadEntry, entries
 from cli.mcp.wanted import MOST_THREADS, ThreadLimit
+
+if TYPE_CHECKING:
+    from state.query.projects import Project
 
 _LATEST: Final = 10
 _NONE: Final = "list_threads without a project lists the threads of all."
@@ -48,12 +52,15 @@ def register(server: MCPServer, answering: Answering) -> None:
         sessions). Call it first to continue earlier work here, or to know what project to give to
         the other tools."""
         from state.query.model import Query
-        from state.query.projects import project_of_folder_steps
 
         folder, *others = _folders(roots) or [_own_folder()]
         index = await answering.index()
         incomplete = await answering.incomplete()
-        project = await index.database.query(project_of_folder_steps(folder))
+        project = await project_of(answering, folder)
+        above = ""
+        if project.chosen_by in map(str, PurePosixPath(folder).parents):
+            place = answering.redacted(project.chosen_by)
+            above = f"No thread ran in this folder: these are of {place}, which it is in."
         shown = min(max(limit, 1), MOST_THREADS)
         query = Query(sort_key="recency_at", limit=shown, projects=(project.chosen_by,))
         page = await index.page(query)
@@ -65,15 +72,30 @@ def register(server: MCPServer, answering: Answering) -> None:
             other_folders=[answering.redacted(other) for other in others],
             threads=[entry for entry, _ in taken],
             total=(await index.count(query)).listed,
-            note=incomplete,
+            note=" ".join(filter(None, (incomplete, above, "" if taken else _NONE))),
         )
-        if not taken:
-            result.note = f"{result.note} {_NONE}".strip()
         count = f"{result.total:,} thread{'s' * (result.total != 1)}"
         head = f"# {result.project} ({result.folder}): {count}\n{result.note}"
+        if others:
+            head += f"\nAlso open: {', '.join(result.other_folders)}"
         return answered(result, f"{head}\n{''.join(text for _, text in taken)}")
 
     answering.add_tool(server, "Current project", current_project)
+
+
+async def project_of(answering: Answering, folder: str) -> "Project":
+    """The project of a folder; if no thread is of it, that of the next folder above in which
+    threads ran, but for the user's home and the root."""
+    from state.query.projects import Project, projects_steps
+    from state.userdata.folders import absolute_folder
+
+    known = await (await answering.index()).database.query(projects_steps())
+    if not known.chosen([folder]):
+        tops = {"/", os.path.expanduser("~")}
+        for above in map(str, PurePosixPath(folder).parents):
+            if above not in tops and (key := known.known(above)) in known.folders:
+                return Project(known.name(key), above)
+    return Project(known.name(known.known(folder)), absolute_folder(folder))
 
 
 async def folder_of(context: Context[Any, Any]) -> str:

@@ -79,6 +79,9 @@ def test_the_project_is_that_of_the_client(home: Path, monkeypatch: pytest.Monke
         uris = ["file:///w/a", "file:///w/b%20c"]
         return ListRootsResult(roots=[Root(uri=uri) for uri in uris])
 
+    async def below(_: Any) -> ListRootsResult:
+        return ListRootsResult(roots=[Root(uri="file:///w/a/sub/dir")])
+
     async def silent(_: Any) -> ListRootsResult:
         return await asyncio.Event().wait()  # type: ignore[return-value]
 
@@ -93,6 +96,13 @@ def test_the_project_is_that_of_the_client(home: Path, monkeypatch: pytest.Monke
                 assert found["total"] == COUNT // 2
                 assert numbers(found) == [28, 26, 24]
                 assert "# a (/w/a): 15 threads" in text
+                assert "Also open: /w/b c" in text
+            async with client_of(home, index, **options, list_roots_callback=below) as client:
+                found, _ = await called(client, "current_project")
+                assert (found["project"], found["folder"]) == ("a", "/w/a/sub/dir")
+                assert found["total"] == COUNT // 2
+                note = "No thread ran in this folder: these are of /w/a, which it is in."
+                assert found["note"] == note
             monkeypatch.chdir(home)
             async with client_of(home, index, **options) as client:
                 found, text = await called(client, "current_project")
