@@ -38,6 +38,10 @@ _UNIT: Final = 16
 """What a term counts that half of the documents hold."""
 _LOOKED_UP: Final = (1_000, 8_000)
 """So many documents are looked up first, the best ones, until enough are of threads in the list."""
+_POOR: Final = 4
+"""A thread of which the best one ranks so many times as high is left out."""
+_GOOD: Final = 5
+"""So many threads that rank at least half as high again are enough without it, too."""
 Place = tuple[int, str]
 """A rank, and the id of the thread; ids begin with the time when the thread began."""
 
@@ -123,14 +127,15 @@ def rank_steadily(
     after: Place | None = None,
 ) -> Ranking:
     """The threads of a list that hold some of the terms, those behind a place, by the index as it
-    is."""
+    is: without those that have so little of them that they are in the way."""
     pending, scores = read(_score_steps(terms))
     candidates: list[_Candidate] = read(_candidate_steps(scores.documents, among))
     matcher, unreadable = Matcher(terms), set[str]()
-    most, found = among.limit + 1, list[_Match]()
+    most, found, best, poor = among.limit + 1, list[_Match](), list[int](), 0
     for start in range(0, len(candidates), _READ_AT_ONCE):
         some = candidates[start : start + _READ_AT_ONCE]
-        if len(found) >= most and found[most - 1].place[0] > 2 * (some[0].score + scores.others):
+        highest = 2 * (some[0].score + scores.others)
+        if highest < poor or (len(found) >= most and found[most - 1].place[0] > highest):
             break
         documents = read(_document_steps([each.document for each in some]))
         for candidate in some:
@@ -141,16 +146,27 @@ def rank_steadily(
             except (RolloutError, OSError) as error:
                 note_unread(document.files[-1], error, unreadable)
                 continue
-            if match.terms and (after is None or match.place < after):
-                found.append(match)
+            if match.terms:
+                best.append(match.place[0])
+                if after is None or match.place < after:
+                    found.append(match)
+        best = sorted(best, reverse=True)[:_GOOD]
+        poor = _least(best)
         found.sort(key=attrgetter("place"), reverse=True)
-    rows = read(rows_steps([match.row_id for match in found[:most]], "row_id"))
+    found = [match for match in found[:most] if match.place[0] >= poor]
+    rows = read(rows_steps([match.row_id for match in found], "row_id"))
     threads = [
         Ranked(Hit(row, match.header, match.messages, 1), match.place, match.terms)
-        for match in found[:most]
+        for match in found
         if (row := rows.get(match.place[1])) and stat_file(home, row["rollout_path"])
     ]
     return Ranking(threads, scores.weights, unreadable, pending)
+
+
+def _least(best: Sequence[int]) -> int:
+    """How high a thread ranks at least that is told, by the ranks of the best."""
+    enough = -(-best[_GOOD - 1] * 2 // 3) if len(best) == _GOOD else 0
+    return max(-(-best[0] // _POOR) if best else 0, enough)
 
 
 def _score_steps(terms: Sequence[Term]) -> Steps[tuple[int, _Scores]]:
