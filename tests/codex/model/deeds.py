@@ -85,7 +85,7 @@ def _list_threads(request: Request) -> list[Step]:
     if not names and "tool_search" in request.tools and searches < _MOST_SEARCHES:
         time.sleep(_BETWEEN_S * bool(searches))
         searches += 1
-    calls = [[request.call(name, {"text": "before"})] for name in names[:1]]
+    calls = [[request.call(name, {"query": "before"})] for name in names[:1]]
     return [*[[request.search("list threads")]] * searches, *calls]
 
 
