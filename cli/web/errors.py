@@ -152,8 +152,12 @@ def wants_json(request: Request) -> bool:
 
 
 def is_part(request: Request) -> bool:
-    """Whether a script asks, which puts the answer into a page."""
-    return request.headers.get("sec-fetch-dest", "document") not in ("document", "iframe")
+    """Whether a script asks, which puts the answer into a page. Where a browser reaches us by the
+    name of another machine it does not say so: then only a script asks for HTML alone."""
+    destination = request.headers.get("sec-fetch-dest")
+    if destination is None:
+        return request.headers.get("accept") == "text/html"
+    return destination not in ("document", "iframe")
 
 
 def answer(request: Request, problem: Problem) -> Response:

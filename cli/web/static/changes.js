@@ -1,8 +1,6 @@
 // Change a thread in a dialog: the forms are those of the page that is there without a script.
 
-import { keys, post, say, told } from "/static/common.js";
-
-let opener = null;
+import { NO_ANSWER, fetchPart, keys, post, say, told } from "/static/common.js";
 
 const idOf = (url) => decodeURIComponent(new URL(url, location.href).pathname.split("/")[2]);
 
@@ -12,6 +10,12 @@ function dialog() {
     found = document.createElement("dialog");
     found.id = "change";
     found.setAttribute("aria-labelledby", "change-title");
+    found.addEventListener("cancel", (event) => {
+      const form = unsaved(found)[0];
+      if (!form || !form.querySelector(".refused").hidden) return;
+      event.preventDefault();
+      refuse(form, "This is not saved yet. Escape leaves it.");
+    });
     document.body.append(found);
   }
   return found;
@@ -20,7 +24,7 @@ function dialog() {
 async function open(link) {
   const box = dialog();
   try {
-    const answer = await fetch(link.href);
+    const answer = await fetchPart(link.href);
     if (!answer.ok) return say(await told(answer), { bad: true });
     const found = new DOMParser().parseFromString(await answer.text(), "text/html");
     const close = document.createElement("form");
@@ -33,10 +37,9 @@ async function open(link) {
     close.append(button);
     box.replaceChildren(close, ...found.body.childNodes);
   } catch {
-    return say("threadkeep does not answer: is it still running?", { bad: true });
+    return say(NO_ANSWER, { bad: true });
   }
-  opener = link;
-  box.showModal();
+  if (!box.open) box.showModal();
   box.querySelector("input:not([type=hidden]), textarea, .changes button")?.focus();
 }
 
@@ -47,25 +50,52 @@ document.addEventListener("click", (event) => {
   open(link);
 });
 
+const typed = (form) => form.querySelector("input:not([type=hidden]), textarea");
+
+/** The forms into which something was typed, but for what was refused. */
+function unsaved(box) {
+  return [...box.querySelectorAll("form.changes")].filter((form) => {
+    const field = typed(form);
+    const known = [field?.defaultValue, field?.dataset.refused];
+    return field && !known.includes(field.value) && field.checkValidity();
+  });
+}
+
 document.addEventListener("submit", async (event) => {
   const form = event.target.closest("form.changes");
   if (!form) return;
   event.preventDefault();
-  const buttons = [...form.querySelectorAll("button")];
-  const fields = new URLSearchParams(new FormData(form, event.submitter));
+  const box = dialog();
+  // What was typed into the others is wanted, too.
+  const wanted = [...unsaved(box).filter((each) => each !== form), form];
+  const fields = wanted.map((each) => new URLSearchParams(new FormData(each, each === form ? event.submitter : null)));
+  const buttons = [...box.querySelectorAll(".changes button")];
   for (const button of buttons) button.disabled = true;
+  let sent = 0;
+  while (sent < wanted.length && (await send(wanted[sent], fields[sent]))) sent += 1;
+  for (const button of buttons) button.disabled = false;
+  if (sent === wanted.length) box.close();
+});
+
+/** Gives whether the change was made; else the form says why not. */
+async function send(form, fields) {
   form.querySelector(".refused").hidden = true;
   try {
     const answer = await fetch(form.action, { method: "POST", headers: { Accept: "application/json" }, body: fields });
-    if (!answer.ok) return refuse(form, await told(answer));
-    dialog().close();
+    const field = typed(form);
+    if (!answer.ok) {
+      if (field) field.dataset.refused = field.value;
+      refuse(form, await told(answer));
+      return false;
+    }
+    if (field) field.defaultValue = field.value;
     changed(idOf(form.action), await answer.json());
+    return true;
   } catch {
-    refuse(form, "threadkeep does not answer: is it still running?");
-  } finally {
-    for (const button of buttons) button.disabled = false;
+    refuse(form, NO_ANSWER);
+    return false;
   }
-});
+}
 
 function refuse(form, text) {
   for (const button of form.querySelectorAll("button")) button.disabled = false; // to be focused
@@ -74,7 +104,7 @@ function refuse(form, text) {
   place.textContent = text;
   document.getElementById("change-refused")?.removeAttribute("id");
   place.id = "change-refused";
-  const field = form.querySelector("input:not([type=hidden]), textarea");
+  const field = typed(form);
   field?.setAttribute("aria-invalid", "true");
   field?.setAttribute("aria-describedby", place.id);
   (field ?? form.querySelector("button")).focus();

@@ -29,6 +29,11 @@ export function say(text, { undo = null, bad = false } = {}) {
   return gone;
 }
 
+export const NO_ANSWER = "threadkeep does not answer: is it still running?";
+
+/** Ask for a part of a page. Browsers say so by themselves, but not to other machines. */
+export const fetchPart = (url, options = {}) => fetch(url, { headers: { Accept: "text/html" }, ...options });
+
 /** Send a change. Gives the answer; null where it was refused, which the reader is told. */
 export async function post(url, fields = {}) {
   try {
@@ -40,7 +45,7 @@ export async function post(url, fields = {}) {
     if (answer.ok) return answer;
     say(await told(answer), { bad: true });
   } catch {
-    say("threadkeep does not answer: is it still running?", { bad: true });
+    say(NO_ANSWER, { bad: true });
   }
   return null;
 }
@@ -148,7 +153,10 @@ document.addEventListener("click", async (event) => {
       say("The browser does not let pages copy: select the text instead.", { bad: true });
     }
   }
-  if (event.target.tagName === "DIALOG") event.target.close(); // beside it
+  if (event.target.tagName === "DIALOG") {
+    if (event.target.requestClose) event.target.requestClose(); // one clicked beside it
+    else event.target.close();
+  }
   for (const menu of document.querySelectorAll("details.menu[open]"))
     if (!menu.contains(event.target) || event.target.closest("details.menu > div :is(a, button)")) menu.open = false;
 });

@@ -114,6 +114,10 @@ def test_a_form_without_a_script_gets_pages(tmp_path: Path) -> None:
         part = (await browser.get(link[1], headers=SCRIPT)).text
         check(part)
         assert part.lstrip().startswith("<h2")
+        del browser.headers["sec-fetch-dest"]  # as where we are reached by another name
+        assert (await browser.get(link[1], headers={"accept": "text/html"})).text == part
+        check((await browser.get(link[1], headers={"accept": "text/html,*/*"})).text)
+        browser.headers["sec-fetch-dest"] = "document"
         forms = {action.rpartition("/")[2] for action in re.findall(r'action="([^"]+)"', part)}
         assert forms == {"rename", "tag", "untag", "status", "note", "pin", "archive"}
         for action in re.findall(r'action="([^"]+/pin)"', page):

@@ -106,3 +106,26 @@ def test_a_thread_is_changed_in_a_dialog(server: Server, tabs: Tabs) -> None:
     page.get_by_role("button", name="Undo").click()
     page.get_by_text("Undone: renamed to “A better name”.").wait_for()
     page.get_by_role("link", name="four", exact=True).wait_for()
+
+
+def test_all_that_was_typed_into_a_dialog_is_saved(server: Server, tabs: Tabs) -> None:
+    page = tabs(server).page
+    page.keyboard.press("j")
+    row = page.locator("#rows > .row").first
+    page.keyboard.press("c")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Note").fill("look again")
+    page.keyboard.press("Escape")
+    dialog.get_by_text("This is not saved yet.").wait_for()
+    dialog.get_by_label("Name").fill("the last one")
+    page.keyboard.press("Enter")
+    dialog.wait_for(state="hidden")
+    row.get_by_role("link", name="the last one", exact=True).wait_for()
+    row.get_by_text("look again").wait_for()
+    undo = page.locator(".message", has_text="Noted on").get_by_role("button", name="Undo")
+    undo.click()
+    row.get_by_text("look again").wait_for(state="detached")
+    # A filter at the side keeps the focus, though the list and its sides are new.
+    page.get_by_role("link", name="odd 30 threads").press("Enter")
+    page.locator("#count", has_text="30 threads").wait_for()
+    assert page.evaluate(f"{FOCUSED}.trim().startsWith('odd')")
