@@ -1,15 +1,15 @@
 // Parts of the page of health, which change while one looks.
 
-import { refreshTimes, say } from "./common.js";
+import { NO_ANSWER, fetchPart, refreshTimes, say, told } from "./common.js";
 
 async function load(part, url) {
   try {
-    const answer = await fetch(url, { headers: { Accept: "text/html" } });
-    const text = await answer.text();
-    if (answer.ok) part.innerHTML = text; // a fragment, escaped where it was made
-    else say("This could not be loaded: is threadkeep still running?", { bad: true });
+    const answer = await fetchPart(url);
+    if (answer.ok) part.innerHTML = await answer.text(); // a fragment, escaped where it was made
+    else say(await told(answer), { bad: true });
   } catch {
-    say("threadkeep does not answer: is it still running?", { bad: true });
+    say(NO_ANSWER, { bad: true });
+    for (const button of part.querySelectorAll("[data-load]")) button.disabled = false;
     return;
   }
   refreshTimes(part);

@@ -1,6 +1,6 @@
 // The list of threads: it follows the box as one types, goes on as one scrolls, and tells of changes.
 
-import { keys, refreshTimes, say } from "/static/common.js";
+import { NO_ANSWER, fetchPart, keys, refreshTimes, say } from "/static/common.js";
 
 const PAUSE_MS = 180;
 const SAME_STEP_MS = 3000; // what is typed without a longer pause is one step of the history
@@ -39,7 +39,7 @@ async function show(address, { announced = true } = {}) {
   list.ariaBusy = "true";
   shown = new URL(address);
   try {
-    const answer = await fetch(partOf(address), { signal: own.signal });
+    const answer = await fetchPart(partOf(address), { signal: own.signal });
     const found = parsed(await answer.text());
     if (answer.status === 401) return location.reload(); // the server was started again
     if (answer.ok) {
@@ -48,7 +48,7 @@ async function show(address, { announced = true } = {}) {
     } else list.replaceChildren(...found.body.children);
   } catch (error) {
     if (error.name === "AbortError") return false;
-    if (!list.classList.contains("stale")) say("threadkeep does not answer: is it still running?", { bad: true });
+    if (!list.classList.contains("stale")) say(NO_ANSWER, { bad: true });
     list.classList.add("stale");
   }
   if (asking === own) asking = null;
@@ -58,13 +58,24 @@ async function show(address, { announced = true } = {}) {
 
 function put(found) {
   list.classList.remove("stale");
+  const focused = document.activeElement;
   for (const part of found.querySelectorAll("[data-part]")) {
     const place = document.getElementById(part.dataset.part);
     place?.replaceChildren(...part.childNodes);
   }
+  if (!focused.isConnected) refocus(nameOf(focused));
   const text = shown.searchParams.get("q");
   document.title = `${text ? `${text} · ` : ""}Threads · threadkeep`;
   watchEnd();
+}
+
+const nameOf = (link) => (link.querySelector(".clip") ?? link).textContent.trim();
+
+/** Have the focus on the link of this name again, or else at the list. */
+function refocus(name) {
+  const links = [...document.querySelectorAll(":is(#sides, #list) a.filter")];
+  const same = links.find((each) => nameOf(each) === name);
+  (same ?? document.getElementById("main")).focus({ preventScroll: true });
 }
 
 function go(address) {
@@ -149,7 +160,7 @@ async function fetchMore() {
   end.disconnect();
   const address = shown.href;
   try {
-    const answer = await fetch(last.firstElementChild.dataset.part);
+    const answer = await fetchPart(last.firstElementChild.dataset.part);
     if (!answer.ok || shown.href !== address) return false; // the link is there, and tells why
     const known = new Set(rows().map((row) => row.id));
     const found = [...parsed(await answer.text()).body.children];
@@ -216,8 +227,14 @@ let renewing = 0;
 let renewed = 0;
 
 function follow() {
-  following ??= new EventSource(list.dataset.events);
+  if (following) return;
+  following = new EventSource(list.dataset.events);
   following.addEventListener("changed", renewSoon);
+  following.addEventListener("error", () => {
+    if (following?.readyState !== EventSource.CLOSED) return; // the browser tries again
+    following = null;
+    setTimeout(() => { if (!document.hidden) follow(); }, 5000);
+  });
 }
 
 function renewSoon() {
@@ -231,7 +248,7 @@ async function renew() {
   renewed = Date.now();
   let found;
   try {
-    const answer = await fetch(partOf(address));
+    const answer = await fetchPart(partOf(address));
     if (!answer.ok) return;
     found = parsed(await answer.text());
   } catch {
@@ -271,7 +288,7 @@ document.addEventListener("threadkeep:changed", async (event) => {
   const part = partOf(shown);
   part.searchParams.delete("cursor");
   part.searchParams.set("only", event.detail.id);
-  const answer = await fetch(part);
+  const answer = await fetchPart(part).catch(() => ({ ok: false })); // renewing tells of it
   if (answer.ok) for (const row of parsed(await answer.text()).querySelectorAll(".row")) renewRow(row);
   renew();
 });

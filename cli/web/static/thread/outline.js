@@ -1,6 +1,6 @@
 // The turns at the side: filled in some at a time, with the one that is read marked.
 
-import { say } from "/static/common.js";
+import { fetchPart, say } from "/static/common.js";
 import * as turns from "./turns.js";
 
 const box = document.getElementById("outline");
@@ -16,7 +16,7 @@ let marked = null;
 const linkTo = (turn) => box.querySelector(`a[data-turn="${CSS.escape(turn)}"]`);
 
 async function fetched(number) {
-  const answer = await fetch(`${turns.url}/outline?page=${number}`);
+  const answer = await fetchPart(`${turns.url}/outline?page=${number}`);
   if (!answer.ok) throw await turns.trouble(answer);
   const made = document.createElement("template");
   made.innerHTML = await answer.text();

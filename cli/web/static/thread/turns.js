@@ -1,6 +1,6 @@
 // The turns that are here, those that are loaded above and below them, and the place one is at.
 
-import { say } from "/static/common.js";
+import { NO_ANSWER, fetchPart, say, told } from "/static/common.js";
 import { dress } from "./looks.js";
 
 export const root = document.getElementById("thread");
@@ -25,15 +25,11 @@ export const articles = () => [...box.querySelectorAll("article.turn")];
 export const spotOf = (turn, chunk) => `${chunk}${turn.slice(turn.indexOf("."))}`;
 
 /** What the reader is told where an answer is an error. */
-export async function trouble(answer) {
-  const made = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const text = made.querySelector(".problem p")?.textContent.trim();
-  return Object.assign(new Error(text || `threadkeep answers ${answer.status}.`), { status: answer.status });
-}
+export const trouble = async (answer) => Object.assign(new Error(await told(answer)), { status: answer.status });
 
 /** Some turns, as elements. */
 export async function part(query) {
-  const answer = await fetch(`${url}/turns?${query}`, { headers: { Accept: "text/html" } });
+  const answer = await fetchPart(`${url}/turns?${query}`);
   if (!answer.ok) throw await trouble(answer);
   const made = document.createElement("template");
   made.innerHTML = await answer.text();
@@ -43,7 +39,7 @@ export async function part(query) {
 
 /** Tell of what went wrong, but not that the server is gone: the line of events does. */
 export function fail(error) {
-  say(error.status ? error.message : "threadkeep does not answer: is it still running?", { bad: true });
+  say(error.status ? error.message : NO_ANSWER, { bad: true });
 }
 
 /** Be at a turn, until one scrolls or it is out of sight. */
@@ -369,7 +365,9 @@ export async function start() {
     event.preventDefault();
     toEnd();
   });
-  addEventListener("popstate", toAddress);
+  addEventListener("popstate", async () => {
+    if (!(await toAddress()) && !wanted && !location.search && !location.hash) toEnd(); // where it was opened
+  });
   for (const kind of ["wheel", "touchmove", "pointerdown"]) addEventListener(kind, unpin, { passive: true });
   addEventListener("keydown", ({ key }) => { if (SCROLLS.includes(key)) unpin(); });
   addEventListener("scroll", () => {
@@ -389,7 +387,7 @@ export async function start() {
 export async function whole(link) {
   const block = link.closest(".block");
   try {
-    const answer = await fetch(link.href);
+    const answer = await fetchPart(link.href);
     if (!answer.ok) throw await trouble(answer);
     const made = document.createElement("template");
     made.innerHTML = await answer.text();
