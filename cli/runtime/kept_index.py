@@ -45,7 +45,7 @@ class KeptIndex:
         self.here, self._sync = here, sync
         self._supervisor: Supervisor | None = None
         self._store: ThreadStore | None = None
-        self._error: RolloutError | StateError | None = None
+        self._error: RolloutError | StateError | OSError | None = None
         self._only_read: IndexNotWritable | None = None
         """Why the index is only read, though it should be kept in step."""
         self._turn = asyncio.Event()
@@ -133,10 +133,15 @@ class KeptIndex:
         while True:
             try:
                 await (self._keep_or_read() if self._sync else self._read())
-            except (RolloutError, StateError) as error:
+            except (RolloutError, StateError, OSError) as error:
                 if str(error) != str(self._error):
                     _log.error("%s", error)
-                self._error, self._store = error, None
+                self._error = error
+            except Exception:
+                _log.exception("the index is not kept any more")
+                raise
+            finally:
+                self._store = None
             self._notify()
             await asyncio.sleep(_AGAIN_S)
 

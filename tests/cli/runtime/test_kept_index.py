@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,28 @@ def test_a_home_that_is_gone_and_comes_back(tmp_path: Path) -> None:
                 return
 
     in_kept(here, begin_without)
+
+
+def test_a_home_that_cannot_be_looked_at_for_a_while(tmp_path: Path) -> None:
+    here = small_home(tmp_path)
+    home = here.home.rename(tmp_path / "aside")
+    here.home.symlink_to(here.home)
+
+    async def look(kept: KeptIndex) -> None:
+        with pytest.raises(OSError, match="symbolic links"):
+            await kept.store()
+        await asyncio.sleep(0.05)
+        here.home.unlink()
+        home.rename(here.home)
+
+        async def is_seen() -> bool:
+            with suppress(OSError):
+                return len(await ids(kept)) == 3
+            return False
+
+        await until(is_seen)
+
+    in_kept(here, look)
 
 
 def test_an_index_that_is_removed_or_damaged_is_made_again(tmp_path: Path) -> None:
