@@ -139,7 +139,8 @@ def rank_steadily(
             break
         documents = read(_document_steps([each.document for each in some]))
         for candidate in some:
-            if (document := documents.get(candidate.document)) is None:
+            document = documents.get(candidate.document)
+            if document is None or stat_file(home, document.files[-1]) is None:
                 continue
             try:
                 match = _matched(home, candidate.key, document, matcher, scores.weights)
@@ -158,7 +159,7 @@ def rank_steadily(
     threads = [
         Ranked(Hit(row, match.header, match.messages, 1), match.place, match.terms)
         for match in found
-        if (row := rows.get(match.place[1])) and stat_file(home, row["rollout_path"])
+        if (row := rows.get(match.place[1]))
     ]
     return Ranking(threads, scores.weights, unreadable, pending)
 
