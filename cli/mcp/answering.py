@@ -56,16 +56,15 @@ class Answering:
         raises."""
         reference, index = reference.strip(), await self.index()
         incomplete = await self.incomplete()
+        if not await index.resolve(reference) and (rows := await self._entitled(reference)):
+            if len(rows) > 1:
+                raise AmbiguousThread(reference, [row["id"] for row in rows], rows)
+            return rows[0]
         try:
             return await index.thread(reference)
         except AmbiguousThread:
             raise
         except ThreadNotFound as error:
-            rows = await self._entitled(reference)
-            if len(rows) > 1:
-                raise AmbiguousThread(reference, [row["id"] for row in rows], rows) from None
-            if rows:
-                return rows[0]
             if incomplete:
                 raise ToolError(f"{self.told(error)}. {incomplete}") from None
             raise

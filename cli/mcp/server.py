@@ -102,7 +102,7 @@ async def begun_late(
             asyncio.get_running_loop().call_later(_MOMENT_S, wanted.set)
         if ctx.method in _ASK_THE_INDEX:
             wanted.set()
-            await keeping
+            await asyncio.shield(keeping)  # a client may take back what it has asked for
         return await call_next(ctx)
 
     async with AsyncExitStack() as stack:

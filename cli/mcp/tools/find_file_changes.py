@@ -234,7 +234,7 @@ def _notes(path: str, name: str, found: "ChangingThreads") -> Iterator[str]:
 def _text(result: FileChanges) -> str:
     """The same for a model."""
     threads = "".join(thread.text for thread in result.threads)
-    if not threads:
+    if not (threads or result.next_cursor):
         nothing = "No thread changed such a file by a patch. Try only its name."
         return f"{nothing} {result.note}".strip()
     return f"{result.note}\n\n{threads}".strip() + continued(result.next_cursor)
