@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Annotated, Final, TypeVar
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 USUAL_TOKENS: Final = 2_000
 _FEWEST_TOKENS: Final = 200
@@ -28,6 +28,11 @@ Cursor = Annotated[
     Field(description="The next_cursor of an earlier answer; repeat the other arguments with it."),
 ]
 """The parameter of a tool that continues."""
+
+
+def at_most(most: int) -> AfterValidator:
+    """Takes what is asked for more for ``most``, and what is asked for less than one for one."""
+    return AfterValidator(lambda asked: min(max(asked, 1), most))
 
 
 class Budget:

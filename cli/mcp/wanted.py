@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from pydantic import Field
 
 from cli.mcp.answering import Answering
+from cli.mcp.budget import at_most
 from state.errors import InvalidQuery
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ AllSources = Annotated[
     bool, Field(description="Include those that no user started: codex exec, subagents.")
 ]
 MOST_THREADS: Final = 50
-ThreadLimit = Annotated[int, Field(description=f"Threads, at most {MOST_THREADS}.")]
+ThreadLimit = Annotated[
+    int, at_most(MOST_THREADS), Field(description=f"Threads, at most {MOST_THREADS}.")
+]
 _MOST_NAMED: Final = 8
 _LONGEST: Final = 80
 
@@ -40,9 +43,8 @@ async def wanted(
     all_sources: bool = False,
     cursor: str = "",
 ) -> "Query":
-    """The query for at most so many threads, within bounds. Raises InvalidQuery for a project that
-    there is not, typer.BadParameter for a time that is none, and what :meth:`Answering.index`
-    raises."""
+    """The query for at most so many threads. Raises InvalidQuery for a project that there is not,
+    typer.BadParameter for a time that is none, and what :meth:`Answering.index` raises."""
     from cli.arguments.filters import Filters
 
     made = Filters(
@@ -54,7 +56,7 @@ async def wanted(
         all_sources=all_sources,
     ).query(
         sort_key="recency_at",
-        limit=min(max(limit, 1), MOST_THREADS),
+        limit=limit,
         cursor=cursor or None,
         archived=archived,
     )

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 from cli.mcp.answering import Answering, answered
 from cli.mcp.budget import USUAL_TOKENS, Budget, MaxTokens
 from cli.mcp.thread_entry import ThreadEntry, entries
-from cli.mcp.wanted import MOST_THREADS, ThreadLimit
+from cli.mcp.wanted import ThreadLimit
 
 if TYPE_CHECKING:
     from state.query.projects import Project
@@ -61,8 +61,7 @@ def register(server: MCPServer, answering: Answering) -> None:
         if project.chosen_by in map(str, PurePosixPath(folder).parents):
             place = answering.redacted(project.chosen_by)
             above = f"No thread ran in this folder: these are of {place}, which it is in."
-        shown = min(max(limit, 1), MOST_THREADS)
-        query = Query(sort_key="recency_at", limit=shown, projects=(project.chosen_by,))
+        query = Query(sort_key="recency_at", limit=limit, projects=(project.chosen_by,))
         page = await index.page(query)
         made = await entries(answering, page.rows)
         taken = Budget(max_tokens).first_of((entry, entry.text) for entry in made)

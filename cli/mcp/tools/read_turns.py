@@ -87,8 +87,7 @@ def register(server: MCPServer, answering: Answering) -> None:
         default."""
         row = await answering.thread(thread)
         parts = {*(include or ["messages"])}
-        shown = min(max(limit, 1), MOST_TURNS)
-        turns = await turns_of(answering, row, from_turn, parts, max_tokens, cursor, shown)
+        turns = await turns_of(answering, row, from_turn, parts, max_tokens, cursor, limit)
         return answered(turns, turns.text)
 
     answering.add_tool(server, "Read turns", read_turns)

@@ -8,7 +8,7 @@ from mcp.types import CallToolResult
 from pydantic import AfterValidator, BaseModel, Field
 
 from cli.mcp.answering import Answering, answered
-from cli.mcp.budget import USUAL_TOKENS, Budget, Cursor, MaxTokens, continued, shortened
+from cli.mcp.budget import USUAL_TOKENS, Budget, Cursor, MaxTokens, at_most, continued, shortened
 from cli.mcp.thread_entry import Thread, ThreadEntry, entries
 from rollout.errors import TurnNotFound
 
@@ -78,7 +78,7 @@ FromTurn = Annotated[
     Field(description="The first turn: from 1, or from the end, -1 for the last one."),
 ]
 MOST_TURNS: Final = 200
-TurnLimit = Annotated[int, Field(description=f"Turns, at most {MOST_TURNS}.")]
+TurnLimit = Annotated[int, at_most(MOST_TURNS), Field(description=f"Turns, at most {MOST_TURNS}.")]
 
 
 def register(server: MCPServer, answering: Answering) -> None:
@@ -95,9 +95,7 @@ def register(server: MCPServer, answering: Answering) -> None:
         the prompt, changed files, failed commands and tokens. Call it before read_turns, to see
         which turns to read."""
         row = await answering.thread(thread)
-        outline = await outline_of(
-            answering, row, _number(cursor, from_turn), max_tokens, min(max(limit, 1), MOST_TURNS)
-        )
+        outline = await outline_of(answering, row, _number(cursor, from_turn), max_tokens, limit)
         return answered(outline, outline.text)
 
     answering.add_tool(server, "Outline of a thread", thread_outline)

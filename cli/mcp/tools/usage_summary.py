@@ -9,7 +9,7 @@ from mcp.types import CallToolResult
 from pydantic import BaseModel, Field
 
 from cli.mcp.answering import Answering, answered
-from cli.mcp.budget import USUAL_TOKENS, Budget, MaxTokens, shortened
+from cli.mcp.budget import USUAL_TOKENS, Budget, MaxTokens, at_most, shortened
 from cli.mcp.wanted import Project, check_projects
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def register(server: MCPServer, answering: Answering) -> None:
         ] = _USUAL_SPAN,
         until: Annotated[str, Field(description="Used before then, in the same words.")] = "",
         project: Project = "",
-        limit: Annotated[int, Field(description=f"Rows, at most {_MOST}.")] = 30,
+        limit: Annotated[int, at_most(_MOST), Field(description=f"Rows, at most {_MOST}.")] = 30,
         max_tokens: MaxTokens = USUAL_TOKENS,
     ) -> Annotated[CallToolResult, UsageSummary]:
         """Sum the tokens that coding-agent threads used, and what they cost in USD at list prices,
@@ -112,12 +112,11 @@ def register(server: MCPServer, answering: Answering) -> None:
         span, *_ = span_of(begin, until or None, calendar, time.time())
         query = Filters(project=[project] if project else None).query()
         await check_projects(answering, query.projects)
-        shown = min(max(limit, 1), _MOST)
         asked = Asked((by,), calendar, span, query)
         notes = [await answering.incomplete(), await look_up_prices(index)]
-        found = await index.database.query(usage_steps(asked, shown, ()))
+        found = await index.database.query(usage_steps(asked, limit, ()))
         statistics, budget = found.statistics[0], Budget(max_tokens)
-        taken = budget.first_of((usage, usage.text) for usage in _rows(found, shown, answering))
+        taken = budget.first_of((usage, usage.text) for usage in _rows(found, limit, answering))
         if left := len(statistics.groups) - len(taken):
             notes.append(f"{plural(left, 'more row')} {'is' if left == 1 else 'are'} not shown.")
         first, last = ("" if hour is None else iso(hour * HOUR_S * 1000) for hour in span)

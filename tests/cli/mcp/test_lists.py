@@ -54,6 +54,10 @@ def test_threads_are_listed_the_newest_first_and_page_by_page(home: Path) -> Non
             assert "next_cursor" not in listed
             assert listed["note"] == "Not listed: 1 archived (archived=true)."
             assert listed["note"] in text
+            for limit, count in ((-1, 1), (0, 1), (7, 7), (10**30, COUNT)):
+                arguments = {"limit": limit, "max_tokens": 20_000}
+                listed, _ = await called(client, "list_threads", **arguments)
+                assert len(listed["threads"]) == count
 
     asyncio.run(work())
 
