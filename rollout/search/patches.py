@@ -44,21 +44,22 @@ class Patch(NamedTuple):
 
 
 def read_patches(
-    home: Path, files: Sequence[str], places: Sequence[ChangePlace]
+    home: Path, files: Sequence[str], places: Sequence[ChangePlace], *, diffs: bool = True
 ) -> Iterator[Patch]:
     """The patches at some places in the ``files`` of a thread, relative to the home, in their
-    order. What is not there any more is left out, as are files that cannot be read."""
+    order. What is not there any more is left out, as are files that cannot be read. Without
+    ``diffs`` none is looked for: some are far from where the patch is told."""
     for number, group in groupby(places, attrgetter("file")):
         try:
             with LineFile(home / files[number]) as lines:
                 for place in group:
-                    if patch := _patch_at(lines, place):
+                    if patch := _patch_at(lines, place, diffs):
                         yield patch
         except OSError:
             continue
 
 
-def _patch_at(lines: LineFile, place: ChangePlace) -> Patch | None:
+def _patch_at(lines: LineFile, place: ChangePlace, diffs: bool) -> Patch | None:
     data = lines.data(place.offset)
     item = None if data is None else object_of(Line(place.offset, data))
     payload = (item or {}).get("payload", item)
@@ -68,11 +69,13 @@ def _patch_at(lines: LineFile, place: ChangePlace) -> Patch | None:
     if told := changes_told(payload):
         for path, kind, change in kinds_of(told[1]):
             if path == place.path:
-                return Patch(path, kind, time_of(item), turn_id, _diff(path, change))
+                diff = _diff(path, change) if diffs else None
+                return Patch(path, kind, time_of(item), turn_id, diff)
         return None
     for printed in files_printed(payload):
         if place.path in printed:
-            call = _call_before(lines, place.offset, str(payload.get("call_id")))
+            call_id = str(payload.get("call_id"))
+            call = _call_before(lines, place.offset, call_id) if diffs else None
             diff = _diff_in(call, place.path) if call else None
             return Patch(place.path, printed[place.path], time_of(item), turn_id, diff)
     return None

@@ -175,17 +175,24 @@ async def _thread(
 ) -> ChangingThread:
     """A thread with its last change, or with its last patches in about so many bytes."""
     from cli.mcp.turn_numbers import Found, turn_numbers
-    from rollout.search.patches import Patch, read_patches
+    from rollout.search.patches import ChangePlace, Patch, read_patches
     from state.fulltext.changed_files import thread_changes_steps
 
     store = await answering.store()
     index = store.index
     where = await index.database.query(thread_changes_steps(row["id"], name))
     places = where.places[-_CHANGES if patch_bytes else -1 :]
-    read = await index.database.workers.run(
-        lambda: [(place, [*read_patches(index.home, where.files, [place])]) for place in places]
-    )
-    there = [(place, patch) for place, those in read for patch in those]
+    diffs = patch_bytes > 0
+
+    def read() -> list[tuple[ChangePlace, Patch]]:
+        """The patches, each with its place."""
+        return [
+            (place, patch)
+            for place in places
+            for patch in read_patches(index.home, where.files, [place], diffs=diffs)
+        ]
+
+    there = await index.database.workers.run(read)
     numbers = await turn_numbers(
         store,
         row,

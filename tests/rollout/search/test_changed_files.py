@@ -55,7 +55,10 @@ def told(found: Iterable[Change]) -> list[tuple[str, str]]:
 
 def patches(home: Path, found: Sequence[Change]) -> list[Patch]:
     places = [ChangePlace(each.path, each.file, each.offset) for each in found]
-    return [*read_patches(home, [NAME], places)]
+    patches = [*read_patches(home, [NAME], places)]
+    without = [*read_patches(home, [NAME], places, diffs=False)]
+    assert without == [each._replace(diff=None) for each in patches]
+    return patches
 
 
 # -- what was changed --------------------------------------------------------------------------
