@@ -17,6 +17,7 @@ from cli.errors import NOT_FOUND, USAGE, outcome
 from cli.render.labels import label
 from cli.web.site import Site, site_of, theme_of
 from rollout.errors import HomeNotFound, NotACodexHome, RolloutError, TurnNotFound, WriterActive
+from rollout.files.layout import parse_uuid
 from state import errors
 from state.errors import AmbiguousThread, FileUnusable, StateError
 
@@ -88,6 +89,8 @@ def problem_of(error: RolloutError | StateError) -> Problem:
     found = outcome(error)
     message, link = _sentence(str(error)), None
     hint = _HINTS.get(type(error), _sentence(found.hint))
+    if isinstance(error, errors.ThreadUnreadable) and (id_ := parse_uuid(error.reference)):
+        hint = f"threadkeep explain {id_} shows what is wrong with it."
     choices: list[Choice] = []
     status, title = HTTPStatus.INTERNAL_SERVER_ERROR, "This cannot be shown"
     if isinstance(error, AmbiguousThread):

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 _COMMAND: Final = re.compile(
-    r"threadkeep(?: [a-z][a-z-]*)(?: --[a-z][a-z-]*)*|(?:sudo|ulimit|pip|pipx|uv) [^;,]+"
+    r"threadkeep(?: [a-z][a-z-]*)(?: --[a-z][a-z-]*)*"
+    r"(?: [0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})?"
+    r"|(?:sudo|ulimit|pip|pipx|uv) [^;,]+"
 )
 _OURS: Final = "threadkeep "
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -84,7 +85,11 @@ async def _state(site: Site) -> dict[str, Any]:
 
 def _status_steps(here: Locations) -> Steps[tuple[Status, list[dict[str, Any]]]]:
     problems = yield from problems_steps(_SHOWN + 1)
-    return (yield from status_steps(here.index)), problems
+    status = yield from status_steps(here.index)
+    with suppress(FileNotFoundError):  # what was written last is not in the index itself yet
+        log = here.index.with_name(f"{here.index.name}-wal").stat().st_size
+        status = status._replace(index_bytes=status.index_bytes + log)
+    return status, problems
 
 
 def _lines(here: Locations, status: Status) -> Sequence[tuple[str, str]]:

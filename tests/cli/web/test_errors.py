@@ -149,6 +149,8 @@ def test_threads_that_are_not_there_or_not_any_more(tmp_path: Path) -> None:
                 status, text = await told(urls[number] + part)
                 assert status == (404 if left is None else 500)
                 assert ("No thread matches" if left is None else "Nothing can be read") in text
+                if left is not None:
+                    assert f" explain {thread_id(number)}</code>" in text
             assert f"prompt {number}" not in (await told("/"))[1]
 
     ask(here, look)
