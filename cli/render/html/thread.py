@@ -50,6 +50,8 @@ section.part { margin: .75rem 0; }
 .state { display: inline-block; font-weight: 400; } .failed .state, .error { color: var(--bad); }
 .user > .said { background: var(--user); border-radius: .5rem; padding: .6rem .8rem; }
 .said { overflow-wrap: anywhere; } .plain { white-space: pre-wrap; }
+h1, .turns .prompt, .plain, .said :is(p, li, h3, h4, h5, h6) { unicode-bidi: plaintext;
+  text-align: start; }
 .said > :first-child { margin-top: 0; } .said > :last-child { margin-bottom: 0; }
 .said :is(h3, h4, h5, h6) { font-size: 1rem; line-height: 1.35; margin: 1.1em 0 .4em; }
 .said h3 { font-size: 1.15rem; } .said h4 { font-size: 1.05rem; }
