@@ -53,7 +53,7 @@ def summary(
     hidden = Hidden() if wanted.file else counted.hidden
     empty: Sequence[Hint] = ()
     if not part.found and not part.cursor:
-        empty = _nothing(hidden, address, empty_home)
+        empty = _nothing(hidden, address, wanted, empty_home)
     count = _count(part, counted.listed - left_out, wanted)
     onward = None
     if wanted.terms and not wanted.file and part.cursor and not part.said:
@@ -105,11 +105,13 @@ def _hidden(hidden: Hidden, address: Address) -> list[Hint]:
     return [Hint(f"{count:,} {what}", href) for count, what, href in parts if count]
 
 
-def _nothing(hidden: Hidden, address: Address, empty_home: str) -> list[Hint]:
+def _nothing(hidden: Hidden, address: Address, wanted: Wanted, empty_home: str) -> list[Hint]:
     if empty_home:
         return [Hint(line.strip()) for line in empty_home.split("\n")]
     text = shortened(one_line(address.text), _LONGEST)
     said = [Hint(f"No thread matches “{text}”." if text else "No threads here.")]
+    if wanted.terms:
+        said.append(Hint("Names and messages are searched, not commands and what they print."))
     if hidden.archived:
         archived = plural(hidden.archived, "archived thread")
         said.append(Hint(f"Show {archived}: is:archived", address.adding("is", "archived")))

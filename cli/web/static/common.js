@@ -103,10 +103,12 @@ const names = { ArrowDown: "↓", ArrowUp: "↑", ArrowLeft: "←", ArrowRight: 
 function fillKeys(dialog) {
   const place = dialog.querySelector("div");
   place.replaceChildren();
+  const taken = new Set(); // by the page from all pages
   for (const [title, rows] of [...sections].reverse()) {
     const table = document.createElement("table");
     table.createCaption().textContent = title;
-    for (const row of rows) {
+    for (const row of rows.filter((each) => !each.keys.every((key) => taken.has(key)))) {
+      for (const key of row.keys) taken.add(key);
       const line = table.insertRow();
       const cell = line.insertCell();
       row.keys.forEach((key, at) => {

@@ -236,6 +236,7 @@ def test_what_is_hidden_can_be_seen(tmp_path: Path) -> None:
         assert numbers(page) == []
         empty = links(page.partition('id="empty"')[2])
         assert text_of(page, "empty").startswith("No thread matches “two”.")
+        assert "Names and messages are searched, not commands" in plain(page)
         assert empty["Show 1 archived thread: is:archived"] == "two is:archived"
         assert empty["Clear the text"] == ""
 
