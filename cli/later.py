@@ -5,7 +5,7 @@ others stand in for them, which load the real one when something of it is used.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
@@ -37,9 +37,9 @@ class _Standin(ModuleType):
 
 
 @contextmanager
-def later() -> Iterator[None]:
+def later(names: Iterable[str] = _NAMES) -> Iterator[None]:
     """Let others stand in for modules that are not loaded yet."""
-    standins = {name: _Standin(name) for name in _NAMES if name not in sys.modules}
+    standins = {name: _Standin(name) for name in names if name not in sys.modules}
     sys.modules.update(standins)
     try:
         yield

@@ -59,12 +59,13 @@ state.thread_store    -> state.edit state.fulltext
 state.memory          -> state.thread_store
 state.repair          -> state.fulltext
 
+cli.later
 cli.installed
 cli.errors            -> cli.installed
 cli.terminal          -> cli.errors
 cli.help              -> cli.terminal
 cli.arguments         -> cli.help
-cli.redact            -> cli.errors
+cli.redact            -> cli.errors cli.later
 cli.render            -> cli.terminal
 cli.remote            -> cli.arguments cli.terminal
 cli.runtime           -> cli.arguments cli.render cli.remote
@@ -87,7 +88,6 @@ cli.mcp               -> cli.turns cli.runtime cli.redact
 cli.commands          -> cli.browse cli.web cli.mcp cli.redact cli.render cli.server.transport
 cli.app               -> cli.commands
 cli.completion        -> cli.app
-cli.later
 cli.main              -> cli.completion cli.later
 cli.__main__          -> cli.main
 """

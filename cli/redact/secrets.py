@@ -14,9 +14,13 @@ from functools import cache
 from hashlib import blake2b
 from typing import Any, Final
 
+from cli.later import later
 from cli.redact.tokens import PREFIXED
 
 _NOT_SECRET: Final = frozenset({"IPPublicDetector", "PrivateKeyDetector"})
+_NOT_CALLED: Final = ("requests",)
+"""What detect-secrets asks the web with whether a secret is valid, which we never have it do: half
+of the time and of the memory that loading it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +133,27 @@ def _prefixed() -> Iterator[Pattern]:
 @cache
 def patterns() -> list[Pattern]:
     """All of them, in the order of the search."""
-    # A tenth of a second, which all else would wait for.
-    from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
+    # Takes a while, which all else would wait for.
+    try:
+        with later(_NOT_CALLED):
+            plugins = _plugins()
+    except Exception:  # noqa: BLE001 - another version needs them at once
+        plugins = _plugins()
     from detect_secrets.plugins.base import RegexBasedDetector
 
-    plugins: dict[str, Any] = get_mapping_from_secret_type_to_class()
     found = [
         (kind, list(plugin().denylist))
         for kind, plugin in sorted(plugins.items())
         if issubclass(plugin, RegexBasedDetector) and plugin.__name__ not in _NOT_SECRET
     ]
     return [*needed(found), _MORE, *_prefixed()]
+
+
+def _plugins() -> dict[str, Any]:
+    from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
+
+    found: dict[str, Any] = get_mapping_from_secret_type_to_class()
+    return found
 
 
 @cache
