@@ -1,6 +1,7 @@
 """``threadkeep web``."""
 
 import errno
+import gc
 import os
 import socket
 import sys
@@ -11,6 +12,7 @@ import typer
 
 from cli import errors
 from cli.arguments.options import locations
+from cli.later import later
 from cli.terminal import output
 from rollout.files.scan import check_codex_home
 
@@ -20,6 +22,8 @@ _WAITING: Final = 1024
 _NEXT_PORTS: Final = 20
 _TOKEN: Final = "THREADKEEP_TOKEN"
 _SHORTEST_TOKEN: Final = 16
+_NOT_CALLED: Final = ("uvicorn.main",)
+"""Its command line, which it imports with a second copy of click."""
 
 
 def command(
@@ -57,6 +61,7 @@ def command(
     check_codex_home(here.home)
     token = _token(host)
     with _listening(host, port) as listening:
+        gc.disable()  # modules are no garbage, and looking for some takes a tenth of the time
         # Loaded now, so that the address is there before the server is.
         from cli.web.security import Access
 
@@ -69,7 +74,8 @@ def command(
         output.say("Only you can open this address. Ctrl-C ends it.")
         if opens and _has_display():
             threading.Thread(target=_open, args=(address,), daemon=True).start()
-        from cli.web.serve import serve
+        with later(_NOT_CALLED):
+            from cli.web.serve import serve
 
         serve(here, access, listening)
     return errors.OK

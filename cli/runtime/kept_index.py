@@ -6,6 +6,7 @@ import logging
 import resource
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from cli.arguments.locations import Locations
@@ -22,6 +23,7 @@ _PATIENCE_S: Final = 5.0
 _AGAIN_S: Final = 1.0
 """Between a failure to open the index and the next try, in seconds."""
 _DESCRIPTORS: Final = 8192
+_ARENAS: Final = -8  # M_ARENA_MAX
 _log = logging.getLogger("threadkeep.server")
 
 
@@ -31,6 +33,15 @@ def have_descriptors() -> None:
     wanted = _DESCRIPTORS if most == resource.RLIM_INFINITY else min(_DESCRIPTORS, most)
     if usual != resource.RLIM_INFINITY and usual < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+def use_one_arena() -> None:
+    """Have all threads allocate from one arena, where the system lets us say so: what the C library
+    keeps for each of them is never given back, and few of them allocate at the same time."""
+    import ctypes
+
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(_ARENAS, 1)
 
 
 class KeptIndex:

@@ -1,6 +1,7 @@
 """Serve the pages until a signal, then end at once: with open streams and slow readers, too."""
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import signal
@@ -10,11 +11,12 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final
 
-import uvicorn
+from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import Server
 
 from cli.arguments.locations import Locations
-from cli.runtime.kept_index import KeptIndex, have_descriptors
+from cli.runtime.kept_index import KeptIndex, have_descriptors, use_one_arena
 from cli.web.app import OtherPages, make_app
 from cli.web.security import Access, App
 from cli.web.site import Site
@@ -30,7 +32,7 @@ _IDLE_S: Final = 30
 _MOST_HEADER_BYTES: Final = 32 * 1024
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """Leaves signals to us."""
 
     @contextmanager
@@ -41,6 +43,7 @@ class _Server(uvicorn.Server):
 def serve(here: Locations, access: Access, listening: socket.socket) -> None:
     """Serve on a socket until SIGINT or SIGTERM."""
     have_descriptors()
+    use_one_arena()
     try:
         asyncio.run(_serve(here, access, listening))
     finally:
@@ -63,9 +66,9 @@ async def _serve(here: Locations, access: Access, listening: socket.socket) -> N
             loading.cancel()
 
 
-def server_of(app: App) -> uvicorn.Server:
+def server_of(app: App) -> Server:
     """What serves the pages on sockets."""
-    config = uvicorn.Config(
+    config = Config(
         app,
         loop="none",
         http=H11Protocol,
@@ -83,19 +86,24 @@ def server_of(app: App) -> uvicorn.Server:
     return _Server(config)
 
 
-def end(server: uvicorn.Server, site: Site) -> None:
+def end(server: Server, site: Site) -> None:
     """Have a server end: streams at once, answers within a moment."""
     server.should_exit = True
     site.closing.set()
 
 
 async def _load(others: OtherPages) -> None:
-    """Load the other pages before somebody asks for one, and after the first."""
-    await asyncio.sleep(_MOMENT_S)
-    await others.load()
+    """Load the other pages before somebody asks for one, and after the first. From then on garbage
+    is collected, but never looked for among modules."""
+    try:
+        await asyncio.sleep(_MOMENT_S)
+        await others.load()
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
-def _signalled(server: uvicorn.Server, site: Site) -> None:
+def _signalled(server: Server, site: Site) -> None:
     if server.should_exit:  # the second signal
         os._exit(0)
     end(server, site)

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from cli.arguments.locations import Locations
 from cli.mcp.server import make_server
 from cli.mcp.transport.ending import end_soon, signalled, until
-from cli.runtime.kept_index import KeptIndex
+from cli.runtime.kept_index import KeptIndex, use_one_arena
 from cli.terminal import output
 
 Scope = MutableMapping[str, Any]
@@ -72,6 +72,7 @@ async def serve_http(
     here: Locations, listening: socket.socket, token: str, *, redact: bool, sync: bool
 ) -> None:
     """Serve on a socket until a signal comes, and say first how a client reaches it."""
+    use_one_arena()
     async with KeptIndex(here, sync=sync) as kept:
         server = uvicorn_of(kept, token, listening.getsockname()[1], redact=redact)
         event, port = signalled(), listening.getsockname()[1]

@@ -7,7 +7,7 @@ from cli.arguments.locations import Locations
 from cli.mcp.answering import Answering
 from cli.mcp.server import bare_server, begun_late
 from cli.mcp.transport.ending import end, end_soon, signalled, until
-from cli.runtime.kept_index import KeptIndex
+from cli.runtime.kept_index import KeptIndex, use_one_arena
 from cli.terminal import output
 
 
@@ -15,6 +15,7 @@ class StdioServer:
     """A server for the client at the other end of stdin and stdout."""
 
     def __init__(self, here: Locations, *, redact: bool, sync: bool) -> None:
+        use_one_arena()
         self._kept = KeptIndex(here, sync=sync)
         self._answering = Answering(self._kept, redact=redact)
         self._server = bare_server(self._answering)
