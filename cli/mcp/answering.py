@@ -3,7 +3,7 @@
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mcp.server.mcpserver import MCPServer
@@ -15,7 +15,7 @@ from cli.arguments.locations import options_of
 from cli.mcp.budget import CUT
 from cli.mcp.redaction import Redaction
 from cli.mcp.refusals import OUR_ERRORS, told_to_agents
-from state.errors import AmbiguousThread, ThreadNotFound
+from state.errors import AmbiguousThread, StateError, ThreadNotFound
 
 if TYPE_CHECKING:
     from cli.runtime.kept_index import KeptIndex
@@ -126,7 +126,10 @@ class Answering:
         """What an answer has met, and what to do about it. If it says that the index is gone, that
         is opened again."""
         self._kept.note_lost(error)
-        return told_to_agents(error, options_of(self._kept.here))
+        options = ""
+        with suppress(StateError):  # nobody knows where the usual home is
+            options = options_of(self._kept.here)
+        return told_to_agents(error, options)
 
     @contextmanager
     def refusing(
