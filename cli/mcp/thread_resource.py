@@ -9,7 +9,7 @@ from cli.mcp.answering import Answering
 from cli.mcp.tools.read_turns import turns_of
 from cli.mcp.tools.thread_outline import outline_of
 
-TEMPLATE: Final = "thread://{id}"
+_TEMPLATE: Final = "thread://{id}"
 _OUTLINE_TOKENS: Final = 2_000
 _LAST_TURN_TOKENS: Final = 3_000
 
@@ -18,7 +18,7 @@ def register(server: MCPServer, answering: Answering) -> None:
     """Offer the resource."""
 
     @server.resource(
-        TEMPLATE,
+        _TEMPLATE,
         name="thread",
         title="A thread",
         description="The outline of a thread (a past session) and what was said in its last turn.",

@@ -26,7 +26,7 @@ from state.query.listing import Key, key_steps
 from state.query.model import LARGEST_PAGE, Query
 from state.query.rows import Row, rows_steps
 
-NEWEST: Final = "change"
+_CHANGE: Final = "change"
 """The sort by the newest change of the file."""
 _MANY: Final = 2_000
 """If so many threads have changed a file with the name, the list is walked in its order."""
@@ -87,7 +87,7 @@ def changed_files_steps(name: str, among: Query) -> Steps[ChangingThreads]:
 def newest_changes_steps(name: str, among: Query) -> Steps[ChangingThreads]:
     """As :func:`changed_files_steps`, those threads first that changed such a file last."""
     digest = _digest(name, among)
-    after = None if among.cursor is None else decode(among.cursor, NEWEST, True, digest)
+    after = None if among.cursor is None else decode(among.cursor, _CHANGE, True, digest)
     place = None if after is None else (after.key_ms, after.thread_id)
     rows = yield (_NEWEST, [casefold(name), _LATEST_MS if after is None else after.key_ms])
     newest = dict(rows)
@@ -100,7 +100,7 @@ def newest_changes_steps(name: str, among: Query) -> Steps[ChangingThreads]:
         some = sorted(((newest[row_id], id_, row_id) for _, id_, row_id in keys), reverse=True)
         found += (key for key in some if place is None or key[:2] < place)
         begin = end
-    return (yield from _page_steps(name, found, among.limit, Cursor(NEWEST, True, digest, 0, "")))
+    return (yield from _page_steps(name, found, among.limit, Cursor(_CHANGE, True, digest, 0, "")))
 
 
 def _page_steps(
