@@ -245,7 +245,7 @@ def _print(
             print_table(statistics, asked.by, limit, found.short_names())
         else:
             print_lines(statistics, asked.by, limit, found.long_names())
-        output.lines(footer([rest(statistics.groups, asked.by, limit)], width))
+        output.lines(footer([rest(statistics, asked.by, limit)], width))
 
 
 def _save(target: Path, found: "FoundUsage", limit: int, here: Locations, zone: str) -> None:

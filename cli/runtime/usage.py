@@ -18,9 +18,10 @@ from state.reports.stats import (
     Asked,
     Statistics,
     TurnRows,
+    chart_steps,
     copies_due_steps,
+    extent_steps,
     groups_steps,
-    hours_steps,
     statistics_steps,
 )
 from state.reports.unused import Unused, unused_steps
@@ -128,17 +129,19 @@ def usage_steps(
 ) -> "Steps[FoundUsage]":
     """What ``asked`` asks for, with the names of ``limit`` threads; with ``tables``, these and what
     a page has charts of."""
-    asks = [asked]
+    extent = yield from extent_steps(asked)
+    asks, statistics = [asked], [(yield from statistics_steps(asked, extent, limit, turns))]
     if tables:
-        first, last = (yield from hours_steps(asked)) or (0, 0)
-        time_ = next((name for name, most in _FINE.items() if last - first <= most), "month")
-        others = [by for by in tables if by != asked.by]
-        asks += [replace(asked, by=by) for by in others]
+        total = statistics[0].total
+        for each in (replace(asked, by=by) for by in tables if by != asked.by):
+            asks.append(each)
+            statistics.append((yield from groups_steps(each, extent, limit, total, turns)))
+        hours = extent.last - extent.first
+        time_ = next((name for name, most in _FINE.items() if hours <= most), "month")
         for by in ((time_, "model"), (HOUR_OF_WEEK,)):
-            asks.append(replace(asked, by=by, before=None))
-    statistics = [(yield from statistics_steps(asked, turns))]
-    for each in asks[1:]:
-        statistics.append((yield from groups_steps(each, turns)))
+            each = replace(asked, by=by, before=None)
+            asks.append(each)
+            statistics.append((yield from chart_steps(each, extent, costs=by[0] == time_)))
     names: dict[str, str] = {}
     for each, counted in zip(asks, statistics, strict=True):
         names |= yield from _names_steps(counted, each.by, limit)

@@ -117,7 +117,7 @@ def register(server: MCPServer, answering: Answering) -> None:
         found = await index.database.query(usage_steps(asked, limit, ()))
         statistics, budget = found.statistics[0], Budget(max_tokens)
         taken = budget.first_of((usage, usage.text) for usage in _rows(found, limit, answering))
-        if left := len(statistics.groups) - len(taken):
+        if left := statistics.count - len(taken):
             notes.append(f"{plural(left, 'more row')} {'is' if left == 1 else 'are'} not shown.")
         first, last = ("" if hour is None else iso(hour * HOUR_S * 1000) for hour in span)
         result = UsageSummary(
@@ -127,7 +127,7 @@ def register(server: MCPServer, answering: Answering) -> None:
             by=by,
             total=_usage("", statistics.total),
             rows=[usage for usage, _ in (reversed(taken) if by in TIMES else taken)],
-            count=len(statistics.groups),
+            count=statistics.count,
             note=" ".join(filter(None, [*notes, *_remarks(found)])),
         )
         return answered(result, _text(result))

@@ -28,7 +28,7 @@ def document(
         "by": list(asked.by),
         "sort": None if {*asked.by} <= {*TIMES} else found.sort,
         "groups": _groups(found.groups, asked.by, limit, names),
-        "count": len(found.groups),
+        "count": found.count,
         "unpriced": [
             {"model": each.model, "provider": each.provider, "totalTokens": each.total}
             for each in found.unpriced

@@ -236,8 +236,8 @@ def _table(table: Table, limit: int, links: Links | None) -> Iterator[str]:
         yield f'<td class="share">{svg.share(tally.total / most, share)}</td></tr>\n'
     yield "</tbody>\n</table></div>\n"
     if links is None:
-        more = rest(found.groups, by, limit)
-    elif more := rest(found.groups, by, limit, ""):
+        more = rest(found, by, limit)
+    elif more := rest(found, by, limit, ""):
         more = f'{more} <a href="{escape(links.more)}#{section}">Show more</a>'
     yield f'<p class="name">{more}</p>\n' if more else ""
     yield "</section>\n"

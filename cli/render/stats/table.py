@@ -68,17 +68,17 @@ def rows(
 
 
 def rest(
-    groups: "Sequence[Group]",
+    found: "Statistics",
     by: Sequence[str],
     limit: int,
     how: str = " Use --limit N to see more.",
 ) -> str:
     """How many groups are not shown, and ``how`` to see them; empty if none."""
     words = []
-    if (more := len(groups) - limit) > 0:
+    if (more := found.count - limit) > 0:
         words.append(_count(more, by[0]))
     if len(by) > 1:
-        above = shown(groups, by, limit)
+        above = shown(found.groups, by, limit)
         more = sum(max(len(group.groups) - limit, 0) for group in above)
         if more:
             words.append(f"{_count(more, by[1])} of the {_plural(by[0])} above")

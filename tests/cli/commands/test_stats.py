@@ -117,6 +117,14 @@ def test_rows_are_sorted_by_cost_where_all_has_a_price(cli: Cli) -> None:
     assert "add --by thread" in refused
 
 
+@pytest.mark.parametrize("sort", ["cost", "tokens"])
+def test_the_first_threads_are_those_of_the_whole_table(corpus: Cli, sort: str) -> None:
+    whole = by(corpus, "thread", more=("--sort", sort, "--limit", "9" * 30))
+    part = by(corpus, "thread", more=("--sort", sort, "--limit", "25"))
+    assert part["count"] == whole["count"] == len(whole["groups"]) > 25
+    assert part["groups"] == whole["groups"][:25]
+
+
 def test_times_limit_what_was_used(cli: Cli) -> None:
     def counted(*words: str) -> tuple[int, int]:
         document = cli.run("stats", "--json", *words).json
