@@ -137,3 +137,23 @@ def test_a_thread_that_is_gone_is_not_found(tmp_path: Path) -> None:
         assert ids(found) == [thread_id(2), thread_id(0)]
 
     asked(home, work, sync=False)
+
+
+def test_a_page_whose_threads_are_gone_leads_on(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    for number in range(3):
+        write(home, number, encoded([*lines(number), patch("/w/app.py", number)]))
+    indexed(home)
+    for number in (1, 2):
+        (file,) = home.rglob(f"*{thread_id(number)}*")
+        file.unlink()
+
+    async def work(client: Client) -> None:
+        found, text = await called(client, "find_file_changes", path="app.py", limit=2)
+        assert ids(found) == []
+        cursor = found["next_cursor"]
+        assert f"call again with cursor='{cursor}'" in text
+        found, _ = await called(client, "find_file_changes", path="app.py", limit=2, cursor=cursor)
+        assert ids(found) == [thread_id(0)]
+
+    asked(home, work, sync=False)

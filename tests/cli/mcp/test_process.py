@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import sqlite3
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
+from mcp.shared.exceptions import MCPError
 
 from tests.cli.mcp.support import called, client_of, refused
 from tests.support.checks import synced
@@ -128,6 +130,14 @@ def test_a_server_starts_whatever_is_wrong_and_tools_say_what(cli: Cli) -> None:
         async with client_of(cli.home, cli.index, sync=False) as client:
             told = await refused(client, "list_threads")
             assert str(cli.index) in told
+            mend = f"threadkeep --home {cli.home} --db {cli.index} reindex builds a new one"
+            assert mend in told
+            for ask in (
+                client.read_resource(f"thread://{thread_id(1)}"),
+                client.get_prompt("go_on"),
+            ):
+                with pytest.raises(MCPError, match=re.escape(mend)):
+                    await ask
         cli.index.unlink()
         async with client_of(cli.home, cli.index, sync=False) as client:
             told = await refused(client, "list_threads")

@@ -36,6 +36,16 @@ def ids(found: SentenceFound) -> list[str]:
     return [each.hit.row["id"] for each in found.hits]
 
 
+async def joined(index: ThreadIndex, text: str, limit: int) -> list[str]:
+    """The threads of all pages of so many."""
+    page = await found_by(index, text, limit=limit)
+    threads = ids(page)
+    while page.next_cursor:
+        page = await found_by(index, text, limit=limit, cursor=page.next_cursor)
+        threads += ids(page)
+    return threads
+
+
 def shown(found: SentenceFound, at: int) -> str:
     (message,) = found.hits[at].hit.messages
     return best_snippet(message.text, Matcher(found.terms), found.weights, 40, 60).text
@@ -107,6 +117,7 @@ def test_words_count_twice_where_they_stand_together(home: Path, index_path: Pat
 
 
 def test_names_are_found_and_files_that_are_gone_are_not(home: Path, index_path: Path) -> None:
+    talk(home, 0, "of no cursor")
     talk(home, 1, "of a cursor")
     talk(home, 2, "about cursors")
     talk(home, 3, "no such word")
@@ -118,14 +129,15 @@ def test_names_are_found_and_files_that_are_gone_are_not(home: Path, index_path:
     async def do(index: ThreadIndex) -> None:
         await fill_fulltext(index)
         found = await found_by(index, "nowhere cursor")
-        assert ids(found) == [thread_id(number) for number in (3, 2, 1)]
+        assert ids(found) == [thread_id(number) for number in (3, 2, 1, 0)]
         assert (found.hits[0].hit.header, found.hits[0].hit.messages) == (["Cursors"], [])
         assert ids(await found_by(index, "nowhere cursor", cwds=("/work/p1",))) == [thread_id(1)]
         archived = await found_by(index, "nowhere cursor", archived=True)
         assert ids(archived) == [thread_id(4)]
         for file in [*home.rglob(f"*{thread_id(2)}*"), *home.rglob(f"*{thread_id(3)}*")]:
             file.unlink()
-        assert ids(await found_by(index, "nowhere cursor")) == [thread_id(1)]
+        assert ids(await found_by(index, "nowhere cursor")) == [thread_id(1), thread_id(0)]
+        assert await joined(index, "nowhere cursor", 1) == [thread_id(1), thread_id(0)]
 
     work(home, index_path, do)
 
@@ -179,12 +191,7 @@ def test_what_holds_little_beside_the_best_is_left_out(home: Path, index_path: P
         await fill_fulltext(index)
         whole = ids(await found_by(index, question))
         assert whole == [thread_id(number) for number in (2, 1, 6, 5, 4)]  # enough are better
-        joined: list[str] = []
-        cursor = None
-        while cursor or not joined:
-            page = await found_by(index, question, limit=1, cursor=cursor)
-            joined, cursor = [*joined, *ids(page)], page.next_cursor
-        assert joined == whole
+        assert await joined(index, question, 1) == whole
 
     work(home, index_path, do)
 
