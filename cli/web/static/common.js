@@ -34,6 +34,16 @@ export const NO_ANSWER = "threadkeep does not answer: is it still running?";
 /** Ask for a part of a page. Browsers say so by themselves, but not to other machines. */
 export const fetchPart = (url, options = {}) => fetch(url, { headers: { Accept: "text/html" }, ...options });
 
+/** Wait for something that the reader asked for, and say so if it takes long. */
+export async function patiently(work) {
+  const slow = setTimeout(() => say("threadkeep takes long to answer. Is it still running?"), 4000);
+  try {
+    return await work;
+  } finally {
+    clearTimeout(slow);
+  }
+}
+
 /** Send a change. Gives the answer; null where it was refused, which the reader is told. */
 export async function post(url, fields = {}) {
   try {

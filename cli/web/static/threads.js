@@ -1,6 +1,6 @@
 // The list of threads: it follows the box as one types, goes on as one scrolls, and tells of changes.
 
-import { NO_ANSWER, fetchPart, keys, refreshTimes, say } from "/static/common.js";
+import { NO_ANSWER, fetchPart, keys, patiently, refreshTimes, say } from "/static/common.js";
 
 const PAUSE_MS = 180;
 const SAME_STEP_MS = 3000; // what is typed without a longer pause is one step of the history
@@ -39,7 +39,7 @@ async function show(address, { announced = true } = {}) {
   list.ariaBusy = "true";
   shown = new URL(address);
   try {
-    const answer = await fetchPart(partOf(address), { signal: own.signal });
+    const answer = await patiently(fetchPart(partOf(address), { signal: own.signal }));
     const found = parsed(await answer.text());
     if (answer.status === 401) return location.reload(); // the server was started again
     if (answer.ok) {

@@ -1,6 +1,6 @@
 // A search in the thread: the server finds, the page steps through what is found and marks it.
 
-import { say } from "/static/common.js";
+import { patiently, say } from "/static/common.js";
 import * as turns from "./turns.js";
 
 const form = document.getElementById("find");
@@ -60,7 +60,7 @@ async function search(text, { words = false, start = null } = {}) {
   const here = turns.current()?.dataset.turn;
   if (here) query.set("near", here);
   try {
-    const answer = await fetch(`${turns.url}/search?${query}`, { signal: mine.signal });
+    const answer = await patiently(fetch(`${turns.url}/search?${query}`, { signal: mine.signal }));
     if (!answer.ok) throw await turns.trouble(answer);
     for await (const part of lines(answer)) {
       if (mine.signal.aborted) return; // of what was read already

@@ -1,6 +1,6 @@
 // The turns that are here, those that are loaded above and below them, and the place one is at.
 
-import { NO_ANSWER, fetchPart, say, told } from "/static/common.js";
+import { NO_ANSWER, fetchPart, patiently, say, told } from "/static/common.js";
 import { dress } from "./looks.js";
 
 export const root = document.getElementById("thread");
@@ -201,7 +201,7 @@ export function trim(end) {
 /** Have other turns here, instead of those that are. Gives false if one wants to be elsewhere by now. */
 export async function show(query) {
   const mine = ++wish;
-  const made = await part(query);
+  const made = await patiently(part(query));
   if (mine !== wish) return false;
   box.replaceChildren(made);
   watch();
