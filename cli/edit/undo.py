@@ -34,6 +34,15 @@ def tag_changes(text: str) -> dict[str, str | None]:
     }
 
 
+def done_with_tags(changes: Changes) -> str:
+    """What was done with tags: ``Added #a, #b and removed #c``."""
+    added = [f"#{key.partition(':')[2]}" for key, value in changes.items() if value]
+    removed = [f"#{key.partition(':')[2]}" for key, value in changes.items() if not value]
+    parts = (("added", added), ("removed", removed))
+    text = " and ".join(f"{verb} {', '.join(names)}" for verb, names in parts if names)
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def as_before(marks: Marks, changes: Changes) -> Changes:
     """The changes that give a thread back the marks that ``changes`` take."""
     earlier = {

@@ -10,6 +10,7 @@ from cli.arguments.locations import Locations
 from cli.edit.undo import (
     Changes,
     as_before,
+    done_with_tags,
     put_back_files,
     put_back_marks,
     put_back_name,
@@ -96,8 +97,12 @@ class Undos:
         found = self._kept.get(name)
         if found is None or found.thread_id != thread_id:
             return None
-        rest = await found.undoing(index)
-        self._kept.pop(name, None)
+        del self._kept[name]  # a second click finds it undone
+        try:
+            rest = await found.undoing(index)
+        except BaseException:
+            self._kept[name] = found
+            raise
         return Done(f"Undone: {found.told[:1].lower()}{found.told[1:]}{rest}")
 
 
@@ -180,17 +185,8 @@ async def _mark(change: Change, changes: Changes, told: str = "") -> Done:
         results = await put_back_marks(index, {id_: back}, home)
         return "".join(_of_codex(_checked(each)) for each in results.values())
 
-    told = told or f"{_tagged(changes)}: {change.called}."
+    told = told or f"{done_with_tags(changes)}: {change.called}."
     return Done(told + _of_codex(changed), undo if back else None)
-
-
-def _tagged(changes: Changes) -> str:
-    """What was done with tags: ``Added #a, #b and removed #c``."""
-    added = [f"#{key.partition(':')[2]}" for key, value in changes.items() if value]
-    removed = [f"#{key.partition(':')[2]}" for key, value in changes.items() if not value]
-    parts = (("added", added), ("removed", removed))
-    text = " and ".join(f"{verb} {', '.join(names)}" for verb, names in parts if names)
-    return f"{text[:1].upper()}{text[1:]}"
 
 
 async def _move(change: Change, action: Action, done: str) -> Done:

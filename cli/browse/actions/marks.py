@@ -7,7 +7,14 @@ from typing import Final
 from cli.browse.actions.acting import ActingApp
 from cli.browse.actions.sentences import called, capital, of_codex, refusals
 from cli.browse.dialogs import Choice, Entered, Question, TextDialog
-from cli.edit.undo import Changes, as_before, put_back_marks, tag_changes, tag_words
+from cli.edit.undo import (
+    Changes,
+    as_before,
+    done_with_tags,
+    put_back_marks,
+    tag_changes,
+    tag_words,
+)
 from cli.terminal.text import one_line, plural
 from state.aio import finished
 from state.edit.marks import delete_tags, set_marks
@@ -49,14 +56,7 @@ async def tag(app: ActingApp, ids: Sequence[str]) -> None:
         await _delete(app, tag_words(entered.text)[0].removeprefix("-"), known)
         return
     changes = tag_changes(entered.text)
-    added = [f"#{_name(key)}" for key, value in changes.items() if value]
-    removed = [f"#{_name(key)}" for key, value in changes.items() if not value]
-    done = " and ".join(
-        f"{verb} {', '.join(names)}"
-        for verb, names in (("added", added), ("removed", removed))
-        if names
-    )
-    await _change(app, ids, changes, f"{done[:1].upper()}{done[1:]}: {called(rows, ids)}")
+    await _change(app, ids, changes, f"{done_with_tags(changes)}: {called(rows, ids)}")
 
 
 async def pin(app: ActingApp, ids: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """Changes of threads: the forms that ask for them, and the changes, by POST."""
 
 from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -24,10 +25,14 @@ from state.query.thread_json import display_name
 from state.thread_index import ThreadIndex
 from state.userdata.marks import STATUSES
 
+_UNDO: Final = "undo"
 _NOT_HERE: Final = (
     "Threads cannot be changed here. To change them, run: threadkeep web --allow-changes"
 )
-_TOO_LATE: Final = "This change cannot be undone any more: threadkeep was started again since."
+_TOO_LATE: Final = (
+    "This change cannot be undone any more: it was undone already, or threadkeep was started again"
+    " since."
+)
 
 
 async def forms(request: Request) -> Response:
@@ -50,15 +55,12 @@ async def forms(request: Request) -> Response:
     return await page(request, "change.html", current="threads", **values)
 
 
-async def change(request: Request) -> Response:
+async def change(request: Request, *, action: str) -> Response:
     """Change a thread. A form gets a page that says what was done, a script JSON."""
-    action = request.path_params["action"]
-    if action not in CHANGES and action != "undo":
-        raise HTTPException(HTTPStatus.NOT_FOUND)
     index, row = await _thread(request)
     fields = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
     undos = _undos(request)
-    if action == "undo":
+    if action == _UNDO:
         done = await undos.undo(index, row["id"], fields.get("undo", ""))
         if done is None:
             raise HTTPException(HTTPStatus.CONFLICT, _TOO_LATE)
@@ -90,5 +92,8 @@ def _undos(request: Request) -> Undos:
 
 ROUTES: Final[Sequence[Route]] = (
     Route("/thread/{id}/change", forms),
-    Route("/thread/{id}/{action}", change, methods=["POST"]),
+    *(
+        Route(f"/thread/{{id}}/{action}", partial(change, action=action), methods=["POST"])
+        for action in (*CHANGES, _UNDO)
+    ),
 )

@@ -127,6 +127,7 @@ def test_threads_that_are_not_there_or_not_any_more(tmp_path: Path) -> None:
 
         assert (await told("/thread/nothing"))[0] == 404
         assert (await told("/thread/%00"))[0] == 404
+        assert (await told(f"{urls[1]}/raw"))[0] == 404
         status, text = await told("/thread/" + "x" * 5000)
         assert status == 404
         assert len(text) < 2000
