@@ -21,8 +21,12 @@ def shoot(tab: Tab, name: str) -> None:
     """Keep what a tab shows. Playwright itself makes no WebP, which is a fifth of a PNG."""
     tab.page.wait_for_load_state("networkidle")
     tab.page.evaluate("document.fonts.ready")
+    tab.page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
+    tab.settle()
+    # Without a scale, a pixel of CSS is one of the picture, whatever the scale of the tab is.
+    clip = {"x": 0, "y": 0, "scale": 1.5, **(tab.page.viewport_size or {})}
     made = tab.context.new_cdp_session(tab.page).send(
-        "Page.captureScreenshot", {"format": "webp", "quality": 70}
+        "Page.captureScreenshot", {"format": "webp", "quality": 70, "clip": clip}
     )
     path = _FOLDER / f"web-{name}.webp"
     path.write_bytes(base64.b64decode(made["data"]))
