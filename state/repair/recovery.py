@@ -81,7 +81,12 @@ def _mistyped(connection: sqlite3.Connection) -> str | None:
 
 
 def _can_be_read(index: Path) -> bool:
-    """Whether all of an index can be read while somebody writes to it."""
+    """Whether all of an index can be read while somebody writes to it. One without a table is being
+    made."""
+    uri = f"{index.absolute().as_uri()}?mode=ro"
+    with suppress(sqlite3.Error), closing(sqlite3.connect(uri, uri=True)) as made:
+        if made.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
+            return True
     try:
         with open_read_only(index) as connection:
             if _mistyped(connection):

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from state.db.connect import connect
+from state.db.lock import lock_path
 from state.errors import IndexDamaged
 from state.repair.recovery import recover
 from state.rows.thread_rows import rename
@@ -140,6 +141,17 @@ def test_an_index_that_another_process_fills_is_not_put_aside(small: Cli) -> Non
         writer.execute("UPDATE threads SET title = CAST(x'ff' AS TEXT)")
         writer.execute("BEGIN IMMEDIATE")
         assert asyncio.run(recover(small.index, damage))
+
+
+def test_an_index_that_another_process_is_making_stays(tmp_path: Path) -> None:
+    index = tmp_path / "index.sqlite3"
+    lock_path(index).touch()
+    with closing(sqlite3.connect(index, isolation_level=None)) as writer:
+        writer.execute("PRAGMA journal_mode = WAL")
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("CREATE TABLE threads (id TEXT)")
+        assert asyncio.run(recover(index, IndexDamaged(index, "it was"))) is None
+    assert index.exists()
 
 
 def test_processes_that_meet_one_damaged_index_put_it_aside_once(small: Cli) -> None:
