@@ -15,7 +15,7 @@ from cli.render.health.status import backfill_text, files_text, problem_lines
 from cli.runtime.examination import examine
 from cli.terminal.findings import summary
 from cli.terminal.text import amount, duration, local, plural
-from cli.web.errors import Problem, fault_of, problem_of
+from cli.web.errors import Problem, fault_of, is_part, problem_of
 from cli.web.site import Site, fragment, page, site_of
 from rollout.errors import RolloutError
 from state.db.steps import Steps
@@ -47,9 +47,10 @@ async def checks(request: Request) -> Response:
 
 
 async def verification(request: Request) -> Response:
-    """What ``verify`` has found so far; with ``?start=1`` it begins anew."""
+    """What ``verify`` has found so far; with ``?start=1`` it begins anew, for a script of ours: a
+    link may be that of another site."""
     site = site_of(request)
-    if _asks(request, "start"):
+    if _asks(request, "start") and is_part(request):
         site.verification.start(site.here)
     return await fragment(request, "health/verification.html", **_verification(site))
 

@@ -42,6 +42,9 @@ def test_the_index_is_verified_when_that_is_asked_for(tmp_path: Path) -> None:
     async def look() -> None:
         async with web(here) as browser:
             assert "No problems found." not in (await browser.get("/health")).text
+            link = {"sec-fetch-site": "same-site"}  # of another server on this machine
+            assert (await browser.get("/health/verification?start=1", headers=link)).is_success
+            assert browser.site.verification.began_s is None
             text = (await browser.get("/health/verification?start=1", headers=SCRIPT)).text
             assert "Checking…" in text
             while "data-again" in text:
