@@ -68,6 +68,7 @@ def test_a_thread_is_found_by_the_keyboard_alone(server: Server, tabs: Tabs) -> 
 
 def test_what_changes_meanwhile_moves_nothing(server: Server, tabs: Tabs, tmp_path: Path) -> None:
     page = tabs(server).page
+    page.locator("#incomplete").wait_for(state="hidden")  # what is below moves up then
     page.keyboard.press("j")
     page.keyboard.press("j")
     place = "document.activeElement.getBoundingClientRect().top"
