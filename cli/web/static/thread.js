@@ -5,6 +5,7 @@ import * as find from "./thread/find.js";
 import * as follow from "./thread/follow.js";
 import * as looks from "./thread/looks.js";
 import * as outline from "./thread/outline.js";
+import { current } from "./thread/place.js";
 import * as turns from "./thread/turns.js";
 
 looks.start();
@@ -19,7 +20,7 @@ keys("This thread", [
   { keys: ["N"], what: "The match before", run: () => find.step(-1) },
   { keys: ["t"], what: "Tools: short ones open, all open, all folded, off", run: looks.nextTools },
   { keys: ["o"], what: "The turns at the side", run: outline.focus },
-  { keys: ["y"], what: "Copy a link to this turn", run: turns.copyLink },
+  { keys: ["y"], what: "Copy a link to this turn", run: () => turns.copyLink(current()) },
   { keys: ["g g"], what: "The first turn", run: turns.toBegin },
   { keys: ["G"], what: "The end, where new turns come", run: turns.toEnd },
 ]);

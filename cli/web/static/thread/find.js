@@ -1,6 +1,7 @@
 // A search in the thread: the server finds, the page steps through what is found and marks it.
 
 import { patiently, say } from "/static/common.js";
+import { articles, box, current, pin, root } from "./place.js";
 import * as turns from "./turns.js";
 
 const form = document.getElementById("find");
@@ -57,13 +58,13 @@ async function search(text, { words = false, start = null } = {}) {
   tell();
   const query = new URLSearchParams({ q: text, stream: "1" });
   if (words) query.set("words", "1");
-  const here = turns.current()?.dataset.turn;
+  const here = current()?.dataset.turn;
   if (here) query.set("near", here);
   try {
     const answer = await patiently(fetch(`${turns.url}/search?${query}`, { signal: mine.signal }));
     if (!answer.ok) throw await turns.trouble(answer);
     for await (const part of lines(answer)) {
-      if (mine.signal.aborted) return; // of what was read already
+      mine.signal.throwIfAborted();
       if (part.error) throw Object.assign(new Error(part.error), { status: 500 });
       if (part.terms) pattern = patternOf(part.terms);
       read = part.read ?? null;
@@ -80,8 +81,7 @@ async function search(text, { words = false, start = null } = {}) {
       tell();
     }
   } catch (error) {
-    if (mine.signal.aborted) return;
-    turns.fail(error);
+    if (!mine.signal.aborted) turns.fail(error);
   }
   if (mine.signal.aborted) return;
   done = true;
@@ -99,12 +99,8 @@ function first({ words, start }) {
     const most = Math.max(...places.map((each) => each.terms));
     return places.findIndex((each) => each.terms === most);
   }
-  const here = turns.current();
-  const place = turns.articles().indexOf(here);
-  const after = places.findIndex((each) => {
-    const block = blockOf(each);
-    return block && turns.articles().indexOf(block.closest("article")) >= place;
-  });
+  const here = Number(current()?.dataset.number ?? 0);
+  const after = places.findIndex((each) => each.number >= here);
   return after >= 0 ? after : places.length - 1;
 }
 
@@ -129,12 +125,14 @@ function fillPanel() {
     close.setAttribute("aria-label", "Close the matches");
     close.addEventListener("click", stop);
     const title = document.createElement("span");
+    const focused = panel.contains(document.activeElement);
     title.textContent = `${places.length.toLocaleString("en")} ${places.length === 1 ? "message" : "messages"}`;
     head.append(title, close);
     const list = document.createElement("ol");
     list.className = "hits";
     places.slice(0, 300).forEach((place) => list.append(row(place)));
     panel.replaceChildren(head, list);
+    if (focused) (list.querySelectorAll("button")[at] ?? close).focus({ preventScroll: true });
   }
   panel.querySelector("[aria-current]")?.removeAttribute("aria-current");
   const here = panel.querySelectorAll("li > button")[at];
@@ -160,7 +158,7 @@ function row(place) {
 }
 
 function blockOf(place) {
-  return turns.box.querySelector(
+  return box.querySelector(
     `article[data-turn="${CSS.escape(place.turn)}"] .block[data-block="${CSS.escape(place.block)}"]`,
   );
 }
@@ -201,9 +199,10 @@ function paint() {
   CSS.highlights.delete("found");
   if (!pattern) return;
   const all = new Highlight();
-  for (const place of places) {
-    const block = blockOf(place);
-    if (block) for (const range of rangesIn(block)) all.add(range);
+  const wanted = new Set(places.map((each) => `${each.turn} ${each.block}`));
+  for (const block of wanted.size ? box.querySelectorAll(".block") : []) {
+    if (!wanted.has(`${block.closest("article").dataset.turn} ${block.dataset.block}`)) continue;
+    for (const range of rangesIn(block)) all.add(range);
     if (all.size > MOST_RANGES) break;
   }
   CSS.highlights.set("found", all);
@@ -213,23 +212,25 @@ async function to(number) {
   const place = places[number];
   if (!place) return;
   at = number;
-  turns.goElsewhere();
+  const mine = turns.jump();
+  const overtaken = () => turns.isOvertaken(mine) || !places.includes(place);
   try {
-    if (!blockOf(place) && !(await turns.show(`from=${encodeURIComponent(place.spot)}`))) return;
+    if (!blockOf(place)) await turns.show(`from=${encodeURIComponent(place.spot)}`);
     const block = blockOf(place);
-    if (!block || places[at] !== place) return;
+    if (!block || overtaken()) return;
     for (const each of document.querySelectorAll(".block.hit")) each.classList.remove("hit");
     block.classList.add("hit", "shown");
     let ranges = rangesIn(block);
     const cut = block.querySelector(".more a");
     if (!ranges.length && cut) {
       await turns.whole(cut);
+      if (overtaken()) return;
       ranges = rangesIn(block);
     }
     for (const each of block.querySelectorAll("details"))
       if (!ranges.length || ranges.some((range) => each.contains(range.startContainer))) each.open = true;
     scrollToMatch(block, ranges[0]);
-    turns.pin(block.closest("article"));
+    pin(block);
     if ("highlights" in CSS && ranges.length) {
       const marked = new Highlight(ranges[0]);
       marked.priority = 1;
@@ -297,6 +298,6 @@ export function start() {
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !event.defaultPrevented && pattern && !event.target.closest("input, dialog, [popover]")) stop();
   });
-  const { find, hit, hitAt } = turns.root.dataset;
+  const { find, hit, hitAt } = root.dataset;
   if (find) search(find, { words: true, start: hit ? { turn: hitAt, block: hit } : null });
 }

@@ -1,31 +1,40 @@
 // A thread that is being written: what is added appears at its end.
 
 import * as outline from "./outline.js";
+import { articles, atEnd, atLast, box, root, tellWhere } from "./place.js";
 import * as turns from "./turns.js";
 
-const { root, box, url } = turns;
+const { url } = turns;
 const notice = document.getElementById("reading");
 const warnings = document.getElementById("warnings");
 const end = document.getElementById("end");
 const pill = document.getElementById("pill");
+const GRAVEST = ["gone", "rewritten", "silent", "trouble", "archived", "reading"];
+const notes = new Map();
 let known = Number(root.dataset.count);
-let news = 0;
+let seen = known; // turns that there were when the end was seen
+let lastTold = ""; // the last turn, as it was told
 let renewing = false;
 let again = false;
-let rewritten = false;
 
-function note(text, link = "") {
-  notice.replaceChildren(text);
-  notice.hidden = !text;
-  if (!link) return;
-  const made = document.createElement("a");
-  made.href = url;
-  made.textContent = link;
-  notice.append(" ", made);
+/** Say something about the thread, until it is so no more (""): the gravest such thing is shown. */
+function note(kind, text) {
+  if (text) notes.set(kind, text);
+  else notes.delete(kind);
+  const shown = GRAVEST.find((each) => notes.has(each));
+  const said = notes.get(shown) ?? "";
+  if (notice.textContent.trim() === said && notice.hidden === !said) return;
+  notice.replaceChildren(said);
+  notice.hidden = !said;
+  if (shown !== "rewritten") return;
+  const link = document.createElement("a");
+  link.href = url;
+  link.textContent = "Load it again";
+  notice.append(" ", link);
 }
 
-function tellNews(count) {
-  news = count;
+function tellNews() {
+  const count = Math.max(known - seen, 0);
   pill.hidden = !count && !pill.dataset.grown;
   pill.textContent = count ? `${count.toLocaleString("en")} new ${count === 1 ? "turn" : "turns"} ↓` : "More below ↓";
 }
@@ -46,7 +55,7 @@ function merge(chunk, fresh) {
     [...each.querySelectorAll("details")].forEach((one, at) => { if (at in unfolded) one.open = unfolded[at]; });
     if (old) {
       if (old === place) place = place.nextElementSibling;
-      old.replaceWith(each);
+      turns.swap(old, each);
     } else chunk.insertBefore(each, place);
   }
   for (const gone of before.values()) gone.remove();
@@ -54,10 +63,11 @@ function merge(chunk, fresh) {
 
 function add(made) {
   const fresh = [...made.querySelectorAll("article.turn")];
-  const last = turns.articles().at(-1);
+  const last = articles().at(-1);
   if (last && fresh[0]?.dataset.turn === last.dataset.turn) {
     const same = fresh.shift();
-    last.querySelector("h2").replaceWith(same.querySelector("h2"));
+    const [old, heading] = [last, same].map((each) => each.querySelector("h2"));
+    if (!old.isEqualNode(heading)) turns.swap(old, heading);
     for (const chunk of [...same.querySelectorAll(".chunk")]) {
       const here = last.querySelector(`.chunk[data-chunk="${chunk.dataset.chunk}"]`);
       if (here) merge(here, chunk);
@@ -69,66 +79,75 @@ function add(made) {
 }
 
 /** Have the end of the thread here as it is now, if its end is what is here. */
-async function renewOnce() {
-  const last = turns.articles().at(-1);
+async function renew() {
+  const last = articles().at(-1);
   if (!last) {
-    if (await turns.show("")) turns.scrollToEnd();
+    await turns.show("");
+    turns.scrollToEnd();
     return;
   }
-  if (!turns.atLast()) return;
+  if (!atLast()) return;
   const spot = turns.spotOf(last.dataset.turn, last.querySelector(".chunk:last-child").dataset.chunk);
   const made = await turns.part(`from=${encodeURIComponent(spot)}`);
-  if (turns.articles().at(-1) !== last || !turns.atLast()) return; // one is elsewhere by now
+  if (articles().at(-1) !== last || !atLast()) { // somebody went elsewhere meanwhile
+    again = true;
+    return;
+  }
   const stays = turns.follows();
   const height = box.scrollHeight;
   turns.keepPlace(() => {
     add(made);
     turns.trim(false);
   });
-  turns.watch();
-  document.dispatchEvent(new CustomEvent("threadkeep:turns"));
+  turns.changed();
   if (stays) turns.scrollToEnd();
   else if (box.scrollHeight > height + 4) pill.dataset.grown = "yes";
 }
 
-async function renew() {
+const REWRITTEN = "This thread was rewritten: the turns on this page are not what they were.";
+
+/** The page stays as it is, then: what it has and what there is do not go together. */
+function isRewritten() {
+  return notes.has("rewritten");
+}
+
+async function onTurns({ data }) {
+  const told = JSON.parse(data);
+  if (told.rewritten) note("rewritten", REWRITTEN);
+  if (isRewritten()) return;
+  const more = told.count - known;
+  if (turns.follows()) seen = told.count;
+  else if (told.numbers) seen += more; // those above are counted only now
+  known = told.count;
+  lastTold = told.last ?? "";
+  root.dataset.count = told.count;
+  if (told.numbers) number(told.numbers);
+  note("trouble", "");
+  if (!told.partial) note("reading", "");
+  warnings.replaceChildren(...told.warnings.map(warning));
+  await renewAll();
+  if (isRewritten()) return;
+  if (!told.partial && "partial" in root.dataset) turns.nowWhole();
+  tellNews();
+  if (more || told.numbers || !told.partial) outline.refill();
+  tellWhere();
+  tellEnd();
+}
+
+async function renewAll() {
   again = true;
   if (renewing) return;
   renewing = true;
-  while (again) {
+  while (again && !isRewritten()) {
     again = false;
     try {
-      await renewOnce();
+      await renew();
     } catch (error) {
-      if (error.status === 400 || error.status === 404) noteRewritten();
+      if (error.status === 400 || error.status === 404) note("rewritten", REWRITTEN);
       else turns.fail(error);
     }
   }
   renewing = false;
-  tellNews(news);
-  turns.tellWhere();
-  tellEnd();
-}
-
-function noteRewritten() {
-  rewritten = true;
-  note("This thread was rewritten: the turns on this page are not what they were.", "Load it again");
-}
-
-function onTurns({ data }) {
-  const told = JSON.parse(data);
-  const more = told.count - known;
-  known = told.count;
-  root.dataset.count = told.count;
-  if (told.numbers) number(told.numbers);
-  if (!told.partial && more < 0) noteRewritten();
-  if (!told.partial && !rewritten) note("");
-  warnings.replaceChildren(...told.warnings.map(warning));
-  if (!told.partial && "partial" in root.dataset) turns.nowWhole();
-  if (turns.follows()) news = 0;
-  else if (!told.partial && !told.numbers) news += Math.max(more, 0);
-  if (more || told.numbers || !told.partial) outline.refill();
-  renew();
 }
 
 function warning(text) {
@@ -140,7 +159,7 @@ function warning(text) {
 
 /** Give the turns their numbers, which are known when all of the thread has been read. */
 function number(numbers) {
-  for (const article of turns.articles()) {
+  for (const article of articles()) {
     const found = numbers[article.dataset.turn];
     if (!found || article.dataset.number) continue;
     article.dataset.number = found;
@@ -152,26 +171,27 @@ function number(numbers) {
 }
 
 function tellEnd() {
-  const live = turns.articles().at(-1)?.querySelector(".block:last-child > .note .name")?.textContent === "not finished";
-  end.textContent = live && turns.atLast() ? "New messages appear here." : "";
+  const live = articles().at(-1)?.querySelector(".block:last-child > .note .name")?.textContent === "not finished";
+  end.textContent = live && atLast() ? "New messages appear here." : "";
 }
 
 function seenEnd() {
-  if (!turns.atEnd() || !turns.atLast()) return;
+  if (!atEnd() || !atLast()) return;
   delete pill.dataset.grown;
-  tellNews(0);
+  seen = known;
+  tellNews();
 }
 
 const GONE = "The file of this thread is gone. What is on this page is all there is.";
 let source = null;
-let lost = false;
 
 /** Tell why the server refuses to tell of events, of which the browser says nothing. */
 async function tellRefused() {
   try {
     const answer = await fetch(`${url}/outline`);
-    if (answer.status === 404) note(GONE);
-    else if (!answer.ok) note((await turns.trouble(answer)).message);
+    note("silent", "");
+    if (answer.status === 404) note("gone", GONE);
+    else if (!answer.ok) note("trouble", (await turns.trouble(answer)).message);
   } catch { /* it is told already */ }
 }
 
@@ -179,17 +199,14 @@ async function tellRefused() {
     another page of ours would wait for one of them. */
 function listen() {
   if (source) return;
-  source = new EventSource(`${url}/events`);
+  source = new EventSource(`${url}/events${lastTold && `?seen=${encodeURIComponent(lastTold)}`}`);
   const on = (name, call) => source.addEventListener(name, call);
   on("open", () => {
-    if (lost) note("");
-    lost = false;
+    note("silent", "");
+    note("gone", "");
   });
   on("error", () => {
-    if (!lost && notice.hidden) {
-      note("threadkeep does not answer: this page is not kept up to date.");
-      lost = true;
-    }
+    if (!notes.has("gone")) note("silent", "threadkeep does not answer: this page is not kept up to date.");
     if (source?.readyState !== EventSource.CLOSED) return; // the browser tries again
     source = null;
     tellRefused();
@@ -198,13 +215,13 @@ function listen() {
   on("turns", onTurns);
   on("reading", ({ data }) => {
     const part = `${Math.round(JSON.parse(data).part * 100)} %`;
-    note(`${turns.articles().length ? "The beginning is being read" : "This thread is being read for the first time"}: ${part}.`);
+    note("reading", `${articles().length ? "The beginning is being read" : "This thread is being read for the first time"}: ${part}.`);
   });
-  on("gone", () => note(GONE));
-  on("back", () => note(""));
-  on("archived", () => note("The thread was archived."));
-  on("unarchived", () => note("The thread is no longer archived."));
-  on("trouble", ({ data }) => note(JSON.parse(data).message));
+  on("gone", () => note("gone", GONE));
+  on("back", () => note("gone", ""));
+  on("archived", () => note("archived", "The thread was archived."));
+  on("unarchived", () => note("archived", "The thread is no longer archived."));
+  on("trouble", ({ data }) => note("trouble", JSON.parse(data).message));
 }
 
 function quiet() {

@@ -1,6 +1,7 @@
 // The turns at the side: filled in some at a time, with the one that is read marked.
 
 import { fetchPart, say } from "/static/common.js";
+import * as place from "./place.js";
 import * as turns from "./turns.js";
 
 const box = document.getElementById("outline");
@@ -11,6 +12,7 @@ const seen = new IntersectionObserver(
 );
 const SIZE = 200; // of a page, as the server has it
 const ROW = 44; // pixels of a row that is not here yet
+const MOST = 20; // pages that are here
 let marked = null;
 
 const linkTo = (turn) => box.querySelector(`a[data-turn="${CSS.escape(turn)}"]`);
@@ -23,18 +25,44 @@ async function fetched(number) {
   return made.content.querySelector(".page");
 }
 
-async function fill(place) {
-  if (place.dataset.busy || !place.isConnected) return;
-  place.dataset.busy = "yes";
+const filling = new WeakMap();
+
+/** Have a page of the list here, asked for once by all who want it meanwhile. */
+function fill(old) {
+  if (!filling.has(old)) filling.set(old, filled(old).finally(() => filling.delete(old)));
+  return filling.get(old);
+}
+
+async function filled(old) {
+  if (!old.isConnected) return;
   try {
-    const made = await fetched(place.dataset.page);
-    if (!place.isConnected) return; // refilled meanwhile
-    keepFocus(() => place.replaceWith(made));
+    const made = await fetched(old.dataset.page);
+    if (!old.isConnected) return; // refilled meanwhile
+    keepFocus(() => old.replaceWith(made));
     renew(made);
+    letGo(made);
   } catch {
-    delete place.dataset.busy; // the turns tell of it
+    renew(old); // the turns tell of it
   }
-  tag(turns.current());
+  tag(place.current());
+}
+
+/** Keep room only for pages that are far from what is seen. */
+function letGo(fresh) {
+  const here = [...list.querySelectorAll(".page:not(.room)")];
+  const middle = box.getBoundingClientRect().top + box.clientHeight / 2;
+  const far = (page) => {
+    const { top, bottom } = page.getBoundingClientRect();
+    return Math.max(top - middle, middle - bottom);
+  };
+  const used = (page) => page === fresh || page.contains(marked) || page.contains(document.activeElement);
+  const order = here.map((page) => [far(page), page]).sort(([one], [other]) => one - other);
+  for (const [, page] of order.slice(MOST)) {
+    if (used(page)) continue;
+    const made = room(page.dataset.page, page.offsetHeight);
+    page.replaceWith(made);
+    seen.observe(made);
+  }
 }
 
 /** What came of the turns is asked for again as long as it is not known. */
@@ -67,7 +95,7 @@ export async function refill() {
 }
 
 async function refillOnce() {
-  const count = Number(turns.root.dataset.count);
+  const count = Number(place.root.dataset.count);
   const last = Math.max(Math.ceil(count / SIZE) - 1, 0);
   const made = await fetched(last);
   const here = box.querySelector(`.page[data-page="${last}"]`);
@@ -76,17 +104,20 @@ async function refillOnce() {
   const top = box.scrollTop;
   keepFocus(() => list.replaceChildren(...places, made));
   box.scrollTop = top;
-  for (const each of places) if (each.matches(".room")) seen.observe(each);
+  for (const each of places.filter((one) => one.matches(".room"))) {
+    seen.unobserve(each); // so that it is told again of one that could not be filled
+    seen.observe(each);
+  }
   renew(made);
-  if (here) tag(turns.current());
-  else mark(turns.current());
+  if (here) tag(place.current());
+  else mark(place.current());
 }
 
-function room(number) {
+function room(number, height = SIZE * ROW) {
   const made = document.createElement("div");
   made.className = "page room";
   made.dataset.page = number;
-  made.style.minHeight = `${SIZE * ROW}px`;
+  made.style.minHeight = `${height}px`;
   return made;
 }
 
@@ -95,7 +126,7 @@ function tag(article) {
   marked?.removeAttribute("aria-current");
   marked = article ? linkTo(article.dataset.turn) : null;
   marked?.setAttribute("aria-current", "location");
-  turns.tellWhere();
+  place.tellWhere();
 }
 
 /** Have it in view, too. */
@@ -103,10 +134,10 @@ async function mark(article) {
   if (!article) return;
   const number = Number(article.dataset.number);
   if (number && !linkTo(article.dataset.turn)) {
-    const place = box.querySelector(`.room[data-page="${Math.floor((number - 1) / SIZE)}"]`);
-    if (place) await fill(place);
+    const found = box.querySelector(`.room[data-page="${Math.floor((number - 1) / SIZE)}"]`);
+    if (found) await fill(found);
   }
-  if (turns.current() !== article) return;
+  if (place.current() !== article) return;
   tag(article);
   if (!marked) return;
   const inside = box.getBoundingClientRect();
@@ -115,32 +146,57 @@ async function mark(article) {
     box.scrollTop += at.top - inside.top - inside.height / 2.5;
 }
 
+const failed = () => [...place.box.querySelectorAll(".part.failed")];
+
+/** The failed command next to where one is, of those that are here. */
+function failedHere(by) {
+  const every = failed();
+  const at = every.indexOf(place.target());
+  if (at >= 0) return every[at + by];
+  const top = place.top();
+  const is = by > 0 ? (each) => place.yOf(each) > top + 2 : (each) => place.yOf(each) < top - 2;
+  return by > 0 ? every.find(is) : every.findLast(is);
+}
+
+/** The link to the next turn with a failed command, beyond those that are here; null if there is
+    none, and undefined if that is not known yet. */
+async function failedBeyond(by, overtaken) {
+  const loaded = place.articles().map((each) => linkTo(each.dataset.turn)).filter(Boolean);
+  const edge = loaded.at(by > 0 ? -1 : 0);
+  if (!edge) return undefined;
+  let unknown = false;
+  let number = Number(edge.closest(".page").dataset.page);
+  for (;; number += by) {
+    const find = () => list.querySelector(`.page[data-page="${number}"]`);
+    if (find()?.matches(".room")) await fill(find());
+    const page = find();
+    if (overtaken()) return undefined;
+    if (!page) return unknown ? undefined : null;
+    unknown ||= page.matches(".room, [data-unfinished]");
+    let links = [...page.querySelectorAll("a")];
+    if (by < 0) links.reverse();
+    if (page.contains(edge)) links = links.slice(links.indexOf(edge) + 1);
+    const found = links.find((each) => each.querySelector("em"));
+    if (found) return found;
+  }
+}
+
 /** Go to the next failed command, or to the turn further on that has some. */
 export async function byFailure(by) {
-  const failed = () => [...turns.box.querySelectorAll(".part.failed")];
-  const top = turns.topOfRead();
-  const beside = () => {
-    const ys = failed().map((each) => each.getBoundingClientRect().top);
-    return by > 0 ? ys.findIndex((y) => y > top) : ys.findLastIndex((y) => y < top - 4);
-  };
-  let at = beside();
-  if (at < 0) {
-    const links = [...box.querySelectorAll("a")];
-    const loaded = turns.articles().map((each) => linkTo(each.dataset.turn)).filter(Boolean);
-    const edge = links.indexOf(by > 0 ? loaded.at(-1) : loaded[0]);
-    const others = by > 0 ? links.slice(edge + 1) : links.slice(0, Math.max(edge, 0)).reverse();
-    const next = others.find((each) => each.querySelector("em"));
-    if (!next) return say(by > 0 ? "No command failed further on." : "No command failed before this.");
-    await turns.toTurn(next.dataset.turn);
-    const inTurn = failed().filter((each) => each.closest("article").dataset.turn === next.dataset.turn);
-    at = inTurn.length ? failed().indexOf(by > 0 ? inTurn[0] : inTurn.at(-1)) : -1;
+  const mine = turns.jump();
+  let part = failedHere(by);
+  if (!part) {
+    const link = await failedBeyond(by, () => turns.isOvertaken(mine));
+    if (turns.isOvertaken(mine)) return;
+    if (link === undefined) return say("It is not known yet which commands failed: try again soon.");
+    if (!link) return say(by > 0 ? "No command failed further on." : "No command failed before this.");
+    const { turn } = link.dataset;
+    await turns.toTurn(turn);
+    part = failed().filter((each) => each.closest("article").dataset.turn === turn).at(by > 0 ? 0 : -1);
+    if (!part || place.current()?.dataset.turn !== turn) return;
   }
-  const part = failed()[at];
-  if (!part) return;
   part.closest(".block").classList.add("shown");
-  turns.goElsewhere();
-  part.scrollIntoView({ block: "start", behavior: "instant" });
-  turns.pin(part.closest("article"));
+  turns.bring(part);
 }
 
 export function focus() {
@@ -149,8 +205,8 @@ export function focus() {
 }
 
 export function start() {
-  turns.onHere(mark);
-  box.addEventListener("toggle", () => mark(turns.current())); // it has a height now
+  place.onHere(mark);
+  new ResizeObserver(() => mark(place.current())).observe(box); // a drawer has no height at first
   box.addEventListener("click", (event) => {
     const link = event.target.closest("a");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -168,5 +224,5 @@ export function start() {
   });
   const page = box.querySelector(".page");
   if (page) renew(page);
-  else if (Number(turns.root.dataset.count)) refill();
+  else if (Number(place.root.dataset.count)) refill();
 }

@@ -1,35 +1,24 @@
-// The turns that are here, those that are loaded above and below them, and the place one is at.
+// The turns that are here, those that are loaded above and below them, and going to one.
 
 import { NO_ANSWER, fetchPart, patiently, say, told } from "/static/common.js";
 import { dress } from "./looks.js";
+import { articles, atEnd, atLast, box, current, pin, root, start as startPlace, target, top, yOf } from "./place.js";
 
-export const root = document.getElementById("thread");
-export const box = document.getElementById("turns");
 export const url = root.dataset.url;
-const where = document.getElementById("where");
 const MOST = 3_000_000; // characters of HTML that stay here
 const near = new IntersectionObserver(
   (entries) => { for (const each of entries) if (each.isIntersecting) load(each.target); },
   { rootMargin: "1500px 0px" },
 );
-const listeners = [];
-let here = null;
-let pinned = false; // one went to this turn, and has not scrolled since
-let looking = 0;
-let wish = 0; // counts where one wants to go: what is loaded for an earlier wish is not shown
 
-/** Call something with the turn one is at, whenever that is another one. */
-export const onHere = (call) => listeners.push(call);
-export const current = () => here;
-export const articles = () => [...box.querySelectorAll("article.turn")];
 export const spotOf = (turn, chunk) => `${chunk}${turn.slice(turn.indexOf("."))}`;
 
 /** What the reader is told where an answer is an error. */
 export const trouble = async (answer) => Object.assign(new Error(await told(answer)), { status: answer.status });
 
 /** Some turns, as elements. */
-export async function part(query) {
-  const answer = await fetchPart(`${url}/turns?${query}`);
+export async function part(query, signal = null) {
+  const answer = await fetchPart(`${url}/turns?${query}`, { signal });
   if (!answer.ok) throw await trouble(answer);
   const made = document.createElement("template");
   made.innerHTML = await answer.text();
@@ -39,77 +28,37 @@ export async function part(query) {
 
 /** Tell of what went wrong, but not that the server is gone: the line of events does. */
 export function fail(error) {
+  if (error.name === "AbortError") return; // something else was asked for meanwhile
   say(error.status ? error.message : NO_ANSWER, { bad: true });
 }
 
-/** Be at a turn, until one scrolls or it is out of sight. */
-export function pin(article) {
-  pinned = true;
-  setHere(article);
-}
-
-/** Find out which turn one is at. */
-function look() {
-  looking = 0;
-  if (pinned && here?.isConnected) {
-    const { top, bottom } = here.getBoundingClientRect();
-    if (bottom > 0 && top < innerHeight) return;
-  }
-  pinned = false;
-  const every = articles();
-  const read = every.findLast((each) => each.getBoundingClientRect().top <= innerHeight * 0.22);
-  setHere((atEnd() && atLast() ? every.at(-1) : read ?? every[0]) ?? null);
-}
-
-const lookSoon = () => { looking ||= requestAnimationFrame(look); };
-
-/** Where the first line that is read is, below the bars. */
-export const topOfRead = () => parseFloat(getComputedStyle(box.querySelector("h2") ?? box).scrollMarginTop) + 2;
-
-/** Go somewhere else than what is being loaded would. */
-export const goElsewhere = () => { wish += 1; };
-
-function setHere(article) {
-  if (article === here) return;
-  here?.classList.remove("here");
-  here = article;
-  if (!article) return;
-  article.classList.add("here");
-  tellWhere();
-  for (const call of listeners) call(article);
-}
-
-export function tellWhere() {
-  const number = here?.dataset.number;
-  const count = Number(root.dataset.count).toLocaleString("en");
-  where.replaceChildren();
-  if (!number) return;
-  const name = document.createElement("b");
-  name.textContent = `Turn ${Number(number).toLocaleString("en")}`;
-  where.append(name, ` of ${count}`);
-  const prompt = document.querySelector(`#outline a[data-turn="${CSS.escape(here.dataset.turn)}"] .prompt`);
-  if (prompt) where.append(` · ${prompt.textContent}`);
-}
-
-/** Watch what is here: the links that load more, and the turns. */
-export function watch() {
+/** There are other turns here now. */
+export function changed() {
   near.disconnect();
   for (const each of box.querySelectorAll(".load")) near.observe(each);
-  if (here && !here.isConnected) setHere(find(here.dataset.turn));
-  lookSoon();
+  document.dispatchEvent(new CustomEvent("threadkeep:turns"));
 }
 
 /** Change what is here without what is read moving. */
 export function keepPlace(change) {
-  const top = 120;
-  const mark = [...box.querySelectorAll(".block, article > h2")].find(
-    (each) => each.getBoundingClientRect().bottom > top,
-  );
-  const before = mark?.getBoundingClientRect().top;
+  const every = [...box.querySelectorAll(".block, article > h2")];
+  const first = every.findIndex((each) => each.getBoundingClientRect().bottom > top() + 18);
+  const seen = [target(), ...(first < 0 ? [] : every.slice(first, first + 3))].filter(Boolean);
+  const before = seen.map(yOf);
   change();
-  if (!mark?.isConnected) return;
-  const moved = mark.getBoundingClientRect().top - before;
+  const at = seen.findIndex((each) => each.isConnected); // a heading may be another one now
+  if (at < 0) return;
+  const moved = yOf(seen[at]) - before[at];
   if (Math.abs(moved) > 0.5) scrollBy({ top: moved, behavior: "instant" });
+}
+
+const FOCUSED = "a[href], button, summary, [tabindex]";
+
+/** Put an element in the place of another one; the focus stays where it was in it. */
+export function swap(old, fresh) {
+  const at = [...old.querySelectorAll(FOCUSED)].indexOf(document.activeElement);
+  old.replaceWith(fresh);
+  if (at >= 0) fresh.querySelectorAll(FOCUSED)[at]?.focus({ preventScroll: true });
 }
 
 /** Have the parts of one turn in one element, which keeps what was unfolded in it. */
@@ -119,7 +68,7 @@ function join(first, second, kept) {
   const chunks = other.querySelectorAll(":scope > .chunk");
   if (kept === first) kept.append(...chunks);
   else {
-    kept.querySelector(":scope > h2").replaceWith(other.querySelector(":scope > h2"));
+    swap(kept.querySelector(":scope > h2"), other.querySelector(":scope > h2"));
     kept.querySelector(":scope > .chunk").before(...chunks);
     if (other.id) kept.id = other.id;
   }
@@ -146,6 +95,7 @@ async function loaded(place) {
     return false;
   }
   if (!place.isConnected) return true;
+  const focused = place.contains(document.activeElement);
   const old = articles();
   const fresh = made.querySelectorAll("article.turn");
   made.querySelector(earlier ? ".later" : ".earlier")?.parentElement.remove();
@@ -155,8 +105,8 @@ async function loaded(place) {
     else join(old[old.length - 1], fresh[0], old[old.length - 1]);
     trim(earlier);
   });
-  watch();
-  document.dispatchEvent(new CustomEvent("threadkeep:turns"));
+  if (focused) nameOf(earlier ? old[0] : (old.at(-1)?.nextElementSibling ?? null))?.focus({ preventScroll: true });
+  changed();
   return true;
 }
 
@@ -198,24 +148,41 @@ export function trim(end) {
   else box.prepend(place);
 }
 
-/** Have other turns here, instead of those that are. Gives false if one wants to be elsewhere by now. */
-export async function show(query) {
-  const mine = ++wish;
-  const made = await patiently(part(query));
-  if (mine !== wish) return false;
-  box.replaceChildren(made);
-  watch();
-  document.dispatchEvent(new CustomEvent("threadkeep:turns"));
-  return true;
-}
-
 const find = (turn) => box.querySelector(`article[data-turn="${CSS.escape(turn)}"]`);
+const nameOf = (article) => article?.querySelector("h2 .name");
+
+let following = false;
+let wanted = ""; // a turn that was asked for before its number was known
+let jumps = 0;
+let showing = null;
+
+/** Begin to go somewhere: that ends whatever went elsewhere and is not there yet. Gives a number
+    that tells whether it is itself overtaken. */
+export function jump() {
+  showing?.abort();
+  following = false;
+  wanted = "";
+  jumps += 1;
+  return jumps;
+}
+export const isOvertaken = (number) => number !== jumps;
+
+/** Have other turns here, instead of those that are. Fails if others are asked for meanwhile. */
+export async function show(query) {
+  showing?.abort();
+  const { signal } = (showing = new AbortController());
+  const made = await patiently(part(query, signal));
+  signal.throwIfAborted();
+  box.replaceChildren(made);
+  changed();
+}
 
 /** Go to a turn, wherever it is: to its heading. */
 export async function toTurn(turn) {
+  jump();
   try {
-    const has = () => find(turn)?.querySelector('[data-chunk="0"]');
-    if (has() || (await show(`from=${encodeURIComponent(turn)}`))) toHeading(find(turn));
+    if (!find(turn)?.querySelector('[data-chunk="0"]')) await show(`from=${encodeURIComponent(turn)}`);
+    toHeading(find(turn));
   } catch (error) {
     fail(error);
   }
@@ -223,50 +190,62 @@ export async function toTurn(turn) {
 
 function toHeading(article) {
   if (!article) return;
-  goElsewhere();
-  following = false;
-  const heading = article.querySelector("h2");
-  heading.scrollIntoView({ block: "start", behavior: "instant" });
-  heading.querySelector("a").focus({ preventScroll: true });
-  pin(article);
+  bring(article.querySelector("h2"));
+  nameOf(article).focus({ preventScroll: true });
+}
+
+/** Bring a part of what is here to the top. */
+export function bring(element) {
+  jump();
+  element.scrollIntoView({ block: "start", behavior: "instant" });
+  pin(element);
+}
+
+/** The turn before (-1) or behind (1) the one that one is at, or this one from within it; null if
+    its heading is not here. */
+function beside(by) {
+  const every = articles();
+  const here = every.indexOf(current());
+  const within = here >= 0 && yOf(every[here].querySelector("h2")) < top() - 2;
+  const found = every[by < 0 && within ? here : here + by];
+  return by < 0 && found?.querySelector(".continued") ? null : (found ?? null);
 }
 
 /** Go to the heading of the next turn, or of the one before, or of this one from within it. */
 export async function byPrompt(by) {
-  const every = articles();
-  const top = topOfRead();
-  const heads = every.map((each) => each.querySelector("h2").getBoundingClientRect().top);
-  let at = by > 0 ? heads.findIndex((y) => y > top) : heads.findLastIndex((y) => y < top - 4);
-  if (at >= 0 && by < 0 && every[at].querySelector(".continued")) at = -1;
-  if (at >= 0 && !(by > 0 && atEnd())) return toHeading(every[at]);
-  const more = box.querySelector(by > 0 ? ".later" : ".earlier");
-  if (more) {
-    if (await load(more.parentElement)) return byPrompt(by);
-    return;
+  const mine = jump();
+  for (;;) {
+    const found = beside(by);
+    if (found) return toHeading(found);
+    const more = box.querySelector(by > 0 ? ".later" : ".earlier");
+    if (!more) break;
+    if (!(await load(more.parentElement)) || isOvertaken(mine)) return;
   }
-  if (by > 0) scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
-  else scrollTo({ top: 0, behavior: "instant" });
+  if (by > 0) scrollToEnd();
+  else scrollToBegin();
 }
 
-let following = false;
-let wanted = ""; // a turn that was asked for before its number was known
 let lastY = 0;
 
 /** Whether the end is what the reader looks at: it stays in view when something is added. */
 export const follows = () => following && atLast();
-export const atEnd = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 60;
-export const atLast = () => !box.querySelector(".later");
 
 export function scrollToEnd() {
   following = true;
   scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
-  pin(articles().at(-1) ?? null);
+  pin(null);
+}
+
+function scrollToBegin() {
+  scrollTo({ top: 0, behavior: "instant" });
+  pin(articles()[0] ?? null);
 }
 
 export async function toEnd() {
-  goElsewhere();
+  jump();
   try {
-    if (atLast() || (await show(""))) scrollToEnd();
+    if (!atLast()) await show("");
+    scrollToEnd();
   } catch (error) {
     fail(error);
   }
@@ -279,45 +258,43 @@ export function nowWhole() {
   const begins = first?.dataset.number === "1" && first.querySelector('.chunk[data-chunk="0"]');
   if (first && !begins && !box.querySelector(".earlier")) {
     keepPlace(() => box.prepend(moreAt(first, false)));
-    watch();
+    changed();
   }
   if (wanted) toNumber(wanted);
-  wanted = "";
 }
 
 export async function toBegin() {
+  jump();
   if ("partial" in root.dataset) {
     wanted = "1";
     say("The beginning is still being read: it is shown when that is done.");
     return;
   }
-  goElsewhere();
   try {
-    if (box.querySelector(".earlier") && !(await show("turn=1"))) return;
-    following = false;
-    scrollTo({ top: 0, behavior: "instant" });
-    pin(articles()[0] ?? null);
+    if (box.querySelector(".earlier")) await show("turn=1");
+    scrollToBegin();
   } catch (error) {
     fail(error);
   }
 }
 
-export async function copyLink(event, article = here) {
-  const link = article?.querySelector("h2 a");
+export async function copyLink(article) {
+  const link = nameOf(article);
   if (!link) return;
   try {
     await navigator.clipboard.writeText(link.href);
     say(`Copied a link to ${link.textContent.toLowerCase()}.`);
   } catch {
-    location.hash = new URL(link.href).hash;
+    history.replaceState(null, "", link.href);
     say("The browser does not let pages copy: the address of this turn is above.");
   }
 }
 
 async function toNumber(number) {
+  jump();
   try {
-    const has = () => document.getElementById(`turn-${number}`);
-    if (has() || (await show(`turn=${number}`))) toHeading(has());
+    if (!document.getElementById(`turn-${number}`)) await show(`turn=${number}`);
+    toHeading(document.getElementById(`turn-${number}`));
     return true;
   } catch (error) {
     fail(error);
@@ -325,28 +302,26 @@ async function toNumber(number) {
   }
 }
 
+const asked = (name) => new URLSearchParams(location.search).get(name);
+const askedNumber = () => /^#turn-(\d{1,9})$/.exec(location.hash)?.[1] ?? asked("turn");
+
 /** Go where the address says; false where that is nowhere (yet). */
 async function toAddress() {
-  const asked = new URLSearchParams(location.search).get("turn");
-  const number = /^#turn-(\d{1,9})$/.exec(location.hash)?.[1] ?? asked;
+  const number = askedNumber();
   if (!number) return false;
   if (!("partial" in root.dataset)) return toNumber(number);
   wanted = number;
   return false;
 }
 
-const SCROLLS = ["ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End", " "];
-const unpin = () => {
-  pinned = false;
-  lookSoon();
-};
-
 /** Begin: where the address says, or else at the end. */
 export async function start() {
   history.scrollRestoration = "manual";
   dress(box);
-  watch();
+  startPlace();
+  changed();
   box.addEventListener("click", (event) => {
+    if (event.target.closest("h2 .link")) copyLink(event.target.closest("article"));
     const link = event.target.closest("a");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     if (link.closest(".load")) {
@@ -365,27 +340,25 @@ export async function start() {
     event.preventDefault();
     toEnd();
   });
-  addEventListener("popstate", async () => {
-    if (!(await toAddress()) && !wanted && !location.search && !location.hash) toEnd(); // where it was opened
+  addEventListener("popstate", () => {
+    if (askedNumber()) toAddress();
+    else if (asked("from")) toTurn(asked("from"));
+    else toEnd(); // where the thread was opened
   });
-  for (const kind of ["wheel", "touchmove", "pointerdown"]) addEventListener(kind, unpin, { passive: true });
-  addEventListener("keydown", ({ key }) => { if (SCROLLS.includes(key)) unpin(); });
   addEventListener("scroll", () => {
     if (scrollY > lastY && atEnd()) following = true;
     else if (scrollY < lastY - 1 && !atEnd()) following = false;
     lastY = scrollY;
-    lookSoon();
   }, { passive: true });
-  const asked = new URLSearchParams(location.search);
-  const elsewhere = location.hash || asked.has("turn") ? await toAddress() : false;
-  if (elsewhere) return;
-  if (asked.has("from") || asked.has("before")) pin(articles()[0] ?? null);
+  if (await toAddress()) return;
+  if (asked("from") || asked("before")) toHeading(articles()[0]);
   else if (!root.dataset.find) scrollToEnd();
 }
 
 /** Load all of a block that is cut. */
 export async function whole(link) {
   const block = link.closest(".block");
+  const focused = link === document.activeElement;
   try {
     const answer = await fetchPart(link.href);
     if (!answer.ok) throw await trouble(answer);
@@ -393,6 +366,10 @@ export async function whole(link) {
     made.innerHTML = await answer.text();
     dress(made.content);
     block.replaceChildren(made.content);
+    if (focused) {
+      block.tabIndex = -1;
+      block.focus({ preventScroll: true });
+    }
     document.dispatchEvent(new CustomEvent("threadkeep:turns"));
   } catch (error) {
     fail(error);

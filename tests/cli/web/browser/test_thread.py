@@ -132,6 +132,45 @@ def test_a_person_moves_in_a_thread(server: Server, tabs: Tabs) -> None:
     look_on_a_phone(server, tabs)
 
 
+def test_a_page_knows_the_turn_that_is_seen_and_stays_there(server: Server, tabs: Tabs) -> None:
+    tab = tabs(server, viewport={"width": 1280, "height": 800})
+    tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = tab.go(f"{URL}?turn=3")
+
+    def assert_at(number: int) -> None:
+        page.locator("#where b", has_text=re.compile(f"^Turn {number}$")).wait_for()
+        page.locator("#outline [aria-current] b", has_text=re.compile(f"^{number}$")).wait_for()
+
+    page.locator("#outline a[href$='#turn-5']").click()
+    assert_at(5)
+    for key, number in ("x", 5), ("x", 6), ("x", 7), ("X", 6), ("End", 30), ("k", 30), ("k", 29):
+        page.keyboard.press(key)
+        tab.settle()
+        if key == "End":
+            tab.scroll_to_the_end()
+        assert_at(number)
+    page.keyboard.press("x")
+    page.keyboard.press("x")
+    assert_at(30)
+    page.keyboard.press("y")
+    page.get_by_text("Copied a link to turn 30.").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()").endswith("?turn=30#turn-30")
+    page.locator("#turn-30").get_by_role("button", name="copy link").click()
+    page.locator(".message").nth(1).wait_for()
+    page.go_back()  # to where it was opened
+    assert_at(3)
+    page.evaluate("scrollBy(0, 400)")
+    tab.settle()
+    before = page.evaluate("scrollY")
+    page.keyboard.press("/")
+    page.keyboard.type("a")
+    page.keyboard.press("Escape")
+    for place in "#find input", "#search", "#outline a[href$='#turn-29']", ".tools summary":
+        page.evaluate("(place) => document.querySelector(place).focus()", place)
+    tab.settle()
+    assert page.evaluate("scrollY") == before
+
+
 def test_a_key_is_pressed_while_turns_are_loaded(server: Server, tabs: Tabs) -> None:
     tab, held = tabs(server), list["Route"]()
     page = tab.go(f"{URL}?turn=1")
