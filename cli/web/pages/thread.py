@@ -265,7 +265,7 @@ async def events(request: Request) -> Response:
     """What happens to a thread, as long as its page is open."""
 
     async def work(thread: OpenThread) -> Response:
-        return EventStream(request, following.events(thread))
+        return EventStream(request, following.events(thread, _spot(request, "seen")))
 
     return await _reading(request, work)
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 from cli.render.labels import label
-from cli.turns.heads import KnownTurns
+from cli.turns.heads import KnownTurns, TurnKey
 from cli.web.thread.opened import OpenThread
 from cli.web.thread.window import Spot
 from rollout.errors import RolloutError
@@ -24,11 +24,12 @@ _NUMBERED: Final = 500
 Event = tuple[str, Any]
 
 
-async def events(thread: OpenThread) -> AsyncGenerator[Event]:
-    """``turns`` whenever there are new ones or more of the last one, and at first; ``reading`` with
-    how much of a long thread was read; ``archived``, ``unarchived``, ``gone``, ``back`` and
+async def events(thread: OpenThread, seen: Spot | None = None) -> AsyncGenerator[Event]:
+    """``turns`` whenever there are new ones or more of the last one, and at first, with whether the
+    last turn that was told (or ``seen``) is gone; ``reading`` with how much of a long thread was
+    read; ``archived``, ``unarchived``, ``gone``, ``back`` and
     ``trouble``. They end when the index is opened again: whoever asks again has the new one."""
-    following = _Following(thread)
+    following = _Following(thread, seen)
     while True:
         try:
             async for event in following.look():
@@ -46,8 +47,9 @@ async def events(thread: OpenThread) -> AsyncGenerator[Event]:
 class _Following:
     """What was told so far."""
 
-    def __init__(self, thread: OpenThread) -> None:
+    def __init__(self, thread: OpenThread, seen: Spot | None) -> None:
         self._thread = thread
+        self._last: TurnKey | None = seen and (seen.id, seen.file, seen.byte)
         self._told: tuple[object, ...] = ()
         self._whole = True
         self._gone = False
@@ -94,10 +96,18 @@ class _Following:
         found: dict[str, Any] = {
             "count": len(heads),
             "partial": known.partial,
+            "rewritten": self._is_rewritten(known),
             "last": str(Spot.of(last)) if last else None,
             "title": label(self._thread.source.row),
             "warnings": known.warnings,
         }
+        self._last = last.key if last else None
         if numbered:
             found["numbers"] = {str(Spot.of(each)): each.number for each in heads[-_NUMBERED:]}
         return found
+
+    def _is_rewritten(self, known: KnownTurns) -> bool:
+        """Whether the last turn that was told is not there any more."""
+        if self._last is None or known.partial:
+            return False
+        return all(head.key != self._last for head in reversed(known.heads))

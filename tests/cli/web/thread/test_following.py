@@ -96,10 +96,20 @@ def test_turns_that_are_not_there_any_more_are_gone_from_the_page(tmp_path: Path
         last = Spot.of(before.heads[-1])
         append(path, [event("thread_rolled_back", num_turns=2)])
         name, fewer = await heard(told)
-        assert (name, fewer["count"]) == ("turns", 1)
+        assert (name, fewer["count"], fewer["rewritten"]) == ("turns", 1, True)
         known = await thread.known()
         assert [Spot.of(head) for head in known.heads] == [Spot.of(before.heads[0])]
         assert last not in [Spot.of(head) for head in known.heads]
+        for seen, rewritten in (last, True), (Spot.of(known.heads[0]), False), (None, False):
+            async with aclosing(events(thread, seen)) as again:  # after a connection was lost
+                assert (await heard(again))[1]["rewritten"] is rewritten
+        append(path, turn(4))
+        assert (await heard(told))[1]["rewritten"] is False
+        with path.open("r+b") as file:
+            file.truncate(path.stat().st_size // 3)
+        while not (cut := (await heard(told))[1])["rewritten"]:
+            pass
+        assert cut["count"] <= 2
 
     follow(tmp_path, work)
 
