@@ -1,22 +1,18 @@
 """``threadkeep mcp``."""
 
 import asyncio
-import errno
-import os
 import secrets
-import socket
 from typing import Annotated, Any, Final
 
 import typer
 
 from cli import errors
+from cli.arguments.listening import listening_socket, own_token
 from cli.arguments.locations import Locations
-from cli.arguments.options import SyncOption, locations
+from cli.arguments.options import locations
 
 PORT: Final = 7448
 _HOST: Final = "127.0.0.1"
-_TOKEN: Final = "THREADKEEP_TOKEN"
-_SHORTEST_TOKEN: Final = 16
 
 
 def command(
@@ -37,7 +33,12 @@ def command(
     redact: Annotated[
         bool, typer.Option("--redact/--no-redact", help="Take secrets out of all answers.")
     ] = True,
-    sync: SyncOption = True,
+    sync: Annotated[
+        bool,
+        typer.Option(
+            "--sync/--no-sync", help="Keep the index in step; without that, nothing is written."
+        ),
+    ] = True,
 ) -> int:
     """Serve read-only tools for agents over MCP, until the input ends."""
     here = locations(context)
@@ -56,38 +57,8 @@ def command(
 
 
 def _serve_http(here: Locations, port: int, *, redact: bool, sync: bool) -> None:
-    token = _token()
-    with _listening(port) as listening:
+    token = own_token() or secrets.token_urlsafe(32)
+    with listening_socket(_HOST, port) as listening:
         from cli.mcp.transport.over_http import serve_http
 
         asyncio.run(serve_http(here, listening, token, redact=redact, sync=sync))
-
-
-def _token() -> str:
-    """The token of the user, or a new one. Raises typer.BadParameter if it can be guessed."""
-    token = os.environ.get(_TOKEN, "")
-    if token and not (len(token) >= _SHORTEST_TOKEN and token.isascii() and token.isalnum()):
-        raise typer.BadParameter(
-            f"{_TOKEN} can be guessed, or has other characters than letters and digits\ngive it"
-            f" {_SHORTEST_TOKEN} letters and digits or more: openssl rand -hex 32"
-        )
-    return token or secrets.token_urlsafe(32)
-
-
-def _listening(port: int) -> socket.socket:
-    """A socket that listens on this machine alone. Raises typer.BadParameter if it cannot."""
-    listening = socket.socket()
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((_HOST, port))
-        listening.listen()
-    except OSError as error:
-        listening.close()
-        if error.errno == errno.EADDRINUSE:
-            text = f"--port: another program listens on {port}\nchoose another: --port 0"
-            raise typer.BadParameter(text) from None
-        if error.errno == errno.EACCES:
-            text = f"--port: {port} is not for users\nchoose one from 1024 on"
-            raise typer.BadParameter(text) from None
-        raise
-    return listening

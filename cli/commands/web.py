@@ -1,6 +1,5 @@
 """``threadkeep web``."""
 
-import errno
 import gc
 import os
 import socket
@@ -11,17 +10,14 @@ from typing import Annotated, Final
 import typer
 
 from cli import errors
+from cli.arguments.listening import TOKEN, PortTaken, listening_socket, own_token
 from cli.arguments.options import locations
 from cli.later import later
 from cli.terminal import output
 from rollout.files.scan import check_codex_home
 
 PORT: Final = 7447
-_WAITING: Final = 1024
-"""Clients that may wait for a connection. The system refuses more."""
 _NEXT_PORTS: Final = 20
-_TOKEN: Final = "THREADKEEP_TOKEN"
-_SHORTEST_TOKEN: Final = 16
 _NOT_CALLED: Final = ("uvicorn.main",)
 """Its command line, which it imports with a second copy of click."""
 
@@ -43,7 +39,7 @@ def command(
         str,
         typer.Option(
             metavar="ADDRESS",
-            help=f"The address to listen on. One that other machines reach needs {_TOKEN}.",
+            help=f"The address to listen on. One that other machines reach needs {TOKEN}.",
         ),
     ] = "127.0.0.1",
     opens: Annotated[
@@ -86,16 +82,11 @@ def _token(host: str) -> str:
     it can be guessed."""
     from cli.web.security import is_loopback
 
-    token = os.environ.get(_TOKEN, "")
+    token = own_token()
     if not token and not is_loopback(host):
         raise typer.BadParameter(
-            f"--host: other machines can reach {host}\nset {_TOKEN} to a long secret, or use"
+            f"--host: other machines can reach {host}\nset {TOKEN} to a long secret, or use"
             " 127.0.0.1"
-        )
-    if token and not (len(token) >= _SHORTEST_TOKEN and token.isascii() and token.isalnum()):
-        raise typer.BadParameter(
-            f"{_TOKEN} can be guessed, or has other characters than letters and digits\ngive it"
-            f" {_SHORTEST_TOKEN} letters and digits or more: openssl rand -hex 32"
         )
     return token
 
@@ -103,44 +94,13 @@ def _token(host: str) -> str:
 def _listening(host: str, port: int | None) -> socket.socket:
     """A socket that listens. Raises typer.BadParameter if there can be none."""
     if port is not None:
-        return _bound(host, port)
+        return listening_socket(host, port)
     for number in range(PORT, PORT + _NEXT_PORTS):
         try:
-            return _bound(host, number)
-        except _Taken:
+            return listening_socket(host, number)
+        except PortTaken:
             continue
-    return _bound(host, 0)
-
-
-class _Taken(typer.BadParameter):
-    """Another program listens there."""
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, protocol, _, place = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except (socket.gaierror, UnicodeError):
-        raise typer.BadParameter(
-            f"--host: {host!r} is no address of this machine\nuse 127.0.0.1"
-        ) from None
-    listening = socket.socket(family, kind, protocol)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(place)
-        listening.listen(_WAITING)
-    except OSError as error:
-        listening.close()
-        if error.errno == errno.EADDRINUSE:
-            text = f"--port: another program listens on {port}\nchoose another, or leave --port out"
-            raise _Taken(text) from None
-        if error.errno == errno.EACCES:
-            text = f"--port: {port} is not for users\nchoose one from 1024 on"
-            raise typer.BadParameter(text) from None
-        text = f"--host: {host!r} is no address of this machine\nuse 127.0.0.1"
-        raise typer.BadParameter(text) from None
-    return listening
+    return listening_socket(host, 0)
 
 
 def _shown(host: str) -> str:

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 
+from cli.arguments.listening import TOKEN
 from cli.server.core.service import Service
 from cli.server.transport.session import Session
 from cli.server.transport.streams import MAX_MESSAGE_BYTES, gone
@@ -22,19 +23,18 @@ from cli.terminal import output
 
 _PATIENCE_S: Final = 2.0
 """How long to wait for a client's opening and closing handshake, in seconds."""
-_TOKEN: Final = "THREADKEEP_TOKEN"
 
 
 def check_address(host: str) -> None:
     """Refuse to listen on an address that others can reach, unless a token is set. Raises
     typer.BadParameter if it is not a loopback address."""
-    if not os.environ.get(_TOKEN) and not _is_loopback(host):
-        raise typer.BadParameter(f"others can reach {host}\nset {_TOKEN}, or use 127.0.0.1")
+    if not os.environ.get(TOKEN) and not _is_loopback(host):
+        raise typer.BadParameter(f"others can reach {host}\nset {TOKEN}, or use 127.0.0.1")
 
 
 async def serve_websockets(service: Service, host: str, port: int) -> None:
     """Serve until cancelled. Raises OSError if the address cannot be used."""
-    token = os.environ.get(_TOKEN)
+    token = os.environ.get(TOKEN)
 
     def admitted(connection: ServerConnection, request: Request) -> Response | None:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
