@@ -1,4 +1,4 @@
-"""What turns and items of long threads cost. Run with ``pytest tests/bench/test_history.py``;
+"""What turns and items of long threads cost. Run with ``pytest tests/bench/parts/test_history.py``;
 ``BENCH_BIG_MB`` is the size of the long ones."""
 
 import asyncio
@@ -16,8 +16,8 @@ from rollout.schema.strict import Fields
 from state.thread_store import ThreadStore, open_store
 from state.turns.answers import TurnAnswers
 from state.turns.pages import ItemQuery, PageQuery
-from tests.bench.conftest import BIG_MB
 from tests.bench.long import write_long
+from tests.bench.parts.conftest import BIG_MB
 from tests.samples.homes import thread_id
 
 MODES = (LEGACY, PAGINATED)
