@@ -163,7 +163,7 @@ def _opened(index: Path, files: list[FoundFile]) -> Iterator[Check]:
             if revision is None:
                 yield Check("index", f"{_shown(index)}: empty", "threadkeep list fills it", "note")
                 return
-            size = amount(index.stat().st_size)
+            size = amount(location.size_of(index))
             counted = connection.execute("SELECT count(*) FROM threads").fetchone()[0]
             text = f"{_shown(index)}: {plural(counted, 'thread')}, {size}B, schema {revision}"
             if revision != location.HEAD:

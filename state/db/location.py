@@ -1,6 +1,7 @@
 """Where the index of a home is, and the files beside it. It imports little."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -47,6 +48,15 @@ def moves_under_way(index: Path) -> bool:
             return any(entry.name.endswith(".json") for entry in found)
     except OSError:
         return False
+
+
+def size_of(index: Path) -> int:
+    """Bytes of an index, with what was written last, which may still be in the log beside it.
+    Raises OSError if it cannot be looked at."""
+    size = index.stat().st_size
+    with suppress(FileNotFoundError):
+        size += index.with_name(f"{index.name}-wal").stat().st_size
+    return size
 
 
 def journal_path(index: Path) -> Path:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rollout.files.scan import INACCESSIBLE
+from state.db.location import size_of
 from state.db.steps import Steps
 from state.errors import IndexDamaged
 from state.jobs.progress import Away, done_of
@@ -89,7 +90,7 @@ def status_steps(index: Path) -> Steps[Status]:
     threads, archived, damaged, left_out, pending = (yield counts, [])[0]
     buckets = yield "SELECT bucket, count(*) FROM rollout_files GROUP BY bucket", []
     job = yield from backfill_steps()
-    size = index.stat().st_size
+    size = size_of(index)
     return Status(threads, archived, dict(buckets), damaged, left_out, job, pending, size)
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -87,9 +86,6 @@ async def _state(site: Site) -> dict[str, Any]:
 def _status_steps(here: Locations) -> Steps[tuple[Status, list[dict[str, Any]]]]:
     problems = yield from problems_steps(_SHOWN + 1)
     status = yield from status_steps(here.index)
-    with suppress(FileNotFoundError):  # what was written last is not in the index itself yet
-        log = here.index.with_name(f"{here.index.name}-wal").stat().st_size
-        status = status._replace(index_bytes=status.index_bytes + log)
     return status, problems
 
 

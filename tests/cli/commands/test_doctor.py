@@ -133,3 +133,12 @@ def test_it_is_known_what_installed_the_program(
         (tmp_path / mark).touch()
         monkeypatch.setattr(sys, "prefix", os.fspath(tmp_path))
     assert installed_with() == tool
+
+
+def test_the_size_of_an_index_has_what_was_written_last(cli: Cli) -> None:
+    with closing(sqlite3.connect(cli.index)) as connection:
+        connection.execute("CREATE TABLE filler AS SELECT randomblob(900000)")
+        log = cli.index.with_name(f"{cli.index.name}-wal")
+        whole = cli.index.stat().st_size + log.stat().st_size
+        assert log.stat().st_size > 900_000
+        assert cli.run("status", "--json").json["indexBytes"] == whole
