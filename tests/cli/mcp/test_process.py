@@ -18,7 +18,6 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.shared.exceptions import MCPError
 
 from tests.cli.mcp.support import called, client_of, refused
-from tests.support.checks import synced
 from tests.support.command import COMMAND, Cli, thread_id, write_rollout
 from tests.support.effort import PATIENCE_S
 
@@ -31,11 +30,11 @@ INITIALIZE = (
 
 @pytest.fixture
 def cli(tmp_path: Path) -> Cli:
-    """The command for a home that the index knows."""
+    """The command for a home that the index knows, and its messages."""
     made = Cli(tmp_path / "home", tmp_path)
     for number in range(COUNT):
         write_rollout(made.home, number, f"the thread {number}")
-    synced(made.home, made.index)
+    made.run("search", "thread")
     return made
 
 
