@@ -22,7 +22,7 @@ from cli.arguments.locations import Locations
 from cli.arguments.options import LogFileOption, LogLevelOption, locations
 from cli.remote.client import socket_path
 from cli.runtime import logs
-from cli.runtime.kept_index import have_descriptors, use_one_arena
+from cli.runtime.serving.kept_index import have_descriptors, use_one_arena
 from cli.server.core.service import Program, Service
 from cli.server.transport.streams import serve_socket, serve_stdio
 from cli.terminal import output

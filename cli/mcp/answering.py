@@ -18,7 +18,7 @@ from cli.mcp.refusals import OUR_ERRORS, told_to_agents
 from state.errors import AmbiguousThread, StateError, ThreadNotFound
 
 if TYPE_CHECKING:
-    from cli.runtime.kept_index import KeptIndex
+    from cli.runtime.serving.kept_index import KeptIndex
     from cli.turns.source import TurnSource
     from state.query.rows import Row
     from state.thread_index import ThreadIndex

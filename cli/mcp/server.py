@@ -16,7 +16,7 @@ from cli.mcp.answering import Answering
 from cli.mcp.strict_server import StrictServer
 
 if TYPE_CHECKING:
-    from cli.runtime.kept_index import KeptIndex
+    from cli.runtime.serving.kept_index import KeptIndex
 
 _INSTRUCTIONS: Final = (
     "Past threads (sessions) of Codex on this computer: what was asked, said, run and changed."

@@ -7,37 +7,24 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Final
 
-from uvicorn.config import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import Server
 
 from cli.arguments.locations import Locations
-from cli.runtime.kept_index import KeptIndex, have_descriptors, use_one_arena
+from cli.runtime.serving.http_server import http_server
+from cli.runtime.serving.kept_index import KeptIndex, have_descriptors, use_one_arena
 from cli.web.app import OtherPages, make_app
 from cli.web.security import Access, App
 from cli.web.site import Site
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-_GRACE_S: Final = 1
-"""Seconds that answers may take to be sent after a signal."""
 _PATIENCE_S: Final = 3.0
 """Seconds after which the process is ended whatever it does: it only reads, and each change is
 atomic."""
 _MOMENT_S: Final = 1.0
 _IDLE_S: Final = 30
 _MOST_HEADER_BYTES: Final = 32 * 1024
-
-
-class _Server(Server):
-    """Leaves signals to us."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
 
 
 def serve(here: Locations, access: Access, listening: socket.socket) -> None:
@@ -68,22 +55,12 @@ async def _serve(here: Locations, access: Access, listening: socket.socket) -> N
 
 def server_of(app: App) -> Server:
     """What serves the pages on sockets."""
-    config = Config(
+    return http_server(
         app,
-        loop="none",
-        http=H11Protocol,
-        ws="none",
         lifespan="off",
-        log_config=None,
-        log_level="critical",  # faults are logged by ours, and clients may send anything
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
         timeout_keep_alive=_IDLE_S,
-        timeout_graceful_shutdown=_GRACE_S,
         h11_max_incomplete_event_size=_MOST_HEADER_BYTES,
     )
-    return _Server(config)
 
 
 def end(server: Server, site: Site) -> None:

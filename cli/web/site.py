@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse
 
 from cli.arguments.locations import Locations, options_of
 from cli.render.health.hints import pieces
-from cli.runtime.kept_index import KeptIndex
+from cli.runtime.serving.kept_index import KeptIndex
 from cli.terminal.text import age, amount, iso, local, one_line, plural
 from cli.web.security import Access
 from cli.web.verification import Verification

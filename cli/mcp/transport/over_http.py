@@ -3,18 +3,17 @@
 import asyncio
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Generator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from typing import Any, Final
 
-import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import Server
 
 from cli.arguments.locations import Locations
 from cli.mcp.server import make_server
 from cli.mcp.transport.ending import end_soon, signalled, until
-from cli.runtime.kept_index import KeptIndex, use_one_arena
+from cli.runtime.serving.http_server import http_server
+from cli.runtime.serving.kept_index import KeptIndex, use_one_arena
 from cli.terminal import output
 
 Scope = MutableMapping[str, Any]
@@ -25,8 +24,6 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 _PATH: Final = "/mcp"
 _MOST_SESSIONS: Final = 100
 _MOST_BODY_BYTES: Final = 256 * 1024
-_GRACE_S: Final = 1
-"""Seconds that answers may take to be sent after a signal."""
 
 
 class Guard:
@@ -60,14 +57,6 @@ class Guard:
         return None
 
 
-class _Server(uvicorn.Server):
-    """Leaves signals to us."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
-
-
 async def serve_http(
     here: Locations, listening: socket.socket, token: str, *, redact: bool, sync: bool
 ) -> None:
@@ -94,22 +83,10 @@ def app_of(kept: KeptIndex, token: str, port: int, *, redact: bool) -> App:
     return Guard(app, token, port)
 
 
-def uvicorn_of(kept: KeptIndex, token: str, port: int, *, redact: bool) -> uvicorn.Server:
+def uvicorn_of(kept: KeptIndex, token: str, port: int, *, redact: bool) -> Server:
     """What serves the application on a socket."""
-    config = uvicorn.Config(
-        app_of(kept, token, port, redact=redact),
-        loop="none",
-        http=H11Protocol,
-        ws="none",
-        lifespan="on",  # the sessions of clients
-        log_config=None,
-        log_level="critical",  # clients may send anything
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=_GRACE_S,
-    )
-    return _Server(config)
+    app = app_of(kept, token, port, redact=redact)
+    return http_server(app, lifespan="on")  # the sessions of clients
 
 
 async def _refuse(send: Send, status: HTTPStatus, reason: str) -> None:

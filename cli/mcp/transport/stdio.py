@@ -7,7 +7,7 @@ from cli.arguments.locations import Locations
 from cli.mcp.answering import Answering
 from cli.mcp.server import bare_server, begun_late
 from cli.mcp.transport.ending import end, end_soon, signalled, until
-from cli.runtime.kept_index import KeptIndex, use_one_arena
+from cli.runtime.serving.kept_index import KeptIndex, use_one_arena
 from cli.terminal import output
 
 

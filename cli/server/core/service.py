@@ -15,7 +15,7 @@ from state.errors import RecorderClosed, StateError
 from state.workers import Workers
 
 if TYPE_CHECKING:
-    from cli.runtime.supervisor import Supervisor
+    from cli.runtime.serving.supervisor import Supervisor
     from state.thread_store import ThreadStore
 
 _UNUSED_S: Final = 60.0
@@ -137,8 +137,8 @@ class Service:
     async def _run(self) -> None:
         try:
             # Imported here, in a thread: ``initialize`` is answered before all of it is loaded.
-            await asyncio.to_thread(importlib.import_module, "cli.runtime.supervisor")
-            from cli.runtime.supervisor import Supervisor
+            await asyncio.to_thread(importlib.import_module, "cli.runtime.serving.supervisor")
+            from cli.runtime.serving.supervisor import Supervisor
 
             supervisor = Supervisor(self.locations, self._opened)
             self._supervisor.set_result(supervisor)

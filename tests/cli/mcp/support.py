@@ -11,7 +11,7 @@ from mcp.types import CallToolResult, TextContent
 
 from cli.arguments.locations import Locations
 from cli.mcp.server import make_server
-from cli.runtime.kept_index import KeptIndex
+from cli.runtime.serving.kept_index import KeptIndex
 from state.db.location import index_path
 from state.fulltext.indexer import fill_fulltext
 from state.thread_index import open_index

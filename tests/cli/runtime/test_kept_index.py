@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cli.arguments.locations import Locations
-from cli.runtime.kept_index import KeptIndex
+from cli.runtime.serving.kept_index import KeptIndex
 from rollout.errors import HomeNotFound
 from state.errors import IndexMissing, ThreadNotFound
 from state.query.model import Query

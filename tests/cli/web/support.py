@@ -8,7 +8,7 @@ from typing import Final
 import httpx
 
 from cli.arguments.locations import Locations
-from cli.runtime.kept_index import KeptIndex
+from cli.runtime.serving.kept_index import KeptIndex
 from cli.web.app import make_app
 from cli.web.security import Access
 from cli.web.site import Site

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from cli.runtime.kept_index import KeptIndex
+from cli.runtime.serving.kept_index import KeptIndex
 from cli.web.app import make_app
 from cli.web.pages import threads
 from cli.web.security import Access

@@ -15,7 +15,7 @@ from rollout.files.scan import check_home
 from state.errors import IndexBusy, IndexNotWritable, StateError
 
 if TYPE_CHECKING:
-    from cli.runtime.supervisor import Supervisor
+    from cli.runtime.serving.supervisor import Supervisor
     from state.thread_store import ThreadStore
 
 _PATIENCE_S: Final = 5.0
@@ -168,8 +168,8 @@ class KeptIndex:
 
     async def _keep(self) -> None:
         # Loaded in a thread: a server listens before all of it is there.
-        await asyncio.to_thread(importlib.import_module, "cli.runtime.supervisor")
-        from cli.runtime.supervisor import Supervisor
+        await asyncio.to_thread(importlib.import_module, "cli.runtime.serving.supervisor")
+        from cli.runtime.serving.supervisor import Supervisor
 
         self._supervisor = Supervisor(self.here, self._opened)
         await self._supervisor.run()
