@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
@@ -24,6 +25,9 @@ from tests import FIXTURES, ROOT
 from tests.support.command import Cli, Inside
 from tests.support.effort import FULL
 from tests.support.indexes import copying, migrated
+
+if TYPE_CHECKING:
+    from tests.support.postgres.cluster import Cluster, Fleet
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it does not wait for
     # The commands that tests interrupt would inherit it, and never end.
@@ -208,6 +212,27 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
             asyncio.run(fill())
             (folder / "making").rename(folder / "index.sqlite3")
     return folder
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Cluster"]:
+    """A PostgreSQL that all workers share. Tests of it are skipped where none is installed."""
+    postgres = pytest.importorskip("tests.support.postgres.cluster", exc_type=ImportError)
+    if postgres.find_binaries() is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "postgres"
+    with postgres.shared(folder) as started:
+        yield started
+
+
+@pytest.fixture
+def fleet(cluster: "Cluster") -> Iterator["Fleet"]:
+    """A fleet without machines, of one test alone."""
+    from tests.support.postgres.cluster import new_fleet
+
+    with new_fleet(cluster) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

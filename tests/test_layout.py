@@ -58,6 +58,9 @@ state.fulltext        -> state.turns
 state.thread_store    -> state.edit state.fulltext
 state.memory          -> state.thread_store
 state.repair          -> state.fulltext
+state.fleet.server      -> state.db
+state.fleet.push        -> state.fleet.server state.fulltext state.edit
+state.fleet.reading     -> state.fleet.server state.thread_store state.reports
 
 cli.later
 cli.installed

@@ -1,0 +1,327 @@
+"""Copies of threads of many machines, for machines that push and readers who read."""
+
+from alembic import op
+
+revision = "f0001"
+down_revision = None
+
+PARTITIONS = 8
+THREADS = """
+    id text, rollout_path text, created_at_ms bigint, updated_at_ms bigint, recency_at_ms bigint,
+    source text, source_kind text, thread_source text?, originator text?, model_provider text,
+    model text?, reasoning_effort text?, cwd text, cwd_key text, title text, name text?, preview text,
+    fallback_preview text, first_user_message text, search_text text, sandbox_policy text,
+    approval_mode text, tokens_used bigint, archived bigint, archived_at bigint?, git_sha text?,
+    git_branch text?, git_origin_url text?, cli_version text, agent_nickname text?, agent_role text?,
+    agent_path text?, memory_mode text, history_mode text, session_id text?, forked_from_id text?,
+    parent_thread_id text?, attached_thread_parent_id text?, history_base text?, size_bytes bigint,
+    mtime_ns bigint, flags bigint, facet text
+"""
+"""The columns that the index of each machine has, too; with a question mark those that may be null."""
+NAMES = [each.split()[0] for each in THREADS.split(",")]
+FACET = (
+    "(archived::text || CASE WHEN preview = '' AND fallback_preview = '' AND name IS NULL"
+    " THEN '1' ELSE '0' END || CASE WHEN attached_thread_parent_id IS NULL THEN '0' ELSE '1' END"
+    " || '|' || source_kind || '|' || model_provider)"
+)
+USAGE = ["input", "cached_input", "cache_write", "output", "reasoning", "total", "responses"]
+LIVE = "machine_id, revision, epoch, deleted, level, pushed_at, spawned_by"
+
+
+def _declared(columns: str) -> str:
+    declared = []
+    for each in columns.split(","):
+        name, kind = each.split()
+        needed = "" if kind.endswith("?") else " NOT NULL"
+        collation = ' COLLATE "C"' if kind.startswith("text") else ""
+        declared.append(f"{name} {kind.rstrip('?')}{collation}{needed}")
+    return ", ".join(declared)
+
+
+TEXT = 'text COLLATE "C"'
+TABLES = (
+    f"CREATE TABLE tenants (tenant_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name {TEXT} NOT NULL UNIQUE)",
+    f"""
+    CREATE TABLE machines (
+        machine_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        tenant_id integer NOT NULL REFERENCES tenants,
+        name {TEXT} NOT NULL, user_name {TEXT} NOT NULL DEFAULT '', role_name {TEXT} NOT NULL UNIQUE,
+        created_at timestamptz NOT NULL DEFAULT now(), revoked_at timestamptz,
+        epoch bigint NOT NULL DEFAULT 0, epoch_key {TEXT} NOT NULL DEFAULT '', host {TEXT} NOT NULL DEFAULT '',
+        sequence bigint NOT NULL DEFAULT 0, pushed_at timestamptz, level {TEXT} NOT NULL DEFAULT '',
+        version {TEXT} NOT NULL DEFAULT '', pending bigint NOT NULL DEFAULT 0,
+        UNIQUE (tenant_id, name)
+    )
+    """,
+    f"""
+    CREATE TABLE logins (
+        role_name {TEXT} PRIMARY KEY, tenant_id integer NOT NULL REFERENCES tenants,
+        machine_id integer REFERENCES machines, reads boolean NOT NULL,
+        created_at timestamptz NOT NULL DEFAULT now(), revoked_at timestamptz
+    )
+    """,
+    "CREATE SEQUENCE row_ids",
+    f"""
+    CREATE TABLE threads (
+        tenant_id integer NOT NULL, machine_id integer NOT NULL,
+        row_id bigint NOT NULL DEFAULT nextval('threadkeep.row_ids'), {_declared(THREADS)},
+        spawned_by {TEXT}, epoch bigint NOT NULL, revision bigint NOT NULL,
+        newest boolean NOT NULL DEFAULT false, deleted boolean NOT NULL DEFAULT false,
+        level {TEXT} NOT NULL, pushed_at timestamptz NOT NULL DEFAULT now(),
+        PRIMARY KEY (tenant_id, id, machine_id),
+        UNIQUE (tenant_id, row_id),
+        CHECK (facet = {FACET}), CHECK (archived IN (0, 1)), CHECK (tokens_used >= 0),
+        CHECK (NOT (newest AND deleted)), CHECK (length(id) = 36)
+    ) PARTITION BY HASH (tenant_id)
+    """,
+    f"""
+    CREATE TABLE user_data (
+        tenant_id integer NOT NULL, machine_id integer NOT NULL, {_declared("thread_id text, key text, value text?, set_at_ms bigint")},
+        PRIMARY KEY (tenant_id, thread_id, machine_id, key),
+        FOREIGN KEY (tenant_id, thread_id, machine_id) REFERENCES threads (tenant_id, id, machine_id) ON DELETE CASCADE
+    ) PARTITION BY HASH (tenant_id)
+    """,
+    f"""
+    CREATE TABLE thread_usage (
+        tenant_id integer NOT NULL, machine_id integer NOT NULL, row_id bigint NOT NULL, hour bigint NOT NULL,
+        {_declared("model text, provider text, effort text, service_tier text, long_context bigint")},
+        {_declared(", ".join(f"{name} bigint" for name in USAGE))},
+        PRIMARY KEY (tenant_id, row_id, hour, model, provider, effort, service_tier, long_context),
+        FOREIGN KEY (tenant_id, row_id) REFERENCES threads (tenant_id, row_id) ON DELETE CASCADE
+    ) PARTITION BY HASH (tenant_id)
+    """,
+    f"""
+    CREATE TABLE thread_limits (
+        tenant_id integer NOT NULL, machine_id integer NOT NULL, row_id bigint NOT NULL,
+        at_ms bigint NOT NULL, value {TEXT} NOT NULL,
+        PRIMARY KEY (tenant_id, row_id),
+        FOREIGN KEY (tenant_id, row_id) REFERENCES threads (tenant_id, row_id) ON DELETE CASCADE
+    ) PARTITION BY HASH (tenant_id)
+    """,
+    f"""
+    CREATE TABLE documents (
+        month date NOT NULL, tenant_id integer NOT NULL, machine_id integer NOT NULL,
+        row_id bigint NOT NULL, position integer NOT NULL,
+        text {TEXT} NOT NULL, messages bytea NOT NULL, digest {TEXT} NOT NULL,
+        PRIMARY KEY (month, tenant_id, row_id, position)
+    ) PARTITION BY RANGE (month)
+    """,
+    """
+    CREATE TABLE pieces (
+        month date NOT NULL, tenant_id integer NOT NULL, machine_id integer NOT NULL,
+        digest bytea NOT NULL, size integer NOT NULL, data bytea NOT NULL,
+        PRIMARY KEY (month, tenant_id, machine_id, digest)
+    ) PARTITION BY RANGE (month)
+    """,
+    f"""
+    CREATE TABLE rollouts (
+        tenant_id integer NOT NULL, machine_id integer NOT NULL, path {TEXT} NOT NULL,
+        thread_id {TEXT} NOT NULL, month date NOT NULL, size_bytes bigint NOT NULL,
+        mtime_ns bigint NOT NULL, pieces bytea NOT NULL,
+        PRIMARY KEY (tenant_id, machine_id, path)
+    )
+    """,
+    "CREATE INDEX ON rollouts (tenant_id, thread_id)",
+    "CREATE UNIQUE INDEX ON threads (tenant_id, id) WHERE newest",
+    *(
+        f"CREATE INDEX ON threads (tenant_id, facet, {key}, id) WHERE newest"
+        for key in ("recency_at_ms", "updated_at_ms", "created_at_ms")
+    ),
+    "CREATE INDEX ON threads (tenant_id, machine_id, facet, recency_at_ms, id) WHERE NOT deleted",
+    *(
+        f"CREATE INDEX ON threads (tenant_id, {column}, facet, recency_at_ms, id) WHERE newest"
+        for column in ("cwd_key", "model", "git_branch")
+    ),
+    "CREATE INDEX ON threads (tenant_id, name) WHERE newest AND name IS NOT NULL",
+    "CREATE INDEX ON threads (tenant_id, spawned_by) WHERE NOT deleted AND spawned_by IS NOT NULL",
+    "CREATE INDEX ON threads (tenant_id, coalesce(parent_thread_id, forked_from_id), created_at_ms, id)"
+    " WHERE NOT deleted AND coalesce(parent_thread_id, forked_from_id) IS NOT NULL",
+    "CREATE INDEX ON threads USING gin (search_text gin_trgm_ops) WITH (fastupdate = off)",
+    "CREATE INDEX ON user_data (tenant_id, key, value, thread_id) WHERE value IS NOT NULL",
+    "CREATE INDEX ON documents USING gin (text gin_trgm_ops) WITH (fastupdate = off)",
+    *(
+        f"CREATE TABLE {table}_{number} PARTITION OF {table} FOR VALUES WITH (MODULUS {PARTITIONS}, REMAINDER {number})"
+        for table in ("threads", "user_data", "thread_usage", "thread_limits")
+        for number in range(PARTITIONS)
+    ),
+    *(
+        f"CREATE TABLE {table}_other PARTITION OF {table} DEFAULT"
+        for table in ("documents", "pieces")
+    ),
+)
+
+FIXED_PATH = "SET search_path = pg_catalog, pg_temp"
+NEWEST_OTHER = """
+    SELECT machine_id, updated_at_ms, size_bytes FROM threadkeep.threads
+    WHERE tenant_id = {0}.tenant_id AND id = {0}.id AND machine_id <> {0}.machine_id AND NOT deleted
+    ORDER BY updated_at_ms DESC, size_bytes DESC, machine_id DESC LIMIT 1
+"""
+FUNCTIONS = (
+    f"""
+    CREATE FUNCTION my_tenant() RETURNS integer LANGUAGE sql STABLE SECURITY DEFINER PARALLEL RESTRICTED {FIXED_PATH} AS
+    $$ SELECT tenant_id FROM threadkeep.logins WHERE role_name = session_user AND revoked_at IS NULL $$
+    """,
+    f"""
+    CREATE FUNCTION my_machine() RETURNS integer LANGUAGE sql STABLE SECURITY DEFINER PARALLEL RESTRICTED {FIXED_PATH} AS
+    $$ SELECT machine_id FROM threadkeep.logins WHERE role_name = session_user AND revoked_at IS NULL $$
+    """,
+    # What it does to other copies, it does below itself, and then it leaves them alone. The row of
+    # an INSERT that becomes an UPDATE comes here again.
+    f"""
+    CREATE FUNCTION mark_newest() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER {FIXED_PATH} AS $$
+    DECLARE other record;
+    BEGIN
+        IF pg_trigger_depth() > 1 THEN RETURN NEW; END IF;
+        IF TG_OP = 'INSERT' AND EXISTS (
+            SELECT 1 FROM threadkeep.threads WHERE tenant_id = NEW.tenant_id AND id = NEW.id AND machine_id = NEW.machine_id
+        ) THEN RETURN NEW; END IF;
+        NEW.newest := NOT NEW.deleted;
+        IF NEW.deleted THEN RETURN NEW; END IF;
+        {NEWEST_OTHER.format("NEW").replace("FROM", "INTO other FROM", 1)};
+        IF FOUND THEN
+            NEW.newest := (NEW.updated_at_ms, NEW.size_bytes, NEW.machine_id) > (other.updated_at_ms, other.size_bytes, other.machine_id);
+            IF NEW.newest THEN
+                UPDATE threadkeep.threads SET newest = false
+                WHERE tenant_id = NEW.tenant_id AND id = NEW.id AND machine_id <> NEW.machine_id AND newest;
+            END IF;
+        END IF;
+        RETURN NEW;
+    END $$
+    """,
+    f"""
+    CREATE FUNCTION mark_next_newest() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER {FIXED_PATH} AS $$
+    DECLARE other record;
+    BEGIN
+        IF pg_trigger_depth() > 1 THEN RETURN NULL; END IF;
+        {NEWEST_OTHER.format("OLD").replace("FROM", "INTO other FROM", 1)};
+        IF FOUND THEN
+            UPDATE threadkeep.threads SET newest = true
+            WHERE tenant_id = OLD.tenant_id AND id = OLD.id AND machine_id = other.machine_id;
+        END IF;
+        RETURN NULL;
+    END $$
+    """,
+    "REVOKE ALL ON ALL FUNCTIONS IN SCHEMA threadkeep FROM PUBLIC",
+    "GRANT EXECUTE ON FUNCTION my_tenant(), my_machine() TO threadkeep_owner, threadkeep_machine, threadkeep_reader",
+    "CREATE TRIGGER mark_newest BEFORE INSERT OR UPDATE ON threads FOR EACH ROW EXECUTE FUNCTION mark_newest()",
+    "CREATE TRIGGER mark_next_newest AFTER UPDATE ON threads FOR EACH ROW WHEN (OLD.newest AND NOT NEW.newest) EXECUTE FUNCTION mark_next_newest()",
+    "CREATE TRIGGER mark_next_newest_of_deleted AFTER DELETE ON threads FOR EACH ROW WHEN (OLD.newest) EXECUTE FUNCTION mark_next_newest()",
+)
+
+OF_MACHINES = [
+    "threads",
+    "user_data",
+    "thread_usage",
+    "thread_limits",
+    "documents",
+    "pieces",
+    "rollouts",
+]
+MINE = "tenant_id = (SELECT threadkeep.my_tenant())"
+MY_OWN = f"{MINE} AND machine_id = (SELECT threadkeep.my_machine())"
+POLICIES = tuple(
+    statement
+    for table in ("tenants", "machines", *OF_MACHINES)
+    for statement in (
+        f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
+        f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
+        f"CREATE POLICY readers ON {table} TO threadkeep_owner USING ({MINE})",
+        f"CREATE POLICY administrators ON {table} TO threadkeep_admin USING (true) WITH CHECK (true)",
+        *(
+            []
+            if table == "tenants"
+            else [
+                f"CREATE POLICY machines ON {table} TO threadkeep_machine USING ({MY_OWN}) WITH CHECK ({MY_OWN})"
+            ]
+        ),
+    )
+)
+OF_PARTITIONS = """
+    DO $$ DECLARE partition regclass; BEGIN
+        FOR partition IN SELECT inhrelid FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid
+            WHERE c.relnamespace = 'threadkeep'::regnamespace AND c.relkind = 'r'
+        LOOP
+            EXECUTE 'ALTER TABLE ' || partition || ' ENABLE ROW LEVEL SECURITY';
+            EXECUTE 'ALTER TABLE ' || partition || ' FORCE ROW LEVEL SECURITY';
+        END LOOP;
+    END $$
+"""
+"""Nobody but administrators is granted anything on partitions; without policies, nobody sees anything in them."""
+PUT = ", ".join(("tenant_id", "machine_id", *NAMES, *LIVE.split(", ")[1:]))
+CHANGED = ", ".join((*NAMES[1:], *LIVE.split(", ")[1:]))
+GRANTS = (
+    "GRANT USAGE ON SCHEMA threadkeep TO threadkeep_machine, threadkeep_admin",
+    f"GRANT ALL ON tenants, machines, logins, {', '.join(OF_MACHINES)} TO threadkeep_admin",
+    "GRANT ALL ON ALL SEQUENCES IN SCHEMA threadkeep TO threadkeep_admin",
+    "GRANT USAGE ON SEQUENCE row_ids TO threadkeep_machine",
+    f"GRANT SELECT (tenant_id, machine_id, row_id, id, {LIVE.split(', ', 1)[1]}), INSERT ({PUT}), UPDATE ({CHANGED}) ON threads TO threadkeep_machine",
+    f"GRANT SELECT, INSERT, UPDATE, DELETE ON {', '.join(OF_MACHINES[1:])} TO threadkeep_machine",
+    "GRANT SELECT, UPDATE (epoch, epoch_key, host, sequence, pushed_at, level, version, pending) ON machines TO threadkeep_machine",
+)
+
+
+def _views(schema: str, copies: str) -> tuple[str, ...]:
+    shown = ", ".join(f"t.{name}" for name in NAMES)
+    of = f"FROM threadkeep.threads t WHERE {copies}"
+    join = f"JOIN threadkeep.threads t ON t.tenant_id = u.tenant_id AND t.machine_id = u.machine_id AND {{0}} WHERE {copies}"
+    usage = ", ".join(
+        f"u.{name}"
+        for name in ("hour", "model", "provider", "effort", "service_tier", "long_context", *USAGE)
+    )
+    made = {
+        "threads": "SELECT t.tenant_id, t.machine_id, t.row_id, t.created_at_ms / 1000 AS created_at, t.updated_at_ms / 1000 AS updated_at,"
+        f" t.recency_at_ms / 1000 AS recency_at, 0::bigint AS inode, t.level, t.pushed_at, {shown} {of}",
+        "user_data": f"SELECT u.tenant_id, u.thread_id, u.key, u.value, u.set_at_ms FROM threadkeep.user_data u {join.format('t.id = u.thread_id')}",
+        "thread_usage": f"SELECT u.tenant_id, u.row_id, {usage} FROM threadkeep.thread_usage u {join.format('t.row_id = u.row_id')}",
+        "thread_limits": f"SELECT u.tenant_id, u.row_id, u.at_ms, u.value FROM threadkeep.thread_limits u {join.format('t.row_id = u.row_id')}",
+        "thread_spawn_edges": f"SELECT t.tenant_id, t.id AS child_thread_id, t.spawned_by AS parent_thread_id, 'open'::text AS status {of} AND t.spawned_by IS NOT NULL",
+        "rollout_files": f"SELECT t.tenant_id, t.rollout_path AS path, t.id AS thread_id, 'indexed'::text AS bucket, t.size_bytes, NULL::text AS reason, NULL::bigint AS reason_offset {of}",
+        "path_aliases": "SELECT ''::text COLLATE \"C\" AS old_key, ''::text COLLATE \"C\" AS old, ''::text COLLATE \"C\" AS new, ''::text COLLATE \"C\" AS new_key, 0::bigint AS set_at_ms WHERE false",
+        "documents": "SELECT u.tenant_id, u.machine_id, u.month, u.row_id, u.position, u.messages, u.digest FROM threadkeep.documents u "
+        + join.format("t.row_id = u.row_id"),
+        "rollouts": "SELECT u.tenant_id, u.machine_id, u.path, u.thread_id, u.month, u.size_bytes, u.mtime_ns, u.pieces FROM threadkeep.rollouts u",
+        "pieces": "SELECT u.tenant_id, u.machine_id, u.month, u.digest, u.size, u.data FROM threadkeep.pieces u",
+        "copies": "SELECT t.tenant_id, t.id, t.machine_id, t.updated_at_ms, t.size_bytes, t.level, t.pushed_at FROM threadkeep.threads t WHERE NOT t.deleted",
+        "machines": "SELECT tenant_id, machine_id, name, user_name, pushed_at, level, version, pending, revoked_at FROM threadkeep.machines",
+        "fleet_version": "SELECT version_num FROM threadkeep.fleet_version",
+    }
+    return (
+        f"CREATE SCHEMA {schema}",
+        *(f"CREATE VIEW {schema}.{name} AS {sql}" for name, sql in made.items()),
+        f"GRANT USAGE ON SCHEMA {schema} TO threadkeep_reader, threadkeep_admin",
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO threadkeep_reader, threadkeep_admin",
+    )
+
+
+VIEWS = (
+    *_views("threadkeep_index", "t.newest"),
+    *_views(
+        "threadkeep_machine",
+        "NOT t.deleted AND t.machine_id = (SELECT nullif(current_setting('threadkeep.machine_id', true), '')::integer)",
+    ),
+)
+
+
+# They look past the policies, each at what it names.
+OWNERS = (
+    "GRANT CREATE ON SCHEMA threadkeep TO threadkeep_admin",
+    *(
+        f"ALTER FUNCTION {name}() OWNER TO threadkeep_admin"
+        for name in ("my_tenant", "my_machine", "mark_newest", "mark_next_newest")
+    ),
+    "REVOKE CREATE ON SCHEMA threadkeep FROM threadkeep_admin",
+)
+
+
+def upgrade() -> None:
+    """Run by an administrator: a member of both roles, or a superuser."""
+    connection = op.get_bind()
+    connection.exec_driver_sql(
+        "GRANT SELECT ON fleet_version TO threadkeep_owner, threadkeep_machine, threadkeep_admin"
+    )
+    connection.exec_driver_sql("SET LOCAL ROLE threadkeep_owner")
+    for statement in (*TABLES, *FUNCTIONS, *POLICIES, OF_PARTITIONS, *GRANTS, *VIEWS):
+        connection.exec_driver_sql(statement)
+    connection.exec_driver_sql("RESET ROLE")
+    for statement in OWNERS:
+        connection.exec_driver_sql(statement)

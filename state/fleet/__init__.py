@@ -1,0 +1,1 @@
+"""The fleet: threads of many machines in one PostgreSQL (docs/fleet.md)."""

@@ -1,0 +1,1 @@
+"""What administrators do: make and upgrade the schema, add machines and readers."""

@@ -1,0 +1,213 @@
+"""One PostgreSQL for all tests of a run, started by the first that needs it."""
+
+import fcntl
+import itertools
+import json
+import os
+import pwd
+import shlex
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import psycopg
+
+from state.fleet.server.admin.logins import add_machine, add_reader
+from state.fleet.server.admin.setup import TENANT, initialize
+
+_TEMPLATE: Final = "fleet_template"
+_SETTINGS: Final = (
+    *("fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=64MB"),
+    *("max_connections=300", "autovacuum=off", "jit=off", "listen_addresses=127.0.0.1"),
+    *("wal_level=minimal", "max_wal_senders=0", "password_encryption=scram-sha-256"),
+)
+_ACCESS: Final = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+
+
+def find_binaries() -> Path | None:
+    """The folder of PostgreSQL's programs; None if it is not installed."""
+    folders = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda each: -int(each.parts[-2])
+    )
+    on_path = shutil.which("initdb")
+    folders += [Path(on_path).resolve().parent] if on_path else []
+    return next((each for each in folders if (each / "initdb").exists()), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A running server."""
+
+    folder: Path
+    """Where its socket is."""
+    port: int
+
+    def address(self, database: str, role: str | None = None) -> str:
+        """Over the socket, where everybody is trusted; by default as a superuser."""
+        return f"host={self.folder} port={self.port} dbname={database} user={role or _user()}"
+
+    def url(self, database: str, role: str) -> str:
+        """Over TCP, where a password is asked for."""
+        return f"postgresql://{role}@127.0.0.1:{self.port}/{database}"
+
+
+def start(folder: Path) -> Cluster:
+    """Start a server whose files are in ``folder``, as somebody who is not root."""
+    binaries = find_binaries()
+    assert binaries is not None
+    folder.mkdir()
+    for each in (folder, folder.parent):
+        each.chmod(0o755)  # whoever runs the server must get there
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    data = folder / "data"
+    if os.geteuid() == 0:
+        owner = pwd.getpwnam(_user())
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
+    _as_user(
+        [binaries / "initdb", "-D", data, "-E", "UTF8", "--locale=C.UTF-8", "-A", "trust", "-N"]
+    )
+    (data / "pg_hba.conf").write_text(_ACCESS)
+    options = f"-p {port} -k {folder} " + " ".join(f"-c {setting}" for setting in _SETTINGS)
+    log = folder / "log"
+    _as_user([binaries / "pg_ctl", "-D", data, "-l", log, "-o", options, "-w", "start"])
+    return Cluster(folder, port)
+
+
+def stop(folder: Path) -> None:
+    """Stop the server at once."""
+    binaries = find_binaries()
+    assert binaries is not None
+    _as_user([binaries / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop"])
+
+
+@contextmanager
+def shared(folder: Path) -> Iterator[Cluster]:
+    """The server in ``folder``, which the first of several processes starts with a fleet in a
+    database to copy, and the last one stops."""
+    folder.mkdir(exist_ok=True)
+    running, users = folder / "running.json", folder / "users"
+    with _locked(folder):
+        if not running.exists():
+            # Not below pytest's folder, which is for nobody but the one who runs it.
+            cluster = start(Path(tempfile.mkdtemp(prefix="threadkeep-")) / "postgres")
+            _stop_with(
+                os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid(), cluster
+            )
+            with psycopg.connect(cluster.address("postgres"), autocommit=True) as admin:
+                admin.execute(f"CREATE DATABASE {_TEMPLATE}")
+            initialize(cluster.address(_TEMPLATE))
+            running.write_text(json.dumps([str(cluster.folder), cluster.port]))
+        users.write_text(str(int(users.read_text()) + 1 if users.exists() else 1))
+        place, port = json.loads(running.read_text())
+        cluster = Cluster(Path(place), port)
+    try:
+        yield cluster
+    finally:
+        with _locked(folder):
+            users.write_text(str(int(users.read_text()) - 1))
+            if users.read_text() == "0":
+                running.unlink()
+                stop(cluster.folder)
+                shutil.rmtree(cluster.folder.parent)
+
+
+def _stop_with(pid: int, cluster: Cluster) -> None:
+    """Have the server stopped that a killed run of tests leaves."""
+    where = shlex.quote(str(cluster.folder))
+    kill = f"head -1 {where}/data/postmaster.pid | xargs -r kill -QUIT; sleep 1; rm -rf {where}"
+    waiting = f"while kill -0 {pid}; do sleep 2; test -e {where} || exit; done"
+    subprocess.run(
+        ["sh", "-c", f"({waiting}; {kill}) > /dev/null 2>&1 < /dev/null &"],
+        start_new_session=True,
+        check=True,
+    )
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with (folder / "lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _user() -> str:
+    if os.geteuid() != 0:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    names = [each.pw_name for each in pwd.getpwall()]
+    return "postgres" if "postgres" in names else "nobody"
+
+
+def _as_user(command: "list[str | Path]") -> None:
+    user = _user() if os.geteuid() == 0 else None
+    group = pwd.getpwnam(user).pw_gid if user else None
+    extra: list[int] | None = [] if user else None
+    done = subprocess.run(
+        [*map(str, command)],
+        user=user,
+        group=group,
+        extra_groups=extra,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if "initdb" in str(command[0]) else subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+        env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+        check=False,
+    )
+    assert done.returncode == 0, (command, done.stdout)
+
+
+_numbers = itertools.count()
+
+
+@dataclass(slots=True)
+class Fleet:
+    """A fleet in a database of its own. The names of its logins are those of no other fleet of the
+    server."""
+
+    cluster: Cluster
+    database: str
+    admin: str
+    """The address for a superuser."""
+    _roles: dict[str, str] = field(default_factory=dict)
+
+    def machine(
+        self, name: str, *, tenant: str = TENANT, user: str = "", reads: bool = False
+    ) -> str:
+        """Add a machine: its address."""
+        role = f"{self.database}_{tenant}_{name}"
+        with psycopg.connect(self.admin, autocommit=True) as connection:
+            add_machine(
+                connection, name, role=role, password=role, tenant=tenant, user=user, reads=reads
+            )
+        return self.cluster.address(self.database, role)
+
+    def reader(self, name: str = "reader", *, tenant: str = TENANT) -> str:
+        """Add a reader: its address."""
+        role = f"{self.database}_{tenant}_{name}"
+        with psycopg.connect(self.admin, autocommit=True) as connection:
+            add_reader(connection, role, password=role, tenant=tenant)
+        return self.cluster.address(self.database, role)
+
+
+@contextmanager
+def new_fleet(cluster: Cluster) -> Iterator[Fleet]:
+    """A fleet without machines."""
+    name = f"f{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(cluster.address("postgres"), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY FILE_COPY")
+        try:
+            yield Fleet(cluster, name, cluster.address(name))
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            for (role,) in admin.execute(
+                "SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s)", [f"{name}_"]
+            ).fetchall():
+                admin.execute(f'DROP ROLE "{role}"')
