@@ -244,6 +244,11 @@ class ThreadStore(OpenThreads[RolloutRecorder]):
                 if self.turns is turns:
                     raise RuntimeError("this store is closed") from None
 
+    async def holding(self, row: Row) -> "tuple[ThreadStore, Row]":
+        """The store of the home that has the files of the thread of a row, and its row there: this
+        one, and the same row."""
+        return self, row
+
     async def list_threads(self, query: Query) -> Page:
         """A page of the indexed threads, among them live ones that have a file; see
         :meth:`state.thread_index.ThreadIndex.page`. To index all threads of the home, call

@@ -93,10 +93,9 @@ class Answering:
 
     async def turns(self, row: "Row") -> "TurnSource":
         """The turns of the thread of a row. Raises what :meth:`index` raises."""
-        from cli.turns.source import TurnSource
+        from cli.turns.source import shared_turns
 
-        store = await self.store()
-        return TurnSource(store.index, row, store.turns)
+        return await shared_turns(await self.store(), row)
 
     async def within_patience(self, work: Coroutine[Any, Any, Value]) -> Value | None:
         """What some work gives; None if it takes longer than anybody waits: it goes on behind.

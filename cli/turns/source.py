@@ -6,22 +6,21 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from cli.render.blocks.block import Block
-from cli.render.blocks.items import blocks
 from cli.render.blocks.tools import duration_text
-from cli.render.reading import Reading, end_blocks
+from cli.render.reading import Reading
 from cli.turns.block_text import spans_of, terms_in
+from cli.turns.chunks import Plan, blocks_of, starts_of
 from cli.turns.heads import Chunk, Key, KnownTurns, Made, OutlineEntry, TurnHead, TurnKey
 from rollout.errors import RolloutError
 from rollout.files.cancellation import check_cancelled
 from rollout.files.stamp import FileStamp
 from rollout.history.thread import bare_if_empty
-from rollout.history.transcript import Transcript, TurnPlan, with_calls
+from rollout.history.transcript import Transcript
 from rollout.jsonl.parse import Line
 from rollout.jsonl.reader import LineReader, open_rollout
 from rollout.search.terms import Matcher
@@ -34,9 +33,9 @@ from state.turns.cache import TurnIndex
 from state.turns.checkpoint import TurnState
 from state.turns.pages import TooShort
 
-_CHUNK_PLACES: Final = 40
-_CHUNK_BYTES: Final = 256 * 1024
-"""A chunk of a turn has at most so many entries, and few of them if they are long."""
+if TYPE_CHECKING:
+    from state.thread_store import ThreadStore
+
 _KEPT_PLANS: Final = 8
 _TOLD_BYTES: Final = 16 * 2**20
 _TOLD_LINES: Final = 50
@@ -44,32 +43,34 @@ _TOLD_LINES: Final = 50
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    version: tuple[int, ...]
-    turn: TurnPlan
-    starts: list[int]
-    """The place where each chunk begins, and the end."""
-    orphan: bool
-
-
 class TurnSource:
     """The turns of the thread of a row, from ``turns`` if there are some to share. Close it if
-    there are none."""
+    there are none. The files are in ``home``, by default that of the index."""
 
-    def __init__(self, index: ThreadIndex, row: Row, turns: TurnIndex | None = None) -> None:
+    def __init__(
+        self,
+        index: ThreadIndex,
+        row: Row,
+        turns: TurnIndex | None = None,
+        home: Path | None = None,
+    ) -> None:
         self._index = index
         self.row = row
         self._turns = turns or TurnIndex(index)
         self._shared = turns is not None
-        self._plans: OrderedDict[TurnKey, _Plan] = OrderedDict()
+        self._home = home or index.home
+        self._plans: OrderedDict[TurnKey, Plan] = OrderedDict()
         self._details: dict[str, Any] = {"files": []}
         self._stamp: FileStamp | None = None
 
     @property
     def path(self) -> Path:
         """The thread's own file."""
-        return self._index.home / str(self.row["rollout_path"])
+        return self._home / str(self.row["rollout_path"])
+
+    def shares_with(self, other: "TurnSource") -> bool:
+        """Whether both have their turns from the same place."""
+        return self._turns is other._turns
 
     async def folder(self) -> str:
         """The folder of the thread, or where that is by now.
@@ -126,7 +127,7 @@ class TurnSource:
 
     def _reading(self, state: TurnState, *, images: bool = False) -> Reading:
         dialogue = Transcript(bare_if_empty(state.history), images=images)
-        return Reading(self.row, self._details, self._index.home, dialogue, ())
+        return Reading(self.row, self._details, self._home, dialogue, ())
 
     def progress(self) -> float:
         """How much of the thread has been read since it is being read as a whole, from 0 to 1."""
@@ -179,7 +180,7 @@ class TurnSource:
                         continue
                     plan = self._plan(reading.dialogue, turn_at, head)
                     count = len(plan.starts) - 1
-                    blocks_ = _blocks(reading.dialogue, plan, min(number, count - 1) % count)
+                    blocks_ = blocks_of(reading.dialogue, plan, min(number, count - 1) % count)
                     found.append(Chunk(count, make(at, blocks_)))
                 return found
 
@@ -209,7 +210,7 @@ class TurnSource:
         plan = self._plan(dialogue, at, head)
         for chunk in range(len(plan.starts) - 1):
             check_cancelled()
-            for key, block in _blocks(dialogue, plan, chunk):
+            for key, block in blocks_of(dialogue, plan, chunk):
                 spans = spans_of(block, matcher)
                 terms = terms_in(block, matcher) if spans else 0
                 for start, _ in spans:
@@ -226,7 +227,7 @@ class TurnSource:
                     return None
                 plan = self._plan(reading.dialogue, at, head)
                 chunk = min(bisect_right(plan.starts, key[0]), len(plan.starts) - 1) - 1
-                found = dict(_blocks(reading.dialogue, plan, chunk))
+                found = dict(blocks_of(reading.dialogue, plan, chunk))
                 return found.get(key)
 
         return await self._ask(work)
@@ -260,11 +261,11 @@ class TurnSource:
 
         return await self._ask(work)
 
-    def _plan(self, dialogue: Transcript, at: int, head: TurnHead) -> _Plan:
+    def _plan(self, dialogue: Transcript, at: int, head: TurnHead) -> Plan:
         known = self._plans.get(head.key)
         if known is None or known.version != head.version:
             plan, orphan = dialogue.plan(at), at >= len(dialogue.turns)
-            known = self._plans[head.key] = _Plan(head.version, plan, _starts(plan), orphan)
+            known = self._plans[head.key] = Plan(head.version, plan, starts_of(plan), orphan)
         self._plans.move_to_end(head.key)
         while len(self._plans) > _KEPT_PLANS:
             self._plans.popitem(last=False)
@@ -296,6 +297,13 @@ class TurnSource:
     async def run(self, work: Callable[[], Result]) -> Result:
         """What ``work`` gives, done in a thread."""
         return await self._index.database.workers.run(work)
+
+
+async def shared_turns(store: "ThreadStore", row: Row) -> TurnSource:
+    """The turns of the thread of a row, shared with all who read the same store. Raises StateError
+    or RolloutError if its files cannot be had."""
+    held, there = await store.holding(row)
+    return TurnSource(store.index, there, held.turns, held.home)
 
 
 _TURN_ID: Final = re.compile(rb'"turn_id": ?"([^"]{1,200})"')
@@ -358,28 +366,3 @@ def _place(dialogue: Transcript, head: TurnHead, *, partial: bool) -> int | None
 
 def _is_same(turn: Turn, head: TurnHead) -> bool:
     return turn.id == head.id and turn.start[:2] == head.at
-
-
-def _starts(plan: TurnPlan) -> list[int]:
-    """Where the chunks of a turn begin, and the end."""
-    starts, count = [0], len(plan.places)
-    begin = plan.offset(0) if count else 0
-    for at in range(1, count):
-        offset = plan.offset(at)
-        if at - starts[-1] >= _CHUNK_PLACES or offset - begin > _CHUNK_BYTES:
-            starts.append(at)
-            begin = offset
-    return [*starts, count]
-
-
-def _blocks(dialogue: Transcript, plan: _Plan, chunk: int) -> Iterator[tuple[Key, Block]]:
-    begin, end = plan.starts[chunk : chunk + 2]
-    for place in range(begin, end):
-        number = 0
-        for item, call in with_calls(dialogue.read(plan.turn, place, place + 1)):
-            for block in blocks(item, call):
-                yield (place, number), block
-                number += 1
-    if end == plan.starts[-1]:
-        for number, block in enumerate(() if plan.orphan else end_blocks(plan.turn.turn)):
-            yield (end, number), block

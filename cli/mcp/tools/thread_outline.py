@@ -15,6 +15,7 @@ from rollout.errors import TurnNotFound
 if TYPE_CHECKING:
     from rollout.history.turn_outline import ListedTurn
     from state.query.rows import Row
+    from state.thread_store import ThreadStore
 
 _MOST_NAMED: Final = 12
 """Files and commands of a turn that are named."""
@@ -110,7 +111,8 @@ async def outline_of(
     (entry,) = await entries(answering, [row])
     budget = Budget(max_tokens)
     budget.takes(entry, entry.text)
-    found = await _stored(answering, row, first) or await _read(answering, row, first)
+    store, there = await (await answering.store()).holding(row)
+    found = await _stored(store, there, first) or await _read(answering, store, there, first)
     if found is None:
         return await _last_turns(answering, row, entry, budget)
     total, listed = found
@@ -147,12 +149,12 @@ def _places(first: int, total: int) -> range:
 
 
 async def _stored(
-    answering: Answering, row: "Row", first: int
+    store: "ThreadStore", row: "Row", first: int
 ) -> "tuple[int, Sequence[ListedTurn]] | None":
     """How many turns a thread has, and some of them, if the index has its outline."""
     from state.turns.listing import outline_steps
 
-    index = await answering.index()
+    index = store.index
     total = 0
 
     def choose(ids: Sequence[str]) -> Sequence[int]:
@@ -166,10 +168,9 @@ async def _stored(
 
 
 async def _read(
-    answering: Answering, row: "Row", first: int
+    answering: Answering, store: "ThreadStore", row: "Row", first: int
 ) -> "tuple[int, Sequence[ListedTurn]] | None":
     """The same from its files. None if that takes longer than anybody waits: it goes on."""
-    store = await answering.store()
     every = await answering.within_patience(
         store.turns.outline(row["id"], store.home / row["rollout_path"])
     )

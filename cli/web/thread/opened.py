@@ -7,10 +7,8 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, Final, Generic, TypeVar
 
 from cli.turns.heads import KnownTurns, OutlineEntry, TurnKey
-from cli.turns.source import TurnSource
-from state.query.rows import Row
+from cli.turns.source import TurnSource, shared_turns
 from state.thread_store import ThreadStore
-from state.turns.cache import TurnIndex
 
 _KEPT: Final = 16
 """Threads; the turns of the last few of them are kept by the store."""
@@ -57,9 +55,8 @@ class _Shared(Generic[Result]):
 class OpenThread:
     """A thread that pages read."""
 
-    def __init__(self, store: ThreadStore, row: Row, limit: asyncio.Semaphore) -> None:
-        self.shares: TurnIndex = store.turns
-        self.source = TurnSource(store.index, row, store.turns)
+    def __init__(self, source: TurnSource, limit: asyncio.Semaphore) -> None:
+        self.source = source
         self.limit = limit
         """Held while an answer is made of turns."""
         self._known: KnownTurns | None = None
@@ -122,14 +119,15 @@ class OpenThreads:
             ThreadUnreadable: nothing can be read from its file.
             ThreadNotFound: none does.
         """
-        row = await store.index.thread(reference)
-        found = self._kept.get(row["id"])
-        if found is None or found.shares is not store.turns:
+        source = await shared_turns(store, await store.index.thread(reference))
+        id_ = source.row["id"]
+        found = self._kept.get(id_)
+        if found is None or not found.source.shares_with(source):
             if found is not None:
                 found.close()
-            found = self._kept[row["id"]] = OpenThread(store, row, self._limit)
-        found.source.row = row
-        self._kept.move_to_end(row["id"])
+            found = self._kept[id_] = OpenThread(source, self._limit)
+        found.source.row = source.row
+        self._kept.move_to_end(id_)
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)[1].close()
         return found
