@@ -18,7 +18,7 @@ from cli.web.site import HERE, Site
 
 _STYLES: Final = ("cli.render", "styles")
 """The sheets that exports have, too."""
-_OTHERS: Final = ("thread", "usage", "health", "changes")
+_OTHERS: Final = ("thread", "usage", "health", "changes", "metrics")
 
 
 class OtherPages:

@@ -145,6 +145,7 @@ class Guard:
         _check_origin(scope, headers)
         tokens = _tokens(scope) if scope["method"] == "GET" else []
         entered = any(_same(value, access.session) for value in _cookies(headers, access.cookie))
+        entered = entered or _same(_bearer(headers), access.token)
         if not entered and not any(_same(token, access.token) for token in tokens):
             raise Refused(HTTPStatus.UNAUTHORIZED, "This page is for whoever started threadkeep.")
         return _without_token(scope) if tokens else None
@@ -234,6 +235,12 @@ def _headers(scope: Scope) -> dict[bytes, str]:
 def _cookies(headers: dict[bytes, str], name: str) -> list[str]:
     pairs = (pair.strip().partition("=") for pair in headers.get(b"cookie", "").split(";"))
     return [value for key, _, value in pairs if key == name]
+
+
+def _bearer(headers: dict[bytes, str]) -> str:
+    """The token that a program sends, which keeps no cookies; no browser sends it by itself."""
+    scheme, _, token = headers.get(b"authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _same(given: str, known: str) -> bool:
