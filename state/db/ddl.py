@@ -9,7 +9,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from state.db.location import HEAD
-from state.db.schema import metadata
+from state.db.schema import metadata, threads
 from state.db.usage_sql import COST, RATES_JOIN
 
 # No OR IGNORE: an upsert forces its own conflict clause on the statements of its triggers.
@@ -17,6 +17,72 @@ _NOTE_PENDING: Final = (
     "INSERT INTO fulltext_pending SELECT new.row_id"
     " WHERE NOT EXISTS (SELECT 1 FROM fulltext_pending WHERE row_id = new.row_id)"
 )
+
+
+_JOINED: Final = "(SELECT joined FROM fleet_state)"
+_MESSAGES: Final = 2
+"""``joined`` where the fleet gets more of a thread than its row."""
+
+
+_UPSERT_NOTE: Final = "ON CONFLICT (thread_id) DO UPDATE SET sequence = excluded.sequence; END"
+
+
+def _note(thread_id: str) -> str:
+    """Note a thread that has changed, or is gone."""
+    return (
+        f"BEGIN INSERT INTO fleet_outbox SELECT {thread_id}, sequence FROM fleet_state"
+        f" WHERE true {_UPSERT_NOTE}"
+    )
+
+
+def _note_row(row_id: str) -> str:
+    """Note the thread of a row, if it is still there: what depends on it goes after it."""
+    return (
+        "BEGIN INSERT INTO fleet_outbox SELECT t.id, f.sequence FROM threads t, fleet_state f"
+        f" WHERE t.row_id = {row_id} {_UPSERT_NOTE}"
+    )
+
+
+# Numbers of this machine and of this program alone.
+_LOCAL: Final = {"row_id", "inode", "extractor_version"}
+_PUSHED: Final = [c.name for c in threads.columns if c.computed is None and c.name not in _LOCAL]
+
+
+def _changed(*columns: str) -> str:
+    old, new = (", ".join(f"{row}.{name}" for name in columns) for row in ("old", "new"))
+    return f" AND ({old}) IS NOT ({new})"
+
+
+_WITH_MESSAGES: Final = f" >= {_MESSAGES}"
+FLEET_TRIGGERS: Final = tuple(
+    f"CREATE TRIGGER fleet_{table}_{event.lower()} AFTER {event} ON {table}"
+    f" WHEN {_JOINED}{condition} {note}"
+    for table, event, condition, note in (
+        ("threads", "INSERT", "", _note("new.id")),
+        ("threads", "UPDATE", _changed(*_PUSHED), _note("new.id")),
+        ("threads", "DELETE", "", _note("old.id")),
+        ("user_data", "INSERT", "", _note("new.thread_id")),
+        ("user_data", "UPDATE", _changed("value", "set_at_ms"), _note("new.thread_id")),
+        ("user_data", "DELETE", "", _note("old.thread_id")),
+        *(
+            ("thread_spawn_edges", event, condition, _note(f"{row}.child_thread_id"))
+            for event, condition, row in (
+                ("INSERT", "", "new"),
+                ("UPDATE", _changed("parent_thread_id", "status"), "new"),
+                ("DELETE", "", "old"),
+            )
+        ),
+        *(
+            (table, event, "", _note_row(f"{row}.row_id"))
+            for table in ("thread_usage", "thread_limits")
+            for event, row in (("INSERT", "new"), ("DELETE", "old"))
+        ),
+        ("fulltext_threads", "INSERT", _WITH_MESSAGES, _note_row("new.row_id")),
+        ("fulltext_threads", "UPDATE", _WITH_MESSAGES, _note_row("new.row_id")),
+    )
+)
+"""Note changes for the next push, in their own transactions, once a fleet is joined. Where none
+is, each costs a look at a table of one row."""
 
 
 TRIGGERS_AND_SEARCH: Final = (
@@ -48,6 +114,8 @@ TRIGGERS_AND_SEARCH: Final = (
     " = (new.provider, new.model, new.service_tier, new.long_context))"
     " BEGIN INSERT INTO usage_rates VALUES (new.provider, new.model, new.service_tier,"
     " new.long_context, -1000000000, 1000000000, 0, 24, NULL, NULL, NULL, NULL, 'due'); END",
+    "INSERT INTO fleet_state (id) VALUES (1)",
+    *FLEET_TRIGGERS,
 )
 """What ``metadata`` cannot declare. The migrations have copies of their own."""
 

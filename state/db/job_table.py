@@ -12,6 +12,9 @@ class JobTable(NamedTuple):
     counters: tuple[str, ...]
     notes: tuple[str, ...] = ()
     """Columns of text that tell how far it is."""
+    kept_texts: tuple[str, ...] = ()
+    """Columns of text that outlive a run."""
+    kept_numbers: tuple[str, ...] = ()
 
     @property
     def progress(self) -> dict[str, int | None]:
@@ -27,3 +30,10 @@ BACKFILL: Final = JobTable(
     ("watermark",),
 )
 FULLTEXT: Final = JobTable("fulltext_state", "full-text job", ("threads_total", "threads_done"))
+FLEET: Final = JobTable(
+    "fleet_state",
+    "push",
+    ("threads_total", "threads_done"),
+    kept_texts=("fleet", "level", "exclusions", "epoch_key", "place"),
+    kept_numbers=("joined", "epoch", "sequence", "watermark", "sweep", "pushed_at_ms"),
+)

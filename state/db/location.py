@@ -8,7 +8,7 @@ from typing import Final
 from rollout.files.digest import sha256
 from rollout.files.stamp import FileStamp
 
-REVISIONS: Final = tuple(f"v{number:04}" for number in range(1, 19))
+REVISIONS: Final = tuple(f"v{number:04}" for number in range(1, 20))
 """Every released revision of the schema, oldest first."""
 HEAD: Final = REVISIONS[-1]
 """Newest revision in ``migrations``; a test keeps the two equal."""

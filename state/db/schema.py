@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from rollout.metadata.model import BEGINS_ELSEWHERE
 from state.db.derived_columns import SORT_KEYS
-from state.db.job_table import BACKFILL, FULLTEXT, JobTable
+from state.db.job_table import BACKFILL, FLEET, FULLTEXT, JobTable
 
 metadata: Final = sa.MetaData(
     naming_convention={
@@ -161,6 +161,8 @@ def _job(job: JobTable) -> sa.Table:
         *(_number(counter, 0) for counter in job.counters),
         *map(_optional_number, ("started_at_ms", "updated_at_ms", "completed_at_ms")),
         _optional("last_error"),
+        *(_text(name, "") for name in job.kept_texts),
+        *(_number(name, 0) for name in job.kept_numbers),
         sa.CheckConstraint("id = 1", name="singleton"),
         sa.CheckConstraint("status IN ('pending', 'running', 'complete')", name="status"),
     )
@@ -168,6 +170,10 @@ def _job(job: JobTable) -> sa.Table:
 
 backfill_state: Final = _job(BACKFILL)
 fulltext_state: Final = _job(FULLTEXT)
+fleet_state: Final = _job(FLEET)
+
+_sent: Final = _key("thread_id", sa.Text), _number("sequence")
+fleet_outbox: Final = sa.Table("fleet_outbox", metadata, *_sent, sqlite_with_rowid=False)
 
 
 def _row_id(*, primary_key: bool) -> "sa.Column[int]":

@@ -108,7 +108,7 @@ def swap_in(fresh: Path, path: Path) -> None:
     sqlite3.Error if it fails; the index is as it was."""
     with closing(connect(fresh)) as source, closing(connect(path)) as target:
         target.execute(f"PRAGMA journal_mode = {journal_mode(path)}")
-        for job in ("backfill_state", "fulltext_state"):
+        for job in ("backfill_state", "fulltext_state", "fleet_state"):
             known = "SELECT 1 FROM sqlite_master WHERE name = ?"
             held = 0
             if target.execute(known, [job]).fetchone():

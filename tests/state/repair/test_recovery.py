@@ -251,7 +251,8 @@ def test_a_list_does_without_the_lock_that_another_process_keeps(small: Cli) -> 
 def test_a_missing_column_is_met_by_whoever_needs_it(small: Cli) -> None:
     sql("ALTER TABLE backfill_state DROP COLUMN last_error")(small.index)
     assert "was moved to" in small.run("sync").err
-    sql("ALTER TABLE threads DROP COLUMN agent_role")(small.index)
+    dropped = ("DROP TRIGGER fleet_threads_update", "ALTER TABLE threads DROP COLUMN agent_role")
+    sql(*dropped)(small.index)
     assert "was moved to" in small.run("list").err
     is_whole(small)
 
