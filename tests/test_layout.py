@@ -25,6 +25,7 @@ rollout.files         -> rollout.errors
 rollout.jsonl         -> rollout.files
 rollout.schema        -> rollout.jsonl
 rollout.usage         -> rollout.schema
+rollout.pieces        -> rollout.jsonl
 rollout.metadata      -> rollout.usage
 rollout.items         -> rollout.schema
 rollout.turns         -> rollout.items
