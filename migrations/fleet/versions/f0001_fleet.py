@@ -113,6 +113,7 @@ TABLES = (
         PRIMARY KEY (month, tenant_id, machine_id, digest)
     ) PARTITION BY RANGE (month)
     """,
+    "ALTER TABLE pieces ALTER data SET STORAGE EXTERNAL",  # it is compressed already
     f"""
     CREATE TABLE rollouts (
         tenant_id integer NOT NULL, machine_id integer NOT NULL, path {TEXT} NOT NULL,

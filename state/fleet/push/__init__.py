@@ -1,0 +1,1 @@
+"""What a machine pushes into a fleet."""
