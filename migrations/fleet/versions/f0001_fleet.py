@@ -39,6 +39,7 @@ def _declared(columns: str) -> str:
 
 
 TEXT = 'text COLLATE "C"'
+# A key that others' rows could collide with would tell of them, so each begins with whose it is.
 TABLES = (
     f"CREATE TABLE tenants (tenant_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name {TEXT} NOT NULL UNIQUE)",
     f"""
@@ -69,7 +70,7 @@ TABLES = (
         newest boolean NOT NULL DEFAULT false, deleted boolean NOT NULL DEFAULT false,
         level {TEXT} NOT NULL, pushed_at timestamptz NOT NULL DEFAULT now(),
         PRIMARY KEY (tenant_id, id, machine_id),
-        UNIQUE (tenant_id, row_id),
+        UNIQUE (tenant_id, row_id, machine_id),
         CHECK (facet = {FACET}), CHECK (archived IN (0, 1)), CHECK (tokens_used >= 0),
         CHECK (NOT (newest AND deleted)), CHECK (length(id) = 36)
     ) PARTITION BY HASH (tenant_id)
@@ -86,16 +87,16 @@ TABLES = (
         tenant_id integer NOT NULL, machine_id integer NOT NULL, row_id bigint NOT NULL, hour bigint NOT NULL,
         {_declared("model text, provider text, effort text, service_tier text, long_context bigint")},
         {_declared(", ".join(f"{name} bigint" for name in USAGE))},
-        PRIMARY KEY (tenant_id, row_id, hour, model, provider, effort, service_tier, long_context),
-        FOREIGN KEY (tenant_id, row_id) REFERENCES threads (tenant_id, row_id) ON DELETE CASCADE
+        PRIMARY KEY (tenant_id, row_id, machine_id, hour, model, provider, effort, service_tier, long_context),
+        FOREIGN KEY (tenant_id, row_id, machine_id) REFERENCES threads (tenant_id, row_id, machine_id) ON DELETE CASCADE
     ) PARTITION BY HASH (tenant_id)
     """,
     f"""
     CREATE TABLE thread_limits (
         tenant_id integer NOT NULL, machine_id integer NOT NULL, row_id bigint NOT NULL,
         at_ms bigint NOT NULL, value {TEXT} NOT NULL,
-        PRIMARY KEY (tenant_id, row_id),
-        FOREIGN KEY (tenant_id, row_id) REFERENCES threads (tenant_id, row_id) ON DELETE CASCADE
+        PRIMARY KEY (tenant_id, row_id, machine_id),
+        FOREIGN KEY (tenant_id, row_id, machine_id) REFERENCES threads (tenant_id, row_id, machine_id) ON DELETE CASCADE
     ) PARTITION BY HASH (tenant_id)
     """,
     f"""
@@ -103,7 +104,7 @@ TABLES = (
         month date NOT NULL, tenant_id integer NOT NULL, machine_id integer NOT NULL,
         row_id bigint NOT NULL, position integer NOT NULL,
         text {TEXT} NOT NULL, messages bytea NOT NULL, digest {TEXT} NOT NULL,
-        PRIMARY KEY (month, tenant_id, row_id, position)
+        PRIMARY KEY (month, tenant_id, row_id, machine_id, position)
     ) PARTITION BY RANGE (month)
     """,
     """
@@ -158,6 +159,8 @@ NEWEST_OTHER = """
     ORDER BY updated_at_ms DESC, size_bytes DESC, machine_id DESC LIMIT 1
 """
 FUNCTIONS = (
+    # Of this one and of all later migrations.
+    "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC",
     f"""
     CREATE FUNCTION my_tenant() RETURNS integer LANGUAGE sql STABLE SECURITY DEFINER PARALLEL RESTRICTED {FIXED_PATH} AS
     $$ SELECT tenant_id FROM threadkeep.logins WHERE role_name = session_user AND revoked_at IS NULL $$
@@ -202,7 +205,6 @@ FUNCTIONS = (
         RETURN NULL;
     END $$
     """,
-    "REVOKE ALL ON ALL FUNCTIONS IN SCHEMA threadkeep FROM PUBLIC",
     "GRANT EXECUTE ON FUNCTION my_tenant(), my_machine() TO threadkeep_owner, threadkeep_machine, threadkeep_reader",
     "CREATE TRIGGER mark_newest BEFORE INSERT OR UPDATE ON threads FOR EACH ROW EXECUTE FUNCTION mark_newest()",
     "CREATE TRIGGER mark_next_newest AFTER UPDATE ON threads FOR EACH ROW WHEN (OLD.newest AND NOT NEW.newest) EXECUTE FUNCTION mark_next_newest()",
@@ -222,18 +224,22 @@ MINE = "tenant_id = (SELECT threadkeep.my_tenant())"
 MY_OWN = f"{MINE} AND machine_id = (SELECT threadkeep.my_machine())"
 POLICIES = tuple(
     statement
-    for table in ("tenants", "machines", *OF_MACHINES)
+    for table in ("tenants", "machines", "logins", *OF_MACHINES)
     for statement in (
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
         f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
-        f"CREATE POLICY readers ON {table} TO threadkeep_owner USING ({MINE})",
         f"CREATE POLICY administrators ON {table} TO threadkeep_admin USING (true) WITH CHECK (true)",
         *(
-            []
-            if table == "tenants"
-            else [
+            [f"CREATE POLICY readers ON {table} FOR SELECT TO threadkeep_owner USING ({MINE})"]
+            if table != "logins"
+            else []
+        ),
+        *(
+            [
                 f"CREATE POLICY machines ON {table} TO threadkeep_machine USING ({MY_OWN}) WITH CHECK ({MY_OWN})"
             ]
+            if table not in ("tenants", "logins")
+            else []
         ),
     )
 )
@@ -248,10 +254,21 @@ OF_PARTITIONS = """
     END $$
 """
 """Nobody but administrators is granted anything on partitions; without policies, nobody sees anything in them."""
+PRIVATE = """
+    rollout_path cwd cwd_key title name preview fallback_preview first_user_message search_text
+    git_branch git_origin_url agent_nickname agent_role agent_path
+"""
+STATISTICS = (
+    *(f"ALTER TABLE threads ALTER {column} SET STATISTICS 0" for column in PRIVATE.split()),
+    "ALTER TABLE user_data ALTER value SET STATISTICS 0",
+)
+"""EXPLAIN tells whoever may read a view how many rows it expects of a value: by what is known of the values of all
+tenants, not by the rows that row security lets through. So nothing is known of what people have named and written;
+where an index has the column, the plans are the same."""
 PUT = ", ".join(("tenant_id", "machine_id", *NAMES, *LIVE.split(", ")[1:]))
 CHANGED = ", ".join((*NAMES[1:], *LIVE.split(", ")[1:]))
 GRANTS = (
-    "GRANT USAGE ON SCHEMA threadkeep TO threadkeep_machine, threadkeep_admin",
+    "GRANT USAGE ON SCHEMA threadkeep TO threadkeep_machine, threadkeep_reader, threadkeep_admin",
     f"GRANT ALL ON tenants, machines, logins, {', '.join(OF_MACHINES)} TO threadkeep_admin",
     "GRANT ALL ON ALL SEQUENCES IN SCHEMA threadkeep TO threadkeep_admin",
     "GRANT USAGE ON SEQUENCE row_ids TO threadkeep_machine",
@@ -318,10 +335,19 @@ def upgrade() -> None:
     """Run by an administrator: a member of both roles, or a superuser."""
     connection = op.get_bind()
     connection.exec_driver_sql(
-        "GRANT SELECT ON fleet_version TO threadkeep_owner, threadkeep_machine, threadkeep_admin"
+        "GRANT SELECT ON fleet_version"
+        " TO threadkeep_owner, threadkeep_machine, threadkeep_reader, threadkeep_admin"
     )
     connection.exec_driver_sql("SET LOCAL ROLE threadkeep_owner")
-    for statement in (*TABLES, *FUNCTIONS, *POLICIES, OF_PARTITIONS, *GRANTS, *VIEWS):
+    for statement in (
+        *TABLES,
+        *FUNCTIONS,
+        *POLICIES,
+        OF_PARTITIONS,
+        *STATISTICS,
+        *GRANTS,
+        *VIEWS,
+    ):
         connection.exec_driver_sql(statement)
     connection.exec_driver_sql("RESET ROLE")
     for statement in OWNERS:
