@@ -138,9 +138,9 @@ TABLES = (
     "CREATE INDEX ON threads (tenant_id, spawned_by) WHERE NOT deleted AND spawned_by IS NOT NULL",
     "CREATE INDEX ON threads (tenant_id, coalesce(parent_thread_id, forked_from_id), created_at_ms, id)"
     " WHERE NOT deleted AND coalesce(parent_thread_id, forked_from_id) IS NOT NULL",
-    "CREATE INDEX ON threads USING gin (search_text gin_trgm_ops) WITH (fastupdate = off)",
+    "CREATE INDEX ON threads USING gin (search_text gin_trgm_ops) WITH (fastupdate = on, gin_pending_list_limit = 1024)",
     "CREATE INDEX ON user_data (tenant_id, key, value, thread_id) WHERE value IS NOT NULL",
-    "CREATE INDEX ON documents USING gin (text gin_trgm_ops) WITH (fastupdate = off)",
+    "CREATE INDEX ON documents USING gin (text gin_trgm_ops) WITH (fastupdate = on, gin_pending_list_limit = 1024)",
     *(
         f"CREATE TABLE {table}_{number} PARTITION OF {table} FOR VALUES WITH (MODULUS {PARTITIONS}, REMAINDER {number})"
         for table in ("threads", "user_data", "thread_usage", "thread_limits")
@@ -176,11 +176,14 @@ FUNCTIONS = (
     DECLARE other record;
     BEGIN
         IF pg_trigger_depth() > 1 THEN RETURN NEW; END IF;
+        NEW.newest := NOT NEW.deleted;
+        -- Nearly every new row is the only copy: one look at an index tells.
+        IF NEW.deleted OR TG_OP = 'INSERT' AND NOT EXISTS (
+            SELECT 1 FROM threadkeep.threads WHERE tenant_id = NEW.tenant_id AND id = NEW.id
+        ) THEN RETURN NEW; END IF;
         IF TG_OP = 'INSERT' AND EXISTS (
             SELECT 1 FROM threadkeep.threads WHERE tenant_id = NEW.tenant_id AND id = NEW.id AND machine_id = NEW.machine_id
         ) THEN RETURN NEW; END IF;
-        NEW.newest := NOT NEW.deleted;
-        IF NEW.deleted THEN RETURN NEW; END IF;
         {NEWEST_OTHER.format("NEW").replace("FROM", "INTO other FROM", 1)};
         IF FOUND THEN
             NEW.newest := (NEW.updated_at_ms, NEW.size_bytes, NEW.machine_id) > (other.updated_at_ms, other.size_bytes, other.machine_id);
@@ -272,7 +275,9 @@ GRANTS = (
     f"GRANT ALL ON tenants, machines, logins, {', '.join(OF_MACHINES)} TO threadkeep_admin",
     "GRANT ALL ON ALL SEQUENCES IN SCHEMA threadkeep TO threadkeep_admin",
     "GRANT USAGE ON SEQUENCE row_ids TO threadkeep_machine",
-    f"GRANT SELECT (tenant_id, machine_id, row_id, id, {LIVE.split(', ', 1)[1]}), INSERT ({PUT}), UPDATE ({CHANGED}) ON threads TO threadkeep_machine",
+    # What an upsert takes from its new row, it has to be allowed to read. Whether another machine
+    # has a newer copy is not for this one to know.
+    f"GRANT SELECT (row_id, {PUT}), INSERT ({PUT}), UPDATE ({CHANGED}) ON threads TO threadkeep_machine",
     f"GRANT SELECT, INSERT, UPDATE, DELETE ON {', '.join(OF_MACHINES[1:])} TO threadkeep_machine",
     "GRANT SELECT, UPDATE (epoch, epoch_key, host, sequence, pushed_at, level, version, pending) ON machines TO threadkeep_machine",
 )
