@@ -28,6 +28,7 @@ def select_steps(sql: str, parameters: Sequence[Any] = ()) -> Steps[list[Any]]:
 
 LAST_TEXT: Final = "\U0010ffff"
 """Sorts after every text."""
+_ALL: Final = 2**63 - 1
 _HOPS: Final = (
     "WITH RECURSIVE hop(value) AS (SELECT min({0}) FROM threads WHERE {0} >= ? AND {0} < ?"
     " UNION ALL SELECT (SELECT min({0}) FROM threads WHERE {0} > value AND {0} < ?) FROM hop"
@@ -36,11 +37,20 @@ _HOPS: Final = (
 
 
 def different_steps(
-    column: str, begin: str = "", end: str = LAST_TEXT, most: int = -1
+    column: str, begin: str = "", end: str = LAST_TEXT, most: int = _ALL
 ) -> Steps[list[Any]]:
     """The different values of a column of ``threads`` from one text on and before another one, at
     most so many. It skips from one to the next by an index on the column."""
     return [value for (value,) in (yield _HOPS.format(column), [begin, end, end, most])]
+
+
+OF_INDEXES: Final = "SELECT 1 FROM sqlite_schema"
+
+
+def has_indexes_steps(*names: str) -> Steps[bool]:
+    """Whether the index has all of these SQL indexes, some of which a first backfill makes last."""
+    asked = f"{OF_INDEXES} WHERE name IN ({','.join('?' * len(names))})"
+    return len((yield asked, names)) == len(names)
 
 
 Work = Callable[[sqlite3.Connection], Result]

@@ -13,8 +13,8 @@ from state.db.derived_columns import Facet, searchable
 from state.edit.lineage import LineageNode, with_descendants
 from state.errors import HasDependents, ThreadNotFound
 from state.memory.thread import MemoryThread
-from state.query.choices import matches_pattern
-from state.query.listing import fits, page_of
+from state.query.choices import fits, matches_pattern
+from state.query.listing import page_of
 from state.query.model import Page, Query
 from state.query.projects import Origin, Projects
 from state.query.rows import COLUMNS, Row

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from state.db.steps import Steps
+from state.db.usage_sql import COST, RATES_JOIN
 from state.prices.current import rates_are_current_steps
 
 if TYPE_CHECKING:
@@ -74,11 +75,12 @@ async def spending_without_prices(
 def _spending_steps(ids: Sequence[str] | None) -> Steps[dict[str, Spending]]:
     chosen, values = "", []
     if ids is not None:
-        chosen = "WHERE thread_id IN (SELECT value FROM json_each(?))"
+        chosen = "WHERE t.id IN (SELECT value FROM json_each(?))"
         values = [json.dumps(ids)]
     rows = yield (
-        "SELECT thread_id, sum(total), total(cost), sum(iif(cost IS NULL, total, 0))"
-        f" FROM v_usage {chosen} GROUP BY thread_id",
+        f"SELECT t.id, sum(u.total), coalesce(sum({COST}), 0.0),"
+        f" sum(CASE WHEN {COST} IS NULL THEN u.total ELSE 0 END) FROM thread_usage u"
+        f" JOIN threads t ON t.row_id = u.row_id {RATES_JOIN} {chosen} GROUP BY t.id",
         values,
     )
     return {row[0]: Spending(*row[1:]) for row in rows}

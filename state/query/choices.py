@@ -1,4 +1,5 @@
-"""What filters choose among the values of a column: folders, models, branches, tokens, bytes.
+"""What filters choose among the values of a column: facets, folders, models, branches, tokens,
+bytes.
 
 Texts may be chosen by patterns, and folders with those below them. Which of the values in the index
 fit is found by skipping from one to the next, so that lists are read from an index on them.
@@ -7,10 +8,12 @@ fit is found by skipping from one to the next, so that lists are read from an in
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from rollout.files.text import storable_text
-from state.db.steps import LAST_TEXT, Steps, different_steps
+from rollout.schema.session_source import kinds_selected
+from state.db.derived_columns import Facet
+from state.db.steps import LAST_TEXT, Steps, different_steps, has_indexes_steps
 from state.query.model import Query
 from state.userdata.folders import (
     ALIASES_SQL,
@@ -32,6 +35,9 @@ _INDEX_OF: Final = {
 }
 _Range = tuple[str, str]
 """From one text on, and before another one."""
+
+Reason = Literal["listed", "archived", "source", "empty", "attached", "unreadable"]
+"""Whether a list has threads, or why not: the fields of :class:`state.query.model.Hidden`."""
 
 
 class Choice(NamedTuple):
@@ -155,7 +161,7 @@ def _fitting(
     column: str, ranges: Sequence[_Range], fits: Callable[[str], bool]
 ) -> Steps[list[str] | None]:
     """The values in these ranges that fit; None if there are too many to look at."""
-    indexed = yield ("SELECT 1 FROM sqlite_schema WHERE name = ?", [_INDEX_OF[column]])
+    indexed = yield from has_indexes_steps(_INDEX_OF[column])
     found: set[str] = set()
     left = _MOST_VALUES
     for begin, end in ranges:
@@ -173,3 +179,60 @@ def _fitting(
 
 _DISTINCT: Final = "SELECT DISTINCT {0} FROM threads WHERE {0} >= ? AND {0} < ? LIMIT ?"
 """While a first backfill has no index yet."""
+
+
+def facets_steps(query: Query) -> "Steps[list[str]]":
+    """The facets in this index that match the query, found by skipping from one to the next."""
+    hidden = (not shows_empty(query)) + (not shows_attached(query))
+    flags = f"{query.archived:d}{'0' * hidden}"
+    end = flags[:-1] + chr(ord(flags[-1]) + 1)
+    values = yield from different_steps("facet", flags, end)
+    return [value for value in values if fits(query, Facet.decode(value))]
+
+
+def fits(query: Query, facet: Facet) -> bool:
+    """Whether the list of ``query`` shows threads of this facet."""
+    return (
+        facet.archived == query.archived
+        and (not facet.empty or shows_empty(query))
+        and (not facet.attached or shows_attached(query))
+        and (not query.providers or facet.provider in query.providers)
+        and source_fits(query, facet)
+    )
+
+
+def reason_of(query: Query, facet: Facet) -> Reason | None:
+    """Whether the list of ``query`` has the threads of a facet, or which of its defaults hides them
+    alone; None if they are not meant at all."""
+    if fits(query, facet):
+        return "listed"
+    if query.providers and facet.provider not in query.providers:
+        return None
+    wanted_source = source_fits(query, facet)
+    if facet.archived != query.archived:
+        # Asking for the archive is a choice: active threads are not hidden then.
+        hidden = wanted_source and not query.archived and not facet.empty
+        return "archived" if hidden else None
+    if facet.empty and not shows_empty(query):
+        return "empty"
+    if not wanted_source:
+        return None if query.source_kinds else "source"
+    return "attached" if facet.attached and not shows_attached(query) else None
+
+
+def shows_empty(query: Query) -> bool:
+    """Whether the list has threads with neither a message nor a name."""
+    return bool(query.parent_id or query.ancestor_id)  # as Codex does
+
+
+def shows_attached(query: Query) -> bool:
+    """Whether the list has side threads that belong to another one."""
+    return bool(query.attached or query.all_sources or query.parent_id or query.ancestor_id)
+
+
+def source_fits(query: Query, facet: Facet) -> bool:
+    """Whether the list has threads of the source of ``facet``."""
+    if query.source_kinds:
+        return facet.kind in kinds_selected(list(query.source_kinds))
+    lineage = query.parent_id or query.ancestor_id  # children are listed without naming kinds
+    return bool(query.all_sources or lineage or facet.kind in kinds_selected([]))

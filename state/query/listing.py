@@ -9,6 +9,7 @@ few rows, these are looked up; where they leave many, the list is walked in its 
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -16,8 +17,22 @@ from typing import Any, Final
 from rollout.files.layout import parse_uuid
 from rollout.schema.session_source import kinds_selected
 from state.db.derived_columns import Facet, searchable, trigrams
-from state.db.steps import LAST_TEXT, MalformedRow, Steps, different_steps
-from state.query.choices import MOST_RARE, Choice, choice_steps, rare_steps
+from state.db.steps import (
+    LAST_TEXT,
+    MalformedRow,
+    Steps,
+    has_indexes_steps,
+)
+from state.query.choices import (
+    MOST_RARE,
+    Choice,
+    Reason,
+    choice_steps,
+    facets_steps,
+    fits,
+    rare_steps,
+    reason_of,
+)
 from state.query.cursor import Cursor
 from state.query.marked import mark_conditions, rare_mark_steps
 from state.query.model import Counted, Hidden, Page, Query
@@ -63,37 +78,29 @@ def count_steps(query: Query) -> "Steps[Counted]":
     """How many threads the whole list of ``query`` has, and what the defaults hide from it: threads
     that differ from it in that one respect."""
     choices = yield from choice_steps(query)
-    where, parameters = _row_filter(query, choices, _begin(query))
+    where, parameters = row_filter(query, choices, begin_of(query))
     if query.parent_id or query.ancestor_id:
-        children, values = _children(query)
+        children, values = children_of(query)
         where.append(f"id IN ({children})")
         parameters += values
     # Without the sign, SQLite would take the index on facets for the groups, whatever is chosen.
     group = "+facet" if choices else "facet"
     rows = yield (
-        f"SELECT facet, count(*) FROM threads WHERE {_all(where)} GROUP BY {group}",
+        f"SELECT facet, count(*) FROM threads WHERE {all_of(where)} GROUP BY {group}",
         parameters,
     )
-    counted = dict(rows)
-    listed = archived = source = empty = attached = 0
-    for value, count in counted.items():
-        facet = Facet.decode(value)
-        if query.providers and facet.provider not in query.providers:
-            continue
-        wanted_source = _source_fits(query, facet)
-        if fits(query, facet):
-            listed += count
-        elif facet.archived != query.archived:
-            # Asking for the archive is a choice: active threads are not hidden then.
-            archived += count if wanted_source and not query.archived and not facet.empty else 0
-        elif facet.empty and not _shows_empty(query):
-            empty += count
-        elif not wanted_source and not query.source_kinds:
-            source += count
-        elif wanted_source and facet.attached and not _shows_attached(query):
-            attached += count
-    unreadable = yield from unreadable_steps()
-    return Counted(listed, Hidden(archived, source, empty, attached, unreadable))
+    counts = Counter[Reason]()
+    for value, count in rows:
+        if reason := reason_of(query, Facet.decode(value)):
+            counts[reason] += count
+    counts["unreadable"] = yield from unreadable_steps()
+    return counted(counts)
+
+
+def counted(counts: Mapping[Reason, int]) -> Counted:
+    """Numbers of threads, by whether they are listed or why not."""
+    known = Counter[str](counts)
+    return Counted(known["listed"], Hidden(**{name: known[name] for name in Hidden._fields}))
 
 
 def any_steps() -> "Steps[bool]":
@@ -117,11 +124,11 @@ def key_steps(
     which are few."""
     if query.included_ids is not None and among is None:
         named = "SELECT row_id FROM threads WHERE id IN (SELECT value FROM json_each(?))"
-        among = [row_id for (row_id,) in (yield (named, [_ids(query.included_ids)]))]
-    place = _begin(query, after)
+        among = [row_id for (row_id,) in (yield (named, [id_list(query.included_ids)]))]
+    place = begin_of(query, after)
     if query.parent_id or query.ancestor_id:
-        return (yield from _lineage_keys(query, place, count, among))
-    facets = yield from _facets(query)
+        return (yield from lineage_keys(query, place, count, among))
+    facets = yield from facets_steps(query)
     choices = yield from choice_steps(query)
     if not facets or any(choice.values == [] for choice in choices):
         return []
@@ -137,8 +144,8 @@ def key_steps(
     # Indexes of other orders come at the end of a first backfill. Before, a walk would look for
     # each row in all of them.
     name = f"ix_threads_facet_{query.sort_key}"
-    if among is not None or not (yield "SELECT 1 FROM sqlite_schema WHERE name = ?", [name]):
-        where, parameters = _row_filter(query, choices, place, "+")
+    if among is not None or not (yield from has_indexes_steps(name)):
+        where, parameters = row_filter(query, choices, place, "+")
         return (yield from _sorted_keys(query, facets, among, where, parameters, count))
     return (yield from _walked_keys(query, facets, served, others, place, count))
 
@@ -161,12 +168,12 @@ def _walked_keys(
     """The merge of the rows of all facets, and values of ``served``: the next row of the list takes
     the one that follows it in its facet into the queue. So no row is read in vain."""
     key, column = f"{query.sort_key}_ms", served.column if served else None
-    where, parameters = _row_filter(query, others, None, "+")
+    where, parameters = row_filter(query, others, None, "+")
 
-    def first(facet: str, value: str, behind: str) -> str:
+    def first(facet: str, value: str, after: str) -> str:
         chosen = [f"facet = {facet}", *([f"{column} = {value}"] if column else [])]
-        conditions = _all([*chosen, *([_behind(query, behind)] if behind else []), *where])
-        return f"(SELECT row_id FROM threads WHERE {conditions} {_order(query, key)} LIMIT 1)"
+        conditions = all_of([*chosen, *([behind(query, after)] if after else []), *where])
+        return f"(SELECT row_id FROM threads WHERE {conditions} {order_by(query, key)} LIMIT 1)"
 
     values: Sequence[str | None] = (served.values if served else None) or [None]
     pairs = [(facet, value) for facet in facets for value in values]
@@ -178,13 +185,13 @@ def _walked_keys(
         f" ON t.row_id = {first('s.facet', 's.value', '?, ?' if place else '')} UNION ALL"
         f" SELECT t.{key}, t.id, t.row_id, f.facet, f.value FROM found f CROSS JOIN threads t"
         f" ON t.row_id = {first('f.facet', 'f.value', '+f.k, +f.id')}"
-        f" {_order(query, '1', '2')} LIMIT ?) SELECT k, id, row_id FROM found",
+        f" {order_by(query, '1', '2')} LIMIT ?) SELECT k, id, row_id FROM found",
         [*itertools.chain(*pairs), *(place or ()), *parameters, *parameters, count],
     )
     return _merge(query, found, count)
 
 
-def _begin(query: Query, after: Cursor | None = None) -> Place | None:
+def begin_of(query: Query, after: Cursor | None = None) -> Place | None:
     """The place behind which the list begins; None for its natural beginning."""
     moment = query.until_ms if query.descending else query.since_ms
     places = [] if after is None else [(after.key_ms, after.thread_id)]
@@ -192,11 +199,11 @@ def _begin(query: Query, after: Cursor | None = None) -> Place | None:
     return (min if query.descending else max)(places, default=None)
 
 
-def _behind(query: Query, place: str) -> str:
+def behind(query: Query, place: str) -> str:
     return f"({query.sort_key}_ms, id) {'<' if query.descending else '>'} ({place})"
 
 
-def _order(query: Query, key: str, id_: str = "id") -> str:
+def order_by(query: Query, key: str, id_: str = "id") -> str:
     direction = "DESC" if query.descending else "ASC"
     return f"ORDER BY {key} {direction}, {id_} {direction}"
 
@@ -208,42 +215,7 @@ def _merge(query: Query, found: Iterable[Key], count: int) -> list[Key]:
         raise MalformedRow("a row of threads") from None
 
 
-def _facets(query: Query) -> "Steps[list[str]]":
-    """The facets in this index that match the query, found by skipping from one to the next."""
-    hidden = (not _shows_empty(query)) + (not _shows_attached(query))
-    flags = f"{query.archived:d}{'0' * hidden}"
-    end = flags[:-1] + chr(ord(flags[-1]) + 1)
-    values = yield from different_steps("facet", flags, end)
-    return [value for value in values if fits(query, Facet.decode(value))]
-
-
-def fits(query: Query, facet: Facet) -> bool:
-    """Whether the list of ``query`` shows threads of this facet."""
-    return (
-        facet.archived == query.archived
-        and (not facet.empty or _shows_empty(query))
-        and (not facet.attached or _shows_attached(query))
-        and (not query.providers or facet.provider in query.providers)
-        and _source_fits(query, facet)
-    )
-
-
-def _shows_empty(query: Query) -> bool:
-    return bool(query.parent_id or query.ancestor_id)  # as Codex does
-
-
-def _shows_attached(query: Query) -> bool:
-    return bool(query.attached or query.all_sources or query.parent_id or query.ancestor_id)
-
-
-def _source_fits(query: Query, facet: Facet) -> bool:
-    if query.source_kinds:
-        return facet.kind in kinds_selected(list(query.source_kinds))
-    lineage = query.parent_id or query.ancestor_id  # children are listed without naming kinds
-    return bool(query.all_sources or lineage or facet.kind in kinds_selected([]))
-
-
-def _row_filter(
+def row_filter(
     query: Query, choices: Sequence[Choice], place: Place | None, sign: str = ""
 ) -> tuple[list[str], list[Any]]:
     """Conditions on single rows behind a place, with their parameters. With the ``sign`` ``+`` no
@@ -252,7 +224,7 @@ def _row_filter(
     where: list[str] = []
     parameters: list[Any] = []
     if place is not None:
-        where.append(_behind(query, "?, ?"))
+        where.append(behind(query, "?, ?"))
         parameters += place
     end = query.since_ms if query.descending else query.until_ms
     if end is not None:
@@ -267,24 +239,30 @@ def _row_filter(
         parameters += values
     if query.included_ids is not None:
         where.append("id IN (SELECT value FROM json_each(?))")
-        parameters.append(_ids(query.included_ids))
+        parameters.append(id_list(query.included_ids))
     if query.excluded_ids:
         where.append(f"id NOT IN ({','.join('?' * len(query.excluded_ids))})")
         parameters += [parse_uuid(id_) for id_ in query.excluded_ids]
     for term in query.terms:
-        where.append("instr(search_text, ?)")
+        where.append("instr(search_text, ?) > 0")
         parameters.append(searchable(term))
     for term in query.without:
-        where.append("NOT instr(search_text, ?)")
+        where.append("instr(search_text, ?) = 0")
         parameters.append(searchable(term))
+    if query.users:  # in a fleet
+        users = (
+            "SELECT machine_id FROM machines WHERE user_name IN (SELECT value FROM json_each(?))"
+        )
+        where.append(f"machine_id IN ({users})")
+        parameters.append(json.dumps(query.users))
     return where, parameters
 
 
-def _all(conditions: Sequence[str]) -> str:
-    return " AND ".join(conditions) or "1"
+def all_of(conditions: Sequence[str]) -> str:
+    return " AND ".join(conditions) or "TRUE"
 
 
-def _ids(given: Iterable[str]) -> str:
+def id_list(given: Iterable[str]) -> str:
     return json.dumps([parse_uuid(id_) for id_ in given])
 
 
@@ -312,32 +290,32 @@ def _sorted_keys(
         conditions.append("row_id IN (SELECT value FROM json_each(?))")
         parameters = [*parameters, json.dumps(candidates)]
     found = yield (
-        f"SELECT {key} AS k, id, row_id FROM threads WHERE {_all(conditions)}"
-        f" {_order(query, 'k')} LIMIT ?",
+        f"SELECT {key} AS k, id, row_id FROM threads WHERE {all_of(conditions)}"
+        f" {order_by(query, 'k')} LIMIT ?",
         [*facets, *parameters, count],
     )
     return _merge(query, found, count)
 
 
-def _lineage_keys(
+def lineage_keys(
     query: Query, place: Place | None, count: int, among: list[int] | None
 ) -> "Steps[list[Key]]":
     """Children of one thread, or all its descendants: edges first, then their rows."""
-    children, values = _children(query)
-    where, parameters = _row_filter(query, (yield from choice_steps(query)), place, "+")
+    children, values = children_of(query)
+    where, parameters = row_filter(query, (yield from choice_steps(query)), place, "+")
     if among is not None:
         where.append("+row_id IN (SELECT value FROM json_each(?))")
         parameters.append(json.dumps(among))
     key = f"{query.sort_key}_ms"
     rows = yield (
         f"SELECT {key} AS k, id, row_id, facet FROM threads WHERE"
-        f" {_all([f'id IN ({children})', *where])} {_order(query, 'k')}",
+        f" {all_of([f'id IN ({children})', *where])} {order_by(query, 'k')}",
         [*values, *parameters],
     )
     return [tuple(row[:3]) for row in rows if fits(query, Facet.decode(row[3]))][:count]
 
 
-def _children(query: Query) -> tuple[str, list[Any]]:
+def children_of(query: Query) -> tuple[str, list[Any]]:
     """SQL for the ids of what the query's parent or ancestor spawned, with its parameters."""
     start = parse_uuid(query.parent_id or query.ancestor_id)
     children = "SELECT child_thread_id AS id FROM thread_spawn_edges WHERE parent_thread_id = ?"
@@ -355,23 +333,23 @@ def selected_steps(
     query: Query, *, archived: bool, row_id: str = "row_id"
 ) -> "Steps[tuple[str, list[Any]]]":
     """A condition in SQL that the ``row_id`` is one of the threads that the filters of ``query``
-    choose among all of them, whatever a list hides, with its parameters; ``1`` if every thread is
-    one. ``archived`` chooses archived ones. Providers and models do not count."""
+    choose among all of them, whatever a list hides, with its parameters; ``TRUE`` if every thread
+    is one. ``archived`` chooses archived ones. Providers and models do not count."""
     choices = yield from choice_steps(replace(query, models=()))
-    where, parameters = _row_filter(query, choices, _begin(query))
+    where, parameters = row_filter(query, choices, begin_of(query))
     if archived:
-        where.append("archived")
+        where.append("archived = 1")
     if query.source_kinds:
         kinds = kinds_selected(list(query.source_kinds))
         where.append("source_kind IN (SELECT value FROM json_each(?))")
         parameters.append(json.dumps([*kinds]))
     if query.parent_id or query.ancestor_id:
-        children, values = _children(query)
+        children, values = children_of(query)
         where.append(f"id IN ({children})")
         parameters += values
     if not where:
-        return "1", []
-    return f"{row_id} IN (SELECT row_id FROM threads WHERE {_all(where)})", parameters
+        return "TRUE", []
+    return f"{row_id} IN (SELECT row_id FROM threads WHERE {all_of(where)})", parameters
 
 
 def short_id_steps(ids: Sequence[str]) -> "Steps[dict[str, str]]":

@@ -17,7 +17,7 @@ from state.userdata.marks import PINNED, STATUS, TAG
 def mark_conditions(query: Query, *, by_row: bool) -> Iterator[tuple[str, list[Any]]]:
     """Conditions in SQL on rows of threads that the marks of ``query`` make, with their parameters.
     If not ``by_row``, the threads of the first one are looked up by an index."""
-    for number, (having, parameters) in enumerate(_having(query)):
+    for number, (having, parameters) in enumerate(wanted_marks(query)):
         if by_row or number:
             yield f"EXISTS (SELECT 1 FROM user_data WHERE thread_id = id AND {having})", parameters
         else:
@@ -34,7 +34,7 @@ def rare_mark_steps(query: Query) -> Steps[list[int] | None]:
     """The rows that one of the marks of ``query`` leaves, that with the fewest; None if each leaves
     many, or there is none."""
     fewest: list[str] | None = None
-    for having, parameters in _having(query):
+    for having, parameters in wanted_marks(query):
         asked = f"SELECT thread_id FROM user_data WHERE {having} LIMIT ?"
         ids = [id_ for (id_,) in (yield asked, [*parameters, MOST_RARE + 1])]
         if len(ids) <= MOST_RARE and (fewest is None or len(ids) < len(fewest)):
@@ -45,7 +45,7 @@ def rare_mark_steps(query: Query) -> Steps[list[int] | None]:
     return [row_id for (row_id,) in (yield asked, [json.dumps(fewest)])]
 
 
-def _having(query: Query) -> Iterator[tuple[str, list[Any]]]:
+def wanted_marks(query: Query) -> Iterator[tuple[str, list[Any]]]:
     """Conditions on user data that a thread has what ``query`` asks for."""
     for tag in query.tags:
         yield "key = ? AND value IS NOT NULL", [TAG + tag]

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from state.db.steps import MalformedRow, Steps, different_steps
+from state.db.steps import MalformedRow, Steps, different_steps, has_indexes_steps
 from state.userdata.folders import (
     ALIASES_SQL,
     absolute_folder,
@@ -28,9 +28,6 @@ from state.userdata.repositories import Disk, origin_place
 INDEX: Final = "ix_threads_cwd_git_origin_url"
 HAS_ORIGIN: Final = "git_origin_url != ''"
 """The condition of that index."""
-_INDEXED: Final = (
-    "SELECT count(*) FROM sqlite_schema WHERE name IN ('ix_threads_cwd_recency_at', ?)"
-)
 _NEWEST: Final = (
     f"FROM threads WHERE cwd_key = f.value AND {HAS_ORIGIN}"
     " ORDER BY created_at_ms DESC, git_origin_url DESC LIMIT 1"
@@ -97,7 +94,7 @@ def similar_projects_steps(given: Sequence[str]) -> Steps[list[str]]:
 def projects_steps() -> Steps["Projects"]:
     """The projects of all folders in the index."""
     aliases = dict((yield ALIASES_SQL, []))
-    indexed = (yield _INDEXED, [INDEX])[0][0] == 2
+    indexed = yield from has_indexes_steps("ix_threads_cwd_recency_at", INDEX)
     if indexed:
         folders = yield from different_steps("cwd_key")
     else:

@@ -22,11 +22,12 @@ _ABOVE: Final = (
     f" USING (id) WHERE {PARENT} IS NOT NULL) SELECT id, {PARENT} FROM above JOIN threads USING"
     f" (id) WHERE {PARENT} IS NOT NULL"
 )
-_BELOW: Final = (
+BELOW: Final = (
     "SELECT p.value, t.id FROM json_each(?) p CROSS JOIN threads t ON t.row_id IN (SELECT row_id"
     f" FROM threads WHERE {PARENT} = p.value ORDER BY created_at_ms, id LIMIT ?)"
     " ORDER BY p.key, t.created_at_ms, t.id"
 )
+"""The threads directly below some others, and no more than so many of each."""
 _COUNTED: Final = (
     f"SELECT p.value, (SELECT count(*) FROM threads WHERE {PARENT} = p.value) FROM json_each(?) p"
 )
@@ -131,7 +132,7 @@ def _below_steps(
     circles: dict[str, int] = {}
     for _ in range(most.levels):
         found = defaultdict(list)
-        for parent, child in (yield _BELOW, [json.dumps(level), most.children + 1]):
+        for parent, child in (yield BELOW, [json.dumps(level), most.children + 1]):
             found[parent].append(child)
         following: list[str] = []
         for parent in level:

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from state.db.derived_columns import Facet
 from state.db.steps import Steps
-from state.query.listing import fits
+from state.query.choices import fits
 from state.query.model import Query
 from state.query.projects import Projects, projects_steps
 from state.userdata.marks import STATUS, TAG

@@ -12,11 +12,11 @@ COUNTS: Final = (
     *("responses", "input", "cached_input", "cache_write", "output", "reasoning", "total"),
 )
 """The columns of ``thread_usage`` that a tally sums."""
-_UNPRICED: Final = "sum(iif(r.input_rate IS NULL, u.total, 0))"
+_UNPRICED: Final = "sum(CASE WHEN r.input_rate IS NULL THEN u.total ELSE 0 END)"
 COSTS_SQL: Final = f"sum({COST}), {_UNPRICED}"
 TALLY_SQL: Final = f"{', '.join(f'sum(u.{name})' for name in COUNTS)}, {COSTS_SQL}"
 """What a :class:`Tally` has of rows ``u`` of ``thread_usage`` with their rates ``r``, in SQL."""
-SPENT_SQL: Final = f"coalesce(sum({COST}), iif({_UNPRICED}, NULL, 0))"
+SPENT_SQL: Final = f"coalesce(sum({COST}), CASE {_UNPRICED} WHEN 0 THEN 0 END)"
 """Its ``spent``."""
 
 Sort = Literal["cost", "tokens"]

@@ -24,11 +24,15 @@ _COLUMNS: Final = ("row_id", *UsageKey._fields, *UsageSums._fields)
 _ALL: Final = ", ".join(_COLUMNS)
 _KEY: Final = ", ".join(("row_id", *UsageKey._fields))
 _SUMS: Final = ", ".join(f"sum({name})" for name in UsageSums._fields)
+_TEXTS: Final = frozenset({"model", "provider", "effort", "service_tier"})
+_ADDED: Final = ", ".join(
+    f"value ->> {n}" if name in _TEXTS else f"CAST(value ->> {n} AS bigint)"
+    for n, name in enumerate(_COLUMNS)
+)
 _SQL: Final = (
-    f"WITH added({_ALL}) AS"
-    f" (SELECT {', '.join(f'value ->> {n}' for n in range(len(_COLUMNS)))} FROM json_each(?)),"
+    f"WITH added({_ALL}) AS (SELECT {_ADDED} FROM json_each(?)),"
     f" changed({_ALL}) AS (SELECT {_KEY}, {_SUMS} FROM (SELECT {_ALL} FROM thread_usage"
-    " WHERE row_id IN (SELECT row_id FROM added) UNION ALL SELECT * FROM added)"
+    " WHERE row_id IN (SELECT row_id FROM added) UNION ALL SELECT * FROM added) c"
     f" GROUP BY {_KEY} HAVING sum(total) <> 0),"
     f" u AS (SELECT {_PRICED} FROM thread_usage WHERE hour >= ?"
     " AND row_id NOT IN (SELECT row_id FROM added)"

@@ -121,12 +121,12 @@ def statistics_steps(
     found = yield from _counted(asked, chosen, extent, limit, turns)
     rows = _limited(chosen, asked.span)
     found.unpriced = (yield from _unpriced(rows)) if found.total.unpriced else []
-    if chosen.where != "1":
-        everything = yield from _extent(_limited(Rows("1", []), asked.span))
+    if chosen.where != "TRUE":
+        everything = yield from _extent(_limited(Rows("TRUE", []), asked.span))
         found.left_out.threads = everything.threads - found.total.threads
         found.left_out.total = everything.total - found.total.total
     subscribed = yield (
-        'SELECT count(*) FROM thread_limits l WHERE instr(l.value, \'"plan_type":"\')'
+        'SELECT count(*) FROM thread_limits l WHERE instr(l.value, \'"plan_type":"\') > 0'
         " AND EXISTS (SELECT 1 FROM thread_usage u WHERE u.row_id = l.row_id"
         f" AND {rows.where})",
         rows.parameters,
@@ -189,10 +189,10 @@ def _first_threads(
     sort = _sort(asked, total)
     order, join = ("sum(u.total) DESC, t.id", "")
     if sort == "cost":
-        order, join = f"{SPENT_SQL} DESC, {order}", RATES_JOIN
+        order, join = f"{SPENT_SQL} DESC NULLS LAST, {order}", RATES_JOIN
     first = yield (
         f"SELECT u.row_id FROM thread_usage u JOIN threads t ON t.row_id = u.row_id {join}"
-        f" WHERE {rows.where} GROUP BY u.row_id ORDER BY {order} LIMIT ?",
+        f" WHERE {rows.where} GROUP BY u.row_id, t.id ORDER BY {order} LIMIT ?",
         [*rows.parameters, min(limit, extent.threads)],
     )
     ids = json.dumps([row_id for (row_id,) in first])
@@ -293,9 +293,9 @@ def _sort(asked: Asked, total: Tally) -> Sort:
 
 
 _PRICED_LATER: Final = (
-    "EXISTS (SELECT 1 FROM usage_rates o WHERE o.input_rate IS NOT NULL"
+    "CASE WHEN EXISTS (SELECT 1 FROM usage_rates o WHERE o.input_rate IS NOT NULL"
     " AND (o.provider, o.model, o.service_tier, o.long_context)"
-    " = (u.provider, u.model, u.service_tier, u.long_context))"
+    " = (u.provider, u.model, u.service_tier, u.long_context)) THEN 1 ELSE 0 END"
 )
 """Whether a row ``u`` without a price would have one at another time."""
 
@@ -305,7 +305,7 @@ def _unpriced(rows: Rows) -> Steps[list[Unpriced]]:
         f"SELECT u.model, {PROVIDER}, sum(u.total), max({_PRICED_LATER})"
         f" FROM thread_usage u {RATES_JOIN}"
         f" WHERE {rows.where} AND r.input_rate IS NULL GROUP BY 1, 2"
-        " HAVING sum(u.total) ORDER BY 3 DESC, 1, 2",
+        " HAVING sum(u.total) <> 0 ORDER BY 3 DESC, 1, 2",
         rows.parameters,
     )
     return [Unpriced(*row) for row in found]

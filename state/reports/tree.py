@@ -34,7 +34,8 @@ _PROJECTS: Final = (
 )
 """The names of the projects of folders."""
 TURNS: Final = (
-    "given AS (SELECT value ->> 0 AS row_id, value ->> 1 AS hour FROM json_each(?)),"
+    "given AS (SELECT CAST(value ->> 0 AS bigint) AS row_id, CAST(value ->> 1 AS bigint) AS hour"
+    " FROM json_each(?)),"
     " w AS (SELECT g.row_id, coalesce(g.hour, t.created_at_ms / 3600000) AS hour, t.model,"
     " t.model_provider, t.reasoning_effort FROM given g JOIN threads t ON t.row_id = g.row_id),"
     " u AS MATERIALIZED (SELECT w.row_id, w.hour,"
