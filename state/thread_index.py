@@ -54,8 +54,10 @@ class ThreadIndex:
 
         Rows whose file is gone are dropped and the page is filled up again; rows whose file has
         changed are read again, and stay where they are in the page. Raises InvalidCursor if the
-        query's cursor is not one of this list.
+        query's cursor is not one of this list, and InvalidQuery if it asks for what only a fleet
+        has.
         """
+        query.of_one_index()
         for _ in range(_REPAIR_ROUNDS):
             slow = self._far or query.search is not None
             found = None if slow else self.database.inline(_checked_steps(self.home, query))
@@ -91,7 +93,7 @@ class ThreadIndex:
 
     async def count(self, query: Query) -> Counted:
         """How many threads the list of ``query`` has, and what the defaults keep out of it."""
-        return await self.database.query(count_steps(query))
+        return await self.database.query(count_steps(query.of_one_index()))
 
     async def thread(self, reference: str) -> Row:
         """The row of the thread that an id, a unique prefix of one, a name or a path means.

@@ -18,6 +18,8 @@ DEFAULT_LIMIT: Final = 25
 LARGEST_PAGE: Final = 100
 MOST_INCLUDED: Final = 100
 MOST_EXCLUDED: Final = 100
+MOST_COUNTED: Final = 10_000
+"""A fleet counts no further."""
 LARGEST_NUMBER: Final = 2**63 - 1
 """SQLite has no larger ones."""
 
@@ -71,6 +73,11 @@ class Query:
     """None for any; an empty tuple matches nothing, as in Codex. All other filters apply, too."""
     attached: bool = False
     """Whether to list side threads that belong to another one."""
+    machine: str | None = None
+    """Only in a fleet, as ``users``: the machine whose copies are listed, as its own index does. By
+    default the newest copy of each thread is."""
+    users: tuple[str, ...] = ()
+    """The newest copy of a thread must be on a machine of one of them."""
 
     def __post_init__(self) -> None:
         """Raise :class:`InvalidQuery` for what has no meaning; clamp the limit."""
@@ -109,7 +116,8 @@ class Query:
         if any(abs(number) > LARGEST_NUMBER for number in numbers):
             raise InvalidQuery("a number is too large")
         searched = (self.search or "", *self.words, *self.without)
-        texts = (*self.providers, *(self.cwds or ()), *self.folders, *values, *searched)
+        owners = (self.machine or "", *self.users)
+        texts = (*self.providers, *(self.cwds or ()), *self.folders, *values, *searched, *owners)
         if any("\0" in text or not is_storable(text) for text in texts):
             raise InvalidQuery("a filter holds a NUL or bytes that are not UTF-8")
         object.__setattr__(self, "tags", tags)
@@ -135,6 +143,8 @@ class Query:
             "words": sorted(self.words),
             "without": sorted(self.without),
             "least": [self.min_tokens, self.min_size] if self.min_tokens or self.min_size else [],
+            # Not the machine: its list is the one that its own index gives, and so are cursors.
+            "users": sorted(self.users),
             # Not which: the limits of "the last 12 hours" move, and the place stays a place.
             "span": [self.since_ms is not None, self.until_ms is not None] if spanned else [],
         }
@@ -154,6 +164,12 @@ class Query:
             *([given] if given else []),
         ]
         return blake2b(json.dumps(value).encode(), digest_size=6).hexdigest()
+
+    def of_one_index(self) -> "Query":
+        """Itself. Raises :class:`InvalidQuery` if it asks for what only a fleet has."""
+        if self.machine is not None or self.users:
+            raise InvalidQuery("a machine or user is named, which only a fleet has: add --fleet")
+        return self
 
     def decoded_cursor(self) -> Cursor | None:
         """The decoded cursor. Raises :class:`state.errors.InvalidCursor`."""
@@ -191,4 +207,5 @@ class Counted(NamedTuple):
     """How many threads a whole list has, and what it leaves out."""
 
     listed: int
+    """In a fleet at most one more than :data:`MOST_COUNTED`, which stands for any number above."""
     hidden: Hidden

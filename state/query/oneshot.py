@@ -56,7 +56,7 @@ class IndexReader:
 
     def page(self, query: Query) -> Page | None:
         """The page; None if a file of it has changed since it was indexed."""
-        page = run_steps(page_steps(query), self._connection)
+        page = run_steps(page_steps(query.of_one_index()), self._connection)
         if not self._scanned and not all(is_fresh(self._home, row) for row in page.rows):
             return None
         return page

@@ -317,7 +317,8 @@ def _views(schema: str, copies: str) -> tuple[str, ...]:
 
 
 VIEWS = (
-    *_views("threadkeep_index", "t.newest"),
+    # What is newest is not deleted: said for the SQL indexes that only have what is not.
+    *_views("threadkeep_index", "t.newest AND NOT t.deleted"),
     *_views(
         "threadkeep_machine",
         "NOT t.deleted AND t.machine_id = (SELECT nullif(current_setting('threadkeep.machine_id', true), '')::integer)",

@@ -10,13 +10,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from hypothesis import strategies as st
+
 from rollout.schema.session_source import (
     INTERACTIVE_KINDS,
+    SOURCE_KINDS,
     kinds_selected,
     source_kind,
 )
 from state.db.database import open_database
-from state.db.derived_columns import Facet, searchable
+from state.db.derived_columns import SORT_KEYS, Facet, searchable
 from state.query.model import Query
 from state.userdata.folders import cwd_key
 from tests.samples.homes import thread_id
@@ -188,3 +191,48 @@ def expected(connection: sqlite3.Connection, query: Query) -> list[str]:
             continue
         found.append((row[f"{query.sort_key}_ms"], row["id"]))
     return [id_ for _, id_ in sorted(found, reverse=query.descending)]
+
+
+def some(*values: str) -> st.SearchStrategy[tuple[str, ...]]:
+    """A few of these, mostly none."""
+    return st.just(()) | st.lists(st.sampled_from(values), max_size=2, unique=True).map(tuple)
+
+
+QUERIES = (
+    st.builds(
+        Query,
+        sort_key=st.sampled_from(SORT_KEYS),
+        descending=st.booleans(),
+        limit=st.integers(1, 100),
+        archived=st.booleans(),
+        source_kinds=st.lists(st.sampled_from(SOURCE_KINDS), max_size=2).map(tuple),
+        all_sources=st.booleans(),
+        providers=st.lists(st.sampled_from([*PROVIDERS, "none"]), max_size=2).map(tuple),
+        cwds=st.none()
+        | st.lists(st.sampled_from([*CWDS, "/no"]), max_size=3, unique=True).map(tuple),
+        folders=some("/work", "/work/c", "/tree/x", "C:/Work", "/no"),
+        projects=some("c", "a", "x", "work", "no"),
+        models=some("gpt-5", "gpt-5*", "*codex*", "none"),
+        branches=some("main", "feature/*", "*a*", "none"),
+        tags=some("most", "some", "few", "none", "MOST"),
+        pinned=st.sampled_from([None, None, None, True, False]),
+        statuses=some("todo", "done", "waiting"),
+        min_tokens=st.sampled_from([0, 0, 1, 2500, 4900, 9999]),
+        min_size=st.sampled_from([0, 0, 2500, 4900]),
+        since_ms=st.none() | st.integers(1, 110),
+        until_ms=st.none() | st.integers(1, 110),
+        search=st.none()
+        | st.sampled_from(["parser", "%", "_", "e", "STRASSE", "題", "#12", "", "zz"]),
+        excluded_ids=st.lists(st.integers(0, 299).map(thread_id), max_size=5).map(tuple),
+        included_ids=st.none()
+        | st.lists(st.integers(0, 299).map(thread_id), max_size=60, unique=True).map(tuple),
+    )
+    | st.builds(
+        Query,
+        sort_key=st.sampled_from(SORT_KEYS),
+        descending=st.booleans(),
+        limit=st.integers(1, 20),
+        parent_id=st.integers(0, 60).map(thread_id),
+    )
+    | st.builds(Query, limit=st.integers(1, 20), ancestor_id=st.integers(0, 60).map(thread_id))
+)

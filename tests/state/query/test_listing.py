@@ -12,11 +12,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
-from rollout.schema.session_source import (
-    SOURCE_KINDS,
-)
 from state.db.database import open_database
 from state.db.derived_columns import SORT_KEYS
 from state.db.schema import DEFERRED_INDEXES
@@ -28,8 +24,7 @@ from state.query.model import Page, Query
 from state.query.rows import Row
 from tests.samples.homes import thread_id
 from tests.state.query.invented import (
-    CWDS,
-    PROVIDERS,
+    QUERIES,
     chosen,
     expected,
     fill,
@@ -67,51 +62,6 @@ def walk(connection: sqlite3.Connection, query: Query) -> list[Page]:
 
 def ids(rows: list[Row]) -> list[str]:
     return [row["id"] for row in rows]
-
-
-def some(*values: str) -> st.SearchStrategy[tuple[str, ...]]:
-    """A few of these, mostly none."""
-    return st.just(()) | st.lists(st.sampled_from(values), max_size=2, unique=True).map(tuple)
-
-
-QUERIES = (
-    st.builds(
-        Query,
-        sort_key=st.sampled_from(SORT_KEYS),
-        descending=st.booleans(),
-        limit=st.integers(1, 100),
-        archived=st.booleans(),
-        source_kinds=st.lists(st.sampled_from(SOURCE_KINDS), max_size=2).map(tuple),
-        all_sources=st.booleans(),
-        providers=st.lists(st.sampled_from([*PROVIDERS, "none"]), max_size=2).map(tuple),
-        cwds=st.none()
-        | st.lists(st.sampled_from([*CWDS, "/no"]), max_size=3, unique=True).map(tuple),
-        folders=some("/work", "/work/c", "/tree/x", "C:/Work", "/no"),
-        projects=some("c", "a", "x", "work", "no"),
-        models=some("gpt-5", "gpt-5*", "*codex*", "none"),
-        branches=some("main", "feature/*", "*a*", "none"),
-        tags=some("most", "some", "few", "none", "MOST"),
-        pinned=st.sampled_from([None, None, None, True, False]),
-        statuses=some("todo", "done", "waiting"),
-        min_tokens=st.sampled_from([0, 0, 1, 2500, 4900, 9999]),
-        min_size=st.sampled_from([0, 0, 2500, 4900]),
-        since_ms=st.none() | st.integers(1, 110),
-        until_ms=st.none() | st.integers(1, 110),
-        search=st.none()
-        | st.sampled_from(["parser", "%", "_", "e", "STRASSE", "題", "#12", "", "zz"]),
-        excluded_ids=st.lists(st.integers(0, 299).map(thread_id), max_size=5).map(tuple),
-        included_ids=st.none()
-        | st.lists(st.integers(0, 299).map(thread_id), max_size=60, unique=True).map(tuple),
-    )
-    | st.builds(
-        Query,
-        sort_key=st.sampled_from(SORT_KEYS),
-        descending=st.booleans(),
-        limit=st.integers(1, 20),
-        parent_id=st.integers(0, 60).map(thread_id),
-    )
-    | st.builds(Query, limit=st.integers(1, 20), ancestor_id=st.integers(0, 60).map(thread_id))
-)
 
 
 @given(query=QUERIES)

@@ -1,0 +1,194 @@
+"""A fleet's PostgreSQL in the place of an index's database, for what only reads."""
+
+import asyncio
+import concurrent.futures
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from rollout.files.cancellation import check_cancelled
+from state.db.database import Database
+from state.db.steps import Result, Steps, Work
+from state.errors import InvalidQuery, StateError
+from state.fleet.reading.dialect import Native, is_about_indexes, translated
+from state.fleet.reading.scope import Scope
+from state.fleet.server.connect import connected
+
+if TYPE_CHECKING:
+    import psycopg
+
+_MOST_CONNECTIONS: Final = 4
+_MOST_IDLE: Final = 2
+_GLANCE_S: Final = 0.1
+"""How often a thread that waits for a read looks whether anybody still wants it."""
+
+
+class FleetDatabase(Database):
+    """A fleet that is read. Make one with :func:`open_fleet_database`."""
+
+    only_reads = True
+
+    def __init__(self, path: Path, address: str) -> None:
+        super().__init__(path, 0.0)
+        self.address = address
+        self.scope = Scope(0)
+        """What is seen where a query does not say."""
+        self.rates = "[]"
+        """The reader's prices, as JSON of rows of ``usage_rates``."""
+        self._loop = asyncio.get_running_loop()
+        self._free = asyncio.Semaphore(_MOST_CONNECTIONS)
+        self._waiting: list[tuple[AsyncExitStack, Any]] = []
+
+    async def query(self, steps: Steps[Result], scope: Scope | None = None) -> Result:
+        """What ``steps`` give, of one state of the fleet, as far as ``scope`` goes."""
+        seen = scope or self.scope
+        async with self._transaction(seen) as connection:
+            try:
+                return await self._run(steps, connection, seen)
+            except StateError as error:
+                refused = error
+        raise refused  # which is no reason to close the connection
+
+    async def again(self, make: Callable[[], Steps[Result]], scope: Scope | None = None) -> Result:
+        """The same of steps that can be begun anew, where a connection was lost."""
+        import psycopg
+
+        try:
+            return await self.query(make(), scope)
+        except psycopg.OperationalError:
+            return await self.query(make(), scope)
+
+    def query_here(self, steps: Steps[Result]) -> Result:
+        """As :meth:`query`, for callers in another thread than that of the event loop. Raises
+        Cancelled if nobody waits for it any more."""
+        found = asyncio.run_coroutine_threadsafe(self.query(steps), self._loop)
+        while True:
+            try:
+                return found.result(_GLANCE_S)
+            except concurrent.futures.TimeoutError:
+                if found.done():
+                    raise
+                try:
+                    check_cancelled()
+                except BaseException:
+                    found.cancel()
+                    raise
+
+    def inline(self, steps: Steps[Result]) -> None:
+        """None: PostgreSQL is waited for."""
+        steps.close()
+
+    async def look(self, work: Work[Result]) -> NoReturn:
+        """Raises InvalidQuery: there is no SQLite here."""
+        raise InvalidQuery("this cannot be asked of a fleet")
+
+    async def transact(self, work: Work[Result]) -> NoReturn:
+        """Raises InvalidQuery: machines change their own index, and push."""
+        raise InvalidQuery("a fleet is changed by what its machines push")
+
+    async def close(self) -> None:
+        """Close all connections."""
+        self._closed = True
+        while self._waiting:
+            stack, _ = self._waiting.pop()
+            with suppress(Exception):
+                await stack.aclose()
+
+    async def _run(self, steps: Steps[Result], connection: Any, scope: Scope) -> Result:
+        try:
+            sql, given = next(steps)
+            while True:
+                if is_about_indexes(sql):
+                    # What few rows have is not looked up by more SQL indexes than there are.
+                    sql, given = steps.send([] if scope.machine else [(1,)] * len(given))
+                    continue
+                if isinstance(sql, Native):
+                    found = await connection.execute(str(sql), given)
+                else:
+                    made = translated(sql, scope.tenant_id)
+                    found = await connection.execute(
+                        made.sql, made.parameters(given, self.rates) or None
+                    )
+                sql, given = steps.send(await found.fetchall())
+        except StopIteration as done:
+            result: Result = done.value
+            return result
+
+    @asynccontextmanager
+    async def _transaction(self, scope: Scope) -> "AsyncGenerator[psycopg.AsyncConnection[Any]]":
+        import psycopg
+
+        async with self._free:
+            stack, connection = await self._connected()
+            try:
+                try:
+                    await connection.execute(scope.begin)
+                except psycopg.OperationalError:  # lost since it was used last
+                    await _closed(stack)
+                    stack, connection = await self._connected(fresh=True)
+                    await connection.execute(scope.begin)
+                yield connection
+                await connection.rollback()
+            except BaseException:
+                await _closed(stack)
+                raise
+            if self._closed or len(self._waiting) >= _MOST_IDLE:
+                await _closed(stack)
+            else:
+                self._waiting.append((stack, connection))
+
+    async def _connected(
+        self, *, fresh: bool = False
+    ) -> "tuple[AsyncExitStack, psycopg.AsyncConnection[Any]]":
+        """A connection of nobody else. With ``fresh``, those that wait are given up: the server
+        has been started anew."""
+        while self._waiting:
+            stack, connection = self._waiting.pop()
+            if not fresh and not connection.closed:
+                return stack, connection
+            await _closed(stack)
+        stack = AsyncExitStack()
+        connection = await stack.enter_async_context(connected(self.address))
+        _load_as_sqlite_does(connection)
+        return stack, connection
+
+
+async def _closed(stack: AsyncExitStack) -> None:
+    with suppress(Exception):
+        await stack.aclose()
+
+
+def _load_as_sqlite_does(connection: "psycopg.AsyncConnection[Any]") -> None:
+    """Have values be of the types that SQLite has: numbers whole where they can be."""
+    from psycopg.adapt import Loader
+
+    class Number(Loader):
+        def load(self, data: Any) -> int | float:
+            text = bytes(data)
+            return int(text) if text.lstrip(b"-").isdigit() else float(text)
+
+    class Truth(Loader):
+        def load(self, data: Any) -> int:
+            return int(bytes(data) == b"t")
+
+    connection.adapters.register_loader("numeric", Number)
+    connection.adapters.register_loader("bool", Truth)
+
+
+@asynccontextmanager
+async def open_fleet_database(path: Path, address: str) -> AsyncGenerator[FleetDatabase]:
+    """The fleet at ``address``, closed on the way out; beside ``path``, the index of this machine,
+    are its user's prices."""
+    database = FleetDatabase(path, address)
+    try:
+        rows = await database.query(_tenant_steps())
+        database.scope = Scope(rows)
+        yield database
+    finally:
+        await database.close()
+
+
+def _tenant_steps() -> Steps[int]:
+    rows = yield Native("SELECT tenant_id FROM machines LIMIT 1"), []
+    return int(rows[0][0]) if rows else 0

@@ -1,0 +1,80 @@
+"""Copies of an index in a fleet, put there as they are: what reads them does not need a push."""
+
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from state.fleet.server.schema import LIMITS, THREADS, USAGE
+from tests.support.postgres.cluster import Fleet
+
+
+def put_index(fleet: Fleet, machine: str, index: Path, *, tenant: str = "default") -> None:
+    """Put what an index has into a fleet, as the copies of a machine that is there already."""
+    with (
+        closing(sqlite3.connect(index)) as local,
+        psycopg.connect(fleet.admin) as admin,
+    ):
+        found = admin.execute(
+            "SELECT m.tenant_id, m.machine_id FROM threadkeep.machines m"
+            " JOIN threadkeep.tenants t USING (tenant_id) WHERE m.name = %s AND t.name = %s",
+            [machine, tenant],
+        ).fetchone()
+        assert found is not None
+        own = tuple(found)
+        columns = ", ".join(THREADS)
+        threads = local.execute(
+            f"SELECT {columns}, (SELECT parent_thread_id FROM thread_spawn_edges e"
+            " WHERE e.child_thread_id = id) FROM threads"
+        )
+        names = ("tenant_id", "machine_id", "epoch", "revision", "level")
+        _put(
+            admin,
+            "threads",
+            (*names, *THREADS, "spawned_by"),
+            ((*own, 1, 1, "metadata", *row) for row in threads),
+        )
+        numbered = admin.execute(
+            "SELECT id, row_id FROM threadkeep.threads WHERE tenant_id = %s AND machine_id = %s",
+            own,
+        )
+        rows: dict[str, int] = dict(numbered.fetchall())
+        marks = local.execute("SELECT thread_id, key, value, set_at_ms FROM user_data").fetchall()
+        _put(
+            admin,
+            "user_data",
+            ("tenant_id", "machine_id", "thread_id", "key", "value", "set_at_ms"),
+            ((*own, *row) for row in marks if row[0] in rows),
+        )
+        for table, of in (("thread_usage", USAGE), ("thread_limits", LIMITS)):
+            used = local.execute(
+                f"SELECT t.id, {', '.join(f'u.{name}' for name in of)} FROM {table} u"
+                " JOIN threads t USING (row_id)"
+            )
+            _put(
+                admin,
+                table,
+                ("tenant_id", "machine_id", "row_id", *of),
+                ((*own, rows[row[0]], *row[1:]) for row in used),
+            )
+
+
+def _put(
+    admin: "psycopg.Connection[Any]",
+    table: str,
+    columns: Iterable[str],
+    rows: Iterable[tuple[Any, ...]],
+) -> None:
+    with (
+        admin.cursor() as cursor,
+        cursor.copy(f"COPY threadkeep.{table} ({', '.join(columns)}) FROM STDIN") as copy,
+    ):
+        for row in rows:
+            copy.write_row([_storable(value) for value in row])
+
+
+def _storable(value: Any) -> Any:
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
