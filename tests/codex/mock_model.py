@@ -46,8 +46,9 @@ def _stream(events: list[Item]) -> str:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self) -> None:
+    def __init__(self, asked: "list[Request]") -> None:
         super().__init__(("127.0.0.1", 0), _Model)
+        self.asked = asked
         self.numbers = count(1)
         self.ends = threading.Event()
 
@@ -65,6 +66,7 @@ class _Model(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         data = self.rfile.read(int(self.headers.get("content-length") or 0))
         request = Request(next(self.server.numbers), json.loads(data or b"{}"))
+        self.server.asked.append(request)
         words = request.words
         failed = [word for word in words if word.startswith("fails_with_")]
         if self.path.endswith("/compact"):
@@ -127,9 +129,10 @@ def _failure(number: int, word: str) -> list[Item]:
 
 
 @contextmanager
-def mock_model(model: str = "mock-model") -> Iterator[str]:
-    """A server of its own; gives the text of a ``config.toml`` that has Codex use it."""
-    server = _Server()
+def mock_model(model: str = "mock-model", asked: "list[Request] | None" = None) -> Iterator[str]:
+    """A server of its own; gives the text of a ``config.toml`` that has Codex use it. ``asked``
+    gets the requests."""
+    server = _Server([] if asked is None else asked)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

@@ -27,6 +27,9 @@ from state.edit.marks import set_marks
 from state.edit.metadata import Changed, set_git_info, set_memory_mode, set_name
 from state.edit.move_plan import Action
 from state.edit.trash import chosen, empty_trash, groups_of, restore_threads, trash_of
+from state.fleet.reading.cache import CachedThread
+from state.fleet.reading.pull import pull
+from state.fleet.reading.rollouts import Copy
 from state.fulltext.indexer import MESSAGES, fill_fulltext
 from state.repair.backup import restore_backup
 from state.repair.dump import read_dump, restore
@@ -119,6 +122,19 @@ async def _mark(index: ThreadIndex) -> None:
     assert isinstance(changed, Changed), changed
 
 
+THERE: Final = "there"
+"""The home that a thread is pulled from, in the folder of the index."""
+
+
+async def _pull(index: ThreadIndex) -> None:
+    """Bring the thread whose rollouts are in the other home."""
+    there = index.database.path.parent / THERE
+    paths = sorted((str(path.relative_to(there)) for path in there.rglob("*.jsonl")), reverse=True)
+    own = tuple(path for path in paths if MOVED in path)
+    others = tuple(path for path in paths if MOVED not in path)
+    await pull(index, CachedThread(Copy(MOVED, 1, "desk", "me"), there, own, others))
+
+
 def _opened(work: Callable[[ThreadIndex], Awaitable[None]]) -> Callable[[Path, Path], None]:
     def done(home: Path, path: Path) -> None:
         async def opened() -> None:
@@ -169,6 +185,7 @@ WORKS: Final[dict[str, Callable[[Path, Path], object]]] = {
     "describe": _opened(_describe),
     "mark": _opened(_mark),
     "turns": _opened(_turns),
+    "pull": _opened(_pull),
     "vacuum": lambda _, path: vacuum(path),
 }
 

@@ -11,7 +11,7 @@ from rollout.files.cancellation import check_cancelled
 from state.db.database import Database
 from state.db.steps import Result, Steps, Work
 from state.errors import InvalidQuery, StateError
-from state.fleet.reading.dialect import Native, is_about_indexes, translated
+from state.fleet.reading.dialect import Binary, Native, is_about_indexes, translated
 from state.fleet.reading.scope import Scope
 from state.fleet.server.connect import connected
 
@@ -104,7 +104,8 @@ class FleetDatabase(Database):
                     sql, given = steps.send([] if scope.machine else [(1,)] * len(given))
                     continue
                 if isinstance(sql, Native):
-                    found = await connection.execute(str(sql), given)
+                    binary = isinstance(sql, Binary)
+                    found = await connection.execute(str(sql), given, binary=binary)
                 else:
                     made = translated(sql, scope.tenant_id)
                     found = await connection.execute(

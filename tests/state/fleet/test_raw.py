@@ -1,9 +1,6 @@
 """The level raw: rollouts in a fleet, piece by piece."""
 
-import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,64 +12,12 @@ import zstandard
 from rollout.pieces.joining import JoinedFile, decompressed
 from rollout.pieces.manifest import Manifest
 from state.fleet.push.raw import RawContent, forget
-from state.fleet.server.connect import connected
 from state.fleet.server.pieces import stored_digest
-from state.thread_index import ThreadIndex, open_index
 from tests.samples.homes import encoded, event, thread_id, write
+from tests.state.fleet.contents import Machine, Reader, Thread, rows, run
 from tests.support.postgres.cluster import Fleet
 
-MONTH = date(2026, 5, 1)
 ONE, TWO = thread_id(1), thread_id(2)
-
-
-@dataclass
-class Thread:
-    """A thread that is pushed."""
-
-    id: str
-    month: date = MONTH
-
-
-@dataclass
-class Pushing:
-    """A machine that pushes its rollouts."""
-
-    home: Path
-    index: ThreadIndex
-    connection: "psycopg.AsyncConnection[Any]"
-
-    async def push(self, *ids: str, month: date = MONTH) -> None:
-        """Push some threads as they are now."""
-        await self.index.sync()
-        content = RawContent(self.index)
-        threads = [Thread(each, month) for each in ids]
-        await content.prepare(self.connection, threads)
-        async with self.connection.transaction():
-            await content.send(self.connection, threads)
-
-
-def pushing(
-    tmp_path: Path, fleet: Fleet, work: Callable[[Pushing], Awaitable[None]], name: str = "one"
-) -> None:
-    """Run ``work`` on a machine."""
-
-    async def run() -> None:
-        home = tmp_path / "home"
-        home.mkdir(exist_ok=True)
-        async with (
-            open_index(home, tmp_path / f"{name}.sqlite3") as index,
-            connected(fleet.machine(name)) as connection,
-        ):
-            await index.backfill()
-            await work(Pushing(home, index, connection))
-
-    asyncio.run(run())
-
-
-def rows(fleet: Fleet, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
-    """What an administrator sees."""
-    with psycopg.connect(fleet.admin) as admin:
-        return admin.execute(sql, parameters).fetchall()
 
 
 def check(fleet: Fleet, home: Path, folder: Path, *paths: Path) -> None:
@@ -105,7 +50,7 @@ def test_rollouts_follow_their_files(tmp_path: Path, fleet: Fleet) -> None:
     first, second = write(home, 1), write(home, 2)
     line = encoded([event("2026-05-28T20:01:00.000Z", "agent_message", message="done")])
 
-    async def work(machine: Pushing) -> None:
+    async def work(machine: Machine, _: Reader) -> None:
         await machine.push(ONE, TWO)
         check(fleet, home, tmp_path, first, second)
         with first.open("ab") as file:
@@ -134,13 +79,13 @@ def test_rollouts_follow_their_files(tmp_path: Path, fleet: Fleet) -> None:
         await machine.push(ONE)
         check(fleet, home, tmp_path)
 
-    pushing(tmp_path, fleet, work)
+    run(fleet, tmp_path, work)
 
 
 def test_a_thread_of_another_month_takes_its_pieces_along(tmp_path: Path, fleet: Fleet) -> None:
     path = write(tmp_path / "home", 1)
 
-    async def work(machine: Pushing) -> None:
+    async def work(machine: Machine, _: Reader) -> None:
         await machine.push(ONE)
         await machine.push(ONE, month=date(2026, 6, 1))
         check(fleet, machine.home, tmp_path, path)
@@ -149,7 +94,7 @@ def test_a_thread_of_another_month_takes_its_pieces_along(tmp_path: Path, fleet:
         await machine.push(TWO)
         check(fleet, machine.home, tmp_path, path)
 
-    pushing(tmp_path, fleet, work)
+    run(fleet, tmp_path, work)
 
 
 def test_what_arrived_before_a_kill_is_not_sent_again(
@@ -163,7 +108,7 @@ def test_what_arrived_before_a_kill_is_not_sent_again(
     class Killed(Exception):
         pass
 
-    async def work(machine: Pushing) -> None:
+    async def work(machine: Machine, _: Reader) -> None:
         content = RawContent(machine.index)
         send = content._send_pieces
         left = 2
@@ -184,13 +129,13 @@ def test_what_arrived_before_a_kill_is_not_sent_again(
         check(fleet, machine.home, tmp_path, path)
         assert set(before) < set(rows(fleet, "SELECT digest, xmin FROM threadkeep.pieces"))
 
-    pushing(tmp_path, fleet, work)
+    run(fleet, tmp_path, work)
 
 
 def test_pieces_that_a_killed_push_left_go_with_the_next(tmp_path: Path, fleet: Fleet) -> None:
     path = write(tmp_path / "home", 1)
 
-    async def work(machine: Pushing) -> None:
+    async def work(machine: Machine, _: Reader) -> None:
         await machine.push(ONE)
         with path.open("ab") as file:
             file.write(b"cut off, and then ")
@@ -201,7 +146,7 @@ def test_pieces_that_a_killed_push_left_go_with_the_next(tmp_path: Path, fleet: 
         await machine.push(ONE)
         check(fleet, machine.home, tmp_path, path)
 
-    pushing(tmp_path, fleet, work)
+    run(fleet, tmp_path, work)
 
 
 def test_what_is_compressed_is_not_compressed_again(fleet: Fleet) -> None:
@@ -216,7 +161,7 @@ def test_what_is_compressed_is_not_compressed_again(fleet: Fleet) -> None:
 def test_a_file_that_cannot_be_read_keeps_what_was_pushed(tmp_path: Path, fleet: Fleet) -> None:
     path = write(tmp_path / "home", 1)
 
-    async def work(machine: Pushing) -> None:
+    async def work(machine: Machine, _: Reader) -> None:
         await machine.push(ONE)
         before = rows(fleet, "SELECT path, pieces FROM rollouts_")
         aside = path.rename(path.with_name("aside"))
@@ -227,4 +172,4 @@ def test_a_file_that_cannot_be_read_keeps_what_was_pushed(tmp_path: Path, fleet:
             await content.send(machine.connection, [Thread(ONE)])
         assert rows(fleet, "SELECT path, pieces FROM rollouts_") == before
 
-    pushing(tmp_path, fleet, work)
+    run(fleet, tmp_path, work)

@@ -1,0 +1,251 @@
+"""Bring a thread from the cache into a home, as the rollout that Codex goes on in.
+
+Nothing is overwritten. The rollout that a thread goes on in comes first, in one step with the
+others: where a kill has left some of them out, the next pull adds them, as what is there is the
+same.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple
+
+from rollout.errors import RolloutError
+from rollout.files.access import is_there
+from rollout.files.atomic import atomic_file, sync_folder
+from rollout.files.layout import (
+    COMPRESSED_SUFFIX,
+    SESSIONS,
+    logical_path,
+    misplacement,
+    parse_name,
+    parse_uuid,
+)
+from rollout.files.move import session_path
+from rollout.files.writer_lock import WriterLock
+from rollout.history.segments import source_meta
+from rollout.jsonl.reader import RolloutStream, open_rollout
+from state.edit.lineage import read_threads_steps
+from state.errors import RolloutNotPushed, ThreadIsHere, file_errors
+from state.fleet.reading.cache import CachedThread
+from state.rollout_locator import rollout_locator
+from state.thread_index import ThreadIndex
+
+_BLOCK_BYTES: Final = 256 * 1024
+
+
+class Relation(StrEnum):
+    """How the content of a file here is related to that of a copy."""
+
+    SAME = "same"
+    BEHIND = "behind"
+    """It is the beginning of the copy."""
+    AHEAD = "ahead"
+    """The copy is its beginning."""
+    DIFFERENT = "different"
+
+
+class NewFile(NamedTuple):
+    """A rollout that is brought here."""
+
+    source: Path
+    target: str
+    """Relative to the home."""
+    size: int
+
+
+class Pulled(NamedTuple):
+    """What was done, or would be."""
+
+    cached: CachedThread
+    files: tuple[NewFile, ...]
+    """None if the thread was here already."""
+    ahead: bool = False
+    """Whether the thread has gone on here since its machine pushed it."""
+
+
+async def pull(index: ThreadIndex, cached: CachedThread, *, dry_run: bool = False) -> Pulled:
+    """Bring a thread into the home of ``index``, which is caught up with it.
+
+    Raises, and nothing is changed:
+        CopyUnusable: what the fleet has is no rollout of this thread.
+        FileUnusable: the home cannot be written, or a file cannot be read.
+        RolloutNotPushed: the fleet has only its messages.
+        ThreadIsHere: the thread is here and not as it is there, or a file is in the way.
+        WriterActive: somebody is writing it here.
+    """
+    copy = cached.copy
+    if cached.only_messages:
+        raise RolloutNotPushed(copy.thread_id, copy.machine)
+    workers = index.database.workers
+    await index.sync()
+    if dry_run:
+        return await _planned(index, cached)
+    lock = await workers.finish(
+        partial(_locked, index.home, copy.thread_id), undo=WriterLock.release
+    )
+    with lock:
+        await index.sync()  # until now, it may have been written
+        planned = await _planned(index, cached)
+        if planned.files:
+            await workers.finish(partial(_put, index.home, cached, planned.files))
+    if planned.files:
+        await index.sync()
+    return planned
+
+
+def _locked(home: Path, thread_id: str) -> WriterLock:
+    with file_errors(home):
+        return WriterLock.acquire(home, thread_id)
+
+
+async def _planned(index: ThreadIndex, cached: CachedThread) -> Pulled:
+    nodes = await index.database.query(read_threads_steps([cached.copy.thread_id]))
+    node = nodes.get(cached.copy.thread_id)
+    paths = sorted(node.files if node else (), key=lambda path: misplacement(path) is None)
+    here = {_rollout_id(path): path for path in paths}  # copies beside a file count less
+    return await index.database.workers.run(partial(_plan, index, cached, here))
+
+
+def _plan(index: ThreadIndex, cached: CachedThread, here: dict[str, str]) -> Pulled:
+    """What is to be brought here; ``here`` are the paths of the thread's rollouts in the home, by
+    their ids."""
+    home = index.home
+    with file_errors(home):
+        for path in cached.own:
+            _check_own(cached, path)
+        there = {_rollout_id(path): path for path in cached.own}
+        own = _rollout_id(cached.own[0])
+        missing = [path for id_, path in there.items() if id_ not in here]
+        found = {
+            id_: relation(home / here[id_], cached.home / path)
+            for id_, path in there.items()
+            if id_ in here
+        }
+        more = here.keys() - there.keys()
+        _check_relations(cached, found, own in here or not here, bool(more))
+        if more or Relation.AHEAD in found.values():
+            return Pulled(cached, (), ahead=True)
+        find = rollout_locator(index)
+        missing += [path for path in cached.others if find(_rollout_id(path)) is None]
+        files = [_new_file(cached, path) for path in missing]
+        for file in files:
+            _check_target(cached, home, file.target)
+    return Pulled(cached, tuple(files))
+
+
+def _check_own(cached: CachedThread, path: str) -> None:
+    """Raises CopyUnusable unless a rollout is one of this thread, by its name and by what it
+    says."""
+    copy = cached.copy
+    name = parse_name(path)
+    if name is None or name.thread_id != copy.thread_id or misplacement(_target(path)):
+        raise copy.unusable(f"Codex would not find a file named {path.rpartition('/')[2]}")
+    try:
+        said = parse_uuid(source_meta(cached.home / path).get("id"))
+    except RolloutError as error:
+        raise copy.unusable(str(error)) from error
+    if said != copy.thread_id:
+        raise copy.unusable(f"its rollout says that it is of thread {said}")
+
+
+def _check_relations(
+    cached: CachedThread, found: dict[str, Relation], is_whole: bool, has_more: bool
+) -> None:
+    """Raises ThreadIsHere unless what is here is the same as there, or goes on from it."""
+    copy = cached.copy
+    relations = set(found.values())
+    behind = Relation.BEHIND in relations or not is_whole
+    ahead = Relation.AHEAD in relations or has_more
+    if Relation.DIFFERENT in relations or (behind and ahead):
+        reason = f"it differs from the copy of machine {copy.machine}"
+        raise ThreadIsHere(copy.thread_id, copy.machine, reason)
+    if behind:
+        reason = f"the copy of machine {copy.machine} has gone on from what is here"
+        raise ThreadIsHere(copy.thread_id, copy.machine, reason)
+
+
+def relation(here: Path, there: Path) -> Relation:
+    """How the content of two rollouts is related, be they compressed or not. Raises OSError if one
+    of them cannot be read, and DamagedCompression if one is damaged."""
+    with open_rollout(here) as one, open_rollout(there) as other:
+        for mine, theirs in zip(_blocks(one), _blocks(other), strict=False):
+            length = min(len(mine), len(theirs))
+            if mine[:length] != theirs[:length]:
+                return Relation.DIFFERENT
+            if len(mine) != len(theirs):
+                return Relation.BEHIND if len(mine) < len(theirs) else Relation.AHEAD
+            if not mine:
+                return Relation.SAME
+    raise AssertionError
+
+
+def _blocks(stream: RolloutStream) -> Iterator[bytes]:
+    """Whole blocks, the last one shorter; then empty ones for ever."""
+    while True:
+        block = bytearray(_BLOCK_BYTES)
+        view, filled = memoryview(block), 0
+        while filled < _BLOCK_BYTES and (got := stream.readinto(view[filled:])):
+            filled += got
+        yield bytes(view[:filled])
+
+
+def _new_file(cached: CachedThread, path: str) -> NewFile:
+    source = cached.home / path
+    return NewFile(source, _target(path), source.stat().st_size)
+
+
+def _target(path: str) -> str:
+    """Where a rollout goes: into the folder of the day in its name, also out of an archive."""
+    name = parse_name(path)
+    return session_path(path, 0) if name and name.started_at else path
+
+
+def _check_target(cached: CachedThread, home: Path, target: str) -> None:
+    """Raises ThreadIsHere if a file is where a rollout would go, in whatever form, or if one of its
+    folders is a link: nobody finds what is behind it."""
+    place = home / SESSIONS
+    for part in target.split("/")[1:-1]:
+        place /= part
+        if is_there(place) and (place.is_symlink() or not place.is_dir()):
+            raise _taken(cached, place)
+    logical = home / logical_path(target)
+    for path in (logical, logical.with_name(logical.name + COMPRESSED_SUFFIX)):
+        if is_there(path):
+            raise _taken(cached, path)
+
+
+def _taken(cached: CachedThread, path: Path) -> ThreadIsHere:
+    return ThreadIsHere(cached.copy.thread_id, cached.copy.machine, f"there is something at {path}")
+
+
+def _put(home: Path, cached: CachedThread, files: Sequence[NewFile]) -> None:
+    """Make all files, or none; the first of them first."""
+    with file_errors(home):
+        try:
+            with ExitStack() as made:
+                for file in reversed(files):  # what was opened last is put in its place first
+                    target = made.enter_context(atomic_file(home / file.target))
+                    _copy(file.source, target)
+        except FileExistsError as error:
+            raise _taken(cached, Path(error.filename)) from error
+        for folder in {above for file in files for above in (home / file.target).parents}:
+            if folder.is_relative_to(home):
+                sync_folder(folder)
+
+
+def _copy(source: Path, target: BinaryIO) -> None:
+    with source.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            target.write(block)
+        target.flush()
+        info = os.fstat(file.fileno())
+        os.utime(target.fileno(), ns=(info.st_mtime_ns, info.st_mtime_ns))
+
+
+def _rollout_id(path: str) -> str:
+    name = parse_name(path)
+    return (name and name.rollout_id) or path

@@ -1,0 +1,103 @@
+"""A real Codex goes on with a thread that was pulled from another machine."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from state.fleet.reading.pull import pull
+from state.query.model import Query
+from state.thread_index import open_index
+from tests.codex.codex_app import Call, answers
+from tests.codex.mock_model import mock_model
+from tests.codex.model.deeds import ANSWER
+from tests.codex.model.request import Request
+from tests.state.fleet.contents import Machine, Reader, run
+from tests.support.postgres.cluster import Fleet
+
+CODEX = os.environ.get("THREADKEEP_CODEX_BIN", "")
+pytestmark = pytest.mark.skipif(not CODEX, reason="no THREADKEEP_CODEX_BIN")
+
+
+@pytest.fixture
+def asked() -> list[Request]:
+    """What the model is asked."""
+    return []
+
+
+@pytest.fixture
+def config(asked: list[Request]) -> Iterator[str]:
+    """What makes Codex ask a model server of ours."""
+    with mock_model(asked=asked) as text:
+        yield text
+
+
+def codex_exec(home: Path, config: str, *arguments: str) -> None:
+    """Let Codex do a turn in a process of its own."""
+    (home / "config.toml").write_text(config)
+    done = subprocess.run(
+        [CODEX, "exec", "--skip-git-repo-check", *arguments],
+        env={**os.environ, "CODEX_HOME": str(home)},
+        cwd=home,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("form", ["plain", "compressed", "archived"])
+def test_codex_goes_on_with_a_pulled_thread(
+    form: str, tmp_path: Path, fleet: Fleet, config: str, asked: list[Request]
+) -> None:
+    there, here = tmp_path / "home", tmp_path / "here"
+    there.mkdir()
+    here.mkdir()
+    codex_exec(there, config, "the question of the first machine")
+    (path,) = there.rglob("rollout-*.jsonl")
+    if form == "archived":
+        (there / "archived_sessions").mkdir()
+        path = path.rename(there / "archived_sessions" / path.name)
+    if form == "compressed":
+        plain, path = path, path.with_name(f"{path.name}.zst")
+        path.write_bytes(zstandard.compress(plain.read_bytes()))
+        plain.unlink()
+    codex_exec(here, config, "a thread that is here already")
+    asked.clear()
+    ids: list[str] = []
+
+    async def work(machine: Machine, reader: Reader) -> None:
+        query = Query(sort_key="recency_at", archived=form == "archived", source_kinds=("exec",))
+        (row,) = [row async for row in machine.index.all_rows(query)]
+        ids.append(row["id"])
+        await machine.push(*ids)
+        brought = await reader.bring(ids[0], row["rollout_path"])
+        async with open_index(here, tmp_path / "here.sqlite3") as index:
+            await index.backfill()
+            await pull(index, brought)
+
+    run(fleet, tmp_path, work)
+    calls: list[Call] = [
+        ("thread/list", {"sourceKinds": ["exec"]}),
+        ("thread/read", {"threadId": ids[0]}),
+    ]
+    listed, read = answers(CODEX, here, calls)
+    assert ids[0] in [thread["id"] for thread in listed["result"]["data"]]
+    assert read["result"]["thread"]["preview"] == "the question of the first machine"
+    codex_exec(here, config, "resume", ids[0], "the question of the second machine")
+    sent = json.dumps(asked[-1].input)
+    places = [
+        sent.find(text)
+        for text in (
+            "the question of the first machine",
+            ANSWER,
+            "the question of the second machine",
+        )
+    ]
+    assert -1 not in places
+    assert places == sorted(places)

@@ -1,0 +1,33 @@
+"""Killed before every step and at random moments, a pull leaves what the next one makes whole."""
+
+import shutil
+from pathlib import Path
+
+from tests.crash.nursery import MOVED, THERE, Ended, deaths, run
+from tests.samples.homes import write
+from tests.support.checks import codes, listed, synced, verified
+
+
+def test_a_pull(tmp_path: Path) -> None:
+    begin, now = tmp_path / "begin", tmp_path / "now"
+    there = begin / THERE
+    pulled = [write(there, 1), write(there, 1, segment=1), write(there, 3)]
+    here = write(begin / "home", 2)
+    synced(begin / "home", begin / "index.sqlite3")
+    home, index = now / "home", now / "index.sqlite3"
+    wanted = {path.name: path.read_bytes() for path in (*pulled, here)}
+
+    def die(fatal: int | None, after_s: float) -> Ended:
+        shutil.rmtree(now, ignore_errors=True)
+        shutil.copytree(begin, now)
+        return run("pull", home, index, fatal=fatal, after_s=after_s)
+
+    for moment in deaths("pull", die):
+        found = {path.name: path.read_bytes() for path in home.rglob("rollout-*")}
+        assert found.items() <= wanted.items(), moment
+        assert len(found) == 1 or pulled[1].name in found, moment
+        assert run("pull", home, index).status == 0, moment
+        found = {path.name: path.read_bytes() for path in home.rglob("rollout-*")}
+        assert found == wanted, moment
+        assert MOVED in listed(home, index), moment
+        assert codes(verified(home, index)) == {}, moment

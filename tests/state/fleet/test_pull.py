@@ -1,0 +1,224 @@
+"""A thread is pulled into a home as its machine has it, or not at all."""
+
+import asyncio
+import resource
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from rollout.errors import WriterActive
+from rollout.files.writer_lock import WriterLock
+from state.errors import CopyUnusable, FileUnusable, RolloutNotPushed, ThreadIsHere
+from state.fleet.reading.cache import CachedThread
+from state.fleet.reading.pull import Pulled, Relation, pull, relation
+from state.fleet.reading.rollouts import Copy
+from state.thread_index import ThreadIndex, open_index
+from tests.samples.homes import encoded, event, lines, thread_id, write
+
+ONE, TWO = thread_id(1), thread_id(2)
+LINE = encoded([event("2026-05-28T20:01:00.000Z", "agent_message", message="done")])
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Path:
+    """A home in a cache."""
+    return tmp_path / "there"
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    """The home that is pulled into."""
+    home = tmp_path / "here"
+    home.mkdir()
+    return home
+
+
+def cached(there: Path, *paths: Path, others: tuple[Path, ...] = ()) -> CachedThread:
+    """The thread of the first file."""
+    copy = Copy(ONE, 1, "desk", "me")
+
+    def named(some: tuple[Path, ...]) -> tuple[str, ...]:
+        return tuple(str(path.relative_to(there)) for path in some)
+
+    return CachedThread(copy, there, named(paths), named(others))
+
+
+@asynccontextmanager
+async def opened(here: Path) -> AsyncIterator[ThreadIndex]:
+    async with open_index(here, here.with_name("index.sqlite3")) as index:
+        await index.catch_up()
+        yield index
+
+
+def files(home: Path) -> dict[str, bytes]:
+    """All files of a home that are no locks."""
+    found = {str(path.relative_to(home)): path for path in home.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in found.items() if "locks" not in name}
+
+
+def pulled(here: Path, thread: CachedThread, *, dry_run: bool = False) -> list[str]:
+    """Pull a thread: the files that came, and all that the index says of the home is true."""
+
+    async def work() -> list[str]:
+        async with opened(here) as index:
+            done = await pull(index, thread, dry_run=dry_run)
+            row = (await index.rows_of([ONE])).get(ONE)
+            assert dry_run or (row is not None and (here / row["rollout_path"]).exists())
+            return [file.target for file in done.files]
+
+    return asyncio.run(work())
+
+
+def test_a_thread_comes_as_it_is(here: Path, there: Path) -> None:
+    own, segment = write(there, 1, archived=True), write(there, 1, segment=1)
+    base, present = write(there, 2), write(there, 3)
+    shutil.copy(present, write(here, 3))
+    thread = cached(there, segment, own, others=(base, present))
+    before = files(here)
+    assert len(pulled(here, thread, dry_run=True)) == 3
+    assert files(here) == before
+    targets = pulled(here, thread)
+    day = "sessions/2026/05/28"
+    assert targets == [f"{day}/{path.name}" for path in (segment, own, base)]
+    for path, target in zip((segment, own, base), targets, strict=True):
+        assert (here / target).read_bytes() == path.read_bytes()
+        assert (here / target).stat().st_mtime_ns == path.stat().st_mtime_ns
+    again = files(here)
+    assert pulled(here, thread) == []
+    assert files(here) == again
+
+
+def test_a_compressed_thread_comes_compressed(here: Path, there: Path) -> None:
+    plain = write(there, 1)
+    path = plain.with_name(f"{plain.name}.zst")
+    path.write_bytes(zstandard.compress(plain.read_bytes()))
+    (target,) = pulled(here, cached(there, path))
+    assert (here / target).read_bytes() == path.read_bytes()
+    assert pulled(here, cached(there, plain)) == []  # the same, whatever its form
+
+
+CONTENT = encoded(lines(1, "prompt 1"))
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "reason"),
+    [
+        (CONTENT, CONTENT + LINE, "the copy of machine desk has gone on from what is here"),
+        (CONTENT + LINE, CONTENT + LINE.upper(), "it differs from the copy of machine desk"),
+        (CONTENT + LINE, CONTENT, ""),
+        (CONTENT, CONTENT, ""),
+    ],
+)
+def test_what_is_here_stays(
+    here: Path, there: Path, mine: bytes, theirs: bytes, reason: str
+) -> None:
+    write(here, 1, mine, archived=True)
+    thread = cached(there, write(there, 1, theirs))
+    before = files(here)
+    if reason:
+        with pytest.raises(ThreadIsHere, match=reason):
+            pulled(here, thread)
+    else:
+        assert pulled(here, thread) == []
+    assert files(here) == before
+
+
+def test_a_revert_there_is_not_mixed_with_what_is_here(here: Path, there: Path) -> None:
+    first, segment = write(there, 1), write(there, 1, segment=1)
+    own = write(here, 1)
+    with pytest.raises(ThreadIsHere, match="has gone on"):
+        pulled(here, cached(there, segment, first))
+    newer = write(here, 1, segment=2)
+    with pytest.raises(ThreadIsHere, match="differs"):
+        pulled(here, cached(there, segment, first))
+    assert pulled(here, cached(there, first)) == []  # the revert was here
+    assert sorted(files(here)) == sorted(str(path.relative_to(here)) for path in (own, newer))
+
+
+def test_nothing_in_the_way_is_overwritten(here: Path, there: Path, tmp_path: Path) -> None:
+    path = write(there, 1)
+    day = here / "sessions/2026/05/28"
+    day.mkdir(parents=True)
+    for name in (path.name, f"{path.name}.zst"):
+        (day / name).write_bytes(b"no rollout")
+        with pytest.raises(ThreadIsHere, match="there is something at"):
+            pulled(here, cached(there, path))
+        (day / name).unlink()
+    day.rmdir()
+    day.symlink_to(tmp_path)
+    with pytest.raises(ThreadIsHere, match="there is something at"):
+        pulled(here, cached(there, path))
+    assert not (tmp_path / path.name).exists()
+
+
+def test_what_is_of_another_thread_is_refused(here: Path, there: Path) -> None:
+    content = encoded(lines(2, "prompt 1"))
+    with pytest.raises(CopyUnusable, match=f"says that it is of thread {TWO}"):
+        pulled(here, cached(there, write(there, 1, content)))
+    with pytest.raises(CopyUnusable, match="would not find"):
+        pulled(here, cached(there, write(there, 2)))
+    with pytest.raises(CopyUnusable, match="session_meta"):
+        pulled(here, cached(there, write(there, 1, LINE)))
+    messages = cached(there, write(there, 1))._replace(only_messages=True)
+    with pytest.raises(RolloutNotPushed):
+        pulled(here, messages)
+    assert files(here) == {}
+
+
+def test_a_thread_that_is_written_is_left_alone(here: Path, there: Path) -> None:
+    thread = cached(there, write(there, 1))
+    with WriterLock.acquire(here, ONE), pytest.raises(WriterActive):
+        pulled(here, thread)
+    assert files(here) == {}
+    assert len(pulled(here, thread)) == 1
+
+
+def test_two_pulls_at_once_bring_it_once(here: Path, there: Path) -> None:
+    thread = cached(there, write(there, 1), write(there, 1, segment=1))
+
+    async def work() -> list[Pulled | BaseException]:
+        async with opened(here) as index:
+            both = (pull(index, thread), pull(index, thread))
+            return [*await asyncio.gather(*both, return_exceptions=True)]
+
+    ended = asyncio.run(work())
+    assert len([each for each in ended if not isinstance(each, BaseException)]) >= 1
+    assert all(isinstance(each, tuple | WriterActive) for each in ended), ended
+    assert len(files(here)) == 2
+
+
+def test_a_full_disk_leaves_nothing_half_there(here: Path, there: Path) -> None:
+    big = write(there, 1, CONTENT + LINE * 100_000)
+    thread = cached(there, write(there, 1, segment=1), big)
+    asyncio.run(empty_index(here))
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, limit[1]))
+    try:
+        with pytest.raises(FileUnusable, match="large"):
+            pulled(here, thread)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert files(here) == {}
+    assert len(pulled(here, thread)) == 2
+
+
+async def empty_index(here: Path) -> None:
+    async with opened(here):
+        pass
+
+
+def test_how_two_rollouts_are_related(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other.zst"
+    for mine, theirs, expected in (
+        (b"a" * 2**19, b"a" * 2**19, Relation.SAME),
+        (b"a" * 2**18, b"a" * 2**19, Relation.BEHIND),
+        (b"a" * 2**19, b"a" * (2**19 - 1), Relation.AHEAD),
+        (b"a" * 2**18 + b"b", b"a" * 2**19, Relation.DIFFERENT),
+    ):
+        one.write_bytes(mine)
+        other.write_bytes(zstandard.compress(theirs))
+        assert relation(one, other) == expected
