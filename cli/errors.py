@@ -131,6 +131,37 @@ busy*     CodexInUse         end these programs, then run the same command again
 busy*     CodexChanged       threadkeep codex-check shows its current state
 busy      CodexChangedSince  threadkeep codex-check shows what is left to repair
 not_found NoCodexBackup      threadkeep codex-check --fix makes one before each change
+usage     FleetAddressInvalid give it as postgresql://USER@HOST:PORT/DATABASE, or as what else libpq
+                             takes
+not_found FleetDriverMissing pip install 'threadkeep[fleet]' brings it
+busy*     FleetUnavailable   see that PostgreSQL runs there: pg_isready -d ADDRESS; what changes
+                             here meanwhile is pushed later
+busy*     FleetBusy          try again in a moment; the administrator can raise max_connections, or
+                             put PgBouncer in front
+busy*     FleetLost          run the same command again; it goes on where this one ended
+busy*     FleetReadOnly      name the primary, or both servers and target_session_attrs=read-write
+busy*     FleetFull          its administrator has to free some space; what changes here meanwhile
+                             is pushed later
+damaged   FleetLoginRefused  put the line that threadkeep fleet machine add or reader add printed
+                             into ~/.pgpass, and have only its owner read it: chmod 600 ~/.pgpass
+damaged   FleetLoginRevoked  ask the administrator; threadkeep fleet machine add or reader add lets
+                             it in again
+damaged   FleetLoginUnknown  ask the administrator for threadkeep fleet machine add or reader add
+damaged   FleetDenied        give the address with another user; fleet commands need an
+                             administrator: a superuser, or who set the fleet up
+not_found FleetDatabaseMissing createdb NAME makes one, as a user that may, such as postgres
+not_found FleetMissing       threadkeep fleet init sets one up, as an administrator of PostgreSQL
+too_new   FleetTooNew        update threadkeep; what changes here meanwhile is pushed later
+too_new   FleetTooOld        the administrator brings it up to date with threadkeep fleet upgrade
+too_new   PostgresTooOld     upgrade PostgreSQL, or name another server
+damaged   FleetEncoding      make another database: createdb -T template0 -E UTF8 NAME
+damaged   FleetExtensionMissing apt-get install postgresql-contrib on the server, then the same
+                             command again as a superuser
+damaged   FleetFailed        threadkeep fleet check looks for what may be wrong
+usage     FleetLoginExists   give another name, or revoke that one first; --role gives another name
+                             to the user of PostgreSQL alone
+not_found FleetLoginNotFound threadkeep fleet check looks at all of them
+usage     InvalidLoginName   give a name of at most 63 bytes that can be printed
 damaged   CopyUnusable       --machine NAME reads the copy of another machine; the machine itself
                              has the thread
 not_found ContentNotPushed   on that machine: threadkeep push --level text, or raw

@@ -481,6 +481,154 @@ class AmbiguousThread(ThreadNotFound):
         return all(id_.startswith(self.reference.lower()) for id_ in self.ids)
 
 
+class FleetError(ReasonError):
+    """Base of errors about the PostgreSQL of a fleet."""
+
+
+class FleetAddressInvalid(FleetError):
+    """What is given is not the address of a database."""
+
+    text = "the address of the fleet is invalid: {}"
+
+
+class FleetDriverMissing(StateError):
+    """psycopg, the driver for PostgreSQL, is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__("fleets need psycopg, which is not installed")
+
+
+class FleetUnavailable(FleetError):
+    """PostgreSQL does not answer, or not now."""
+
+    text = "the fleet cannot be reached: {}"
+
+
+class FleetBusy(FleetUnavailable):
+    """PostgreSQL has no connection to spare, or others hold what is needed for too long."""
+
+    text = "the fleet is busy: {}"
+
+
+class FleetLost(FleetUnavailable):
+    """The connection ended in the middle of the work: what was not committed is undone."""
+
+    text = "the connection to the fleet was lost: {}"
+
+
+class FleetReadOnly(FleetUnavailable):
+    """A standby, or a server that is set to read only, takes no changes."""
+
+    text = "the fleet takes no changes: {}"
+
+
+class FleetFull(FleetUnavailable):
+    """The disk of the server is full."""
+
+    text = "the fleet has no room: {}"
+
+
+class FleetLoginRefused(FleetError):
+    """PostgreSQL does not let this user in."""
+
+    text = "the fleet refuses the login: {}"
+
+
+class FleetLoginRevoked(FleetLoginRefused):
+    """The machine or reader was in the fleet, and is no longer let in."""
+
+    text = "the login is revoked: {}"
+
+
+class FleetLoginUnknown(FleetLoginRefused):
+    """PostgreSQL lets this user in, who is neither a machine nor a reader of the fleet."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__(f"{role} is neither a machine nor a reader of it, or was revoked")
+
+
+class FleetDenied(FleetError):
+    """A login may not do this."""
+
+    text = "the fleet does not allow it: {}"
+
+
+class FleetDatabaseMissing(FleetError):
+    """The server has no such database."""
+
+    text = "{}"
+
+
+class FleetMissing(FleetError):
+    """The database is there, and holds no fleet."""
+
+    text = "the database {} holds no fleet"
+
+
+class FleetTooNew(StateError):
+    """A newer threadkeep has upgraded the fleet; it is refused, not guessed at."""
+
+    def __init__(self, found: str, known: str) -> None:
+        self.found, self.known = found, known
+        super().__init__(f"the fleet has schema {found}; the newest known is {known}")
+
+
+class FleetTooOld(StateError):
+    """The fleet has an older schema than this threadkeep needs."""
+
+    def __init__(self, found: str, needed: str) -> None:
+        self.found, self.needed = found, needed
+        super().__init__(f"the fleet has schema {found}; this threadkeep needs {needed}")
+
+
+class PostgresTooOld(StateError):
+    """The server is older than a fleet needs."""
+
+    def __init__(self, found: str, needed: str) -> None:
+        self.found, self.needed = found, needed
+        super().__init__(f"PostgreSQL {found} is too old: a fleet needs {needed} or newer")
+
+
+class FleetEncoding(StateError):
+    """The database has another encoding than UTF-8."""
+
+    def __init__(self, database: str, encoding: str) -> None:
+        self.database, self.encoding = database, encoding
+        super().__init__(f"the database {database} has the encoding {encoding}, not UTF8")
+
+
+class FleetExtensionMissing(FleetError):
+    """The server lacks an extension, or does not let this user create it."""
+
+    text = "the extension pg_trgm cannot be created: {}"
+
+
+class FleetFailed(FleetError):
+    """PostgreSQL reports an error that has no class of its own."""
+
+    text = "the fleet reports: {}"
+
+
+class FleetLoginExists(StateError):
+    """A machine, a reader or a role of this name is there already."""
+
+    def __init__(self, what: str, name: str) -> None:
+        self.what, self.name = what, name
+        super().__init__(f"there is already a {what} {name}")
+
+
+class FleetLoginNotFound(StateError):
+    """The fleet has no machine or reader of this name."""
+
+    def __init__(self, what: str, name: str) -> None:
+        self.what, self.name = what, name
+        super().__init__(f"the fleet has no {what} {name}")
+
+
+class InvalidLoginName(ReasonError):
+    """A name that no machine, reader, user or tenant can have."""
+
+
 @contextmanager
 def file_errors(path: Path) -> Iterator[None]:
     """Raise :class:`FileUnusable` for the system's errors about ``path`` or a file below it."""

@@ -16,6 +16,7 @@ from cli.help.pages import TASKS
 from state.codex.compare import KINDS
 from state.db.schema import metadata
 from state.db.steps import select_steps
+from state.fleet.server.admin.check_grants import KINDS as FLEET_KINDS
 from state.repair import verify
 from state.thread_index import open_index
 from tests import ROOT
@@ -29,22 +30,28 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md"))]
 def commands() -> dict[str, Any]:
     """Every command by its words, those of groups in it too."""
     found = {}
-    table: Any = typer.main.get_command(app)
-    for name, command in table.commands.items():
-        inner = getattr(command, "commands", {})
-        if not inner or command.invoke_without_command:
-            found[name] = command
-        found |= {f"{name} {word}": each for word, each in inner.items()}
+
+    def look(front: str, table: Any) -> None:
+        for word, command in table.commands.items():
+            name = f"{front} {word}".lstrip()
+            inner = hasattr(command, "commands")
+            if not inner or command.invoke_without_command:
+                found[name] = command
+            if inner:
+                look(name, command)
+
+    look("", typer.main.get_command(app))
     return found
 
 
 COMMANDS = commands()
-GROUPS = {command.split()[0] for command in COMMANDS if " " in command}
+GROUPS = {command.rpartition(" ")[0] for command in COMMANDS if " " in command}
+GROUPS |= {group.split()[0] for group in GROUPS}
 CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 CALL = re.compile(
     r"(?<![\w./-])(?<!inject )(?<!runpip )"  # which take it as a word: pipx inject threadkeep NAME
     r"(?:[\w./-]*/)?threadkeep((?:[ ]--(?:home|db)[ ][^\s`]+)*)[ ]([a-z][\w-]*)"
-    r"(?:[ ]([a-z]\w*))?"
+    r"(?:[ ]([a-z]\w*))?(?:[ ]([a-z]\w*))?"
 )
 STATUSES = {
     name: value
@@ -67,8 +74,9 @@ def test_every_command_has_help() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_that_a_page_names_exists(page: Path) -> None:
     for code in CODE.findall(page.read_text("utf-8")):
-        for _, word, second in CALL.findall(code):
-            name = f"{word} {second}".strip() if word in GROUPS else word
+        for _, name, *more in CALL.findall(code):
+            for word in more:
+                name = f"{name} {word}".strip() if name in GROUPS else name
             assert name in COMMANDS, (name, code)
 
 
@@ -208,7 +216,7 @@ def test_every_query_in_the_documents_is_answered(corpus_home: Path, corpus_inde
 
 
 def test_every_finding_is_described_with_its_severity_and_what_mends_it() -> None:
-    kinds = verify.KINDS | KINDS
+    kinds = verify.KINDS | KINDS | FLEET_KINDS
     text = (DOCS / "findings.md").read_text("utf-8")
     rows = re.findall(r"(?m)^\| `(\w+)` \| (\w+) \| [^|]+ \| ([^|]+) \|$", text)
     assert {code: severity for code, severity, _ in rows} == {

@@ -59,7 +59,7 @@ state.fulltext        -> state.turns
 state.thread_store    -> state.edit state.fulltext
 state.memory          -> state.thread_store
 state.repair          -> state.fulltext
-state.fleet.server      -> state.db
+state.fleet.server      -> state.checks
 state.fleet.push        -> state.fleet.server state.fulltext state.edit
 state.fleet.reading     -> state.fleet.server state.thread_store state.reports
 
@@ -89,7 +89,8 @@ cli.browse.reader     -> cli.browse.actions cli.turns
 cli.browse            -> cli.browse.reader cli.browse.threads
 cli.web               -> cli.filter cli.turns cli.edit
 cli.mcp               -> cli.turns cli.runtime cli.redact
-cli.commands          -> cli.browse cli.web cli.mcp cli.redact cli.render cli.server.transport
+cli.fleet             -> cli.arguments
+cli.commands          -> cli.fleet cli.browse cli.web cli.mcp cli.redact cli.server.transport
 cli.app               -> cli.commands
 cli.completion        -> cli.app
 cli.main              -> cli.completion cli.later

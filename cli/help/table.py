@@ -200,6 +200,46 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             "threadkeep db vacuum --json",
         ),
     },
+    "Fleet": {
+        "fleet": ("Set up and look after a fleet of many machines.",),
+        "fleet init": (
+            "Set up a fleet in a database of PostgreSQL.",
+            "threadkeep fleet init postgresql:///threads",
+            "threadkeep fleet init --json",
+        ),
+        "fleet upgrade": (
+            "Bring the tables of a fleet to this version.",
+            "threadkeep fleet upgrade",
+            "threadkeep fleet upgrade postgresql:///threads",
+        ),
+        "fleet check": (
+            "Check server, row security, grants and logins.",
+            "threadkeep fleet check",
+            "threadkeep fleet check postgresql:///threads",
+        ),
+        "fleet machine": ("Let machines push, or no longer.",),
+        "fleet machine add": (
+            "Let a machine push.",
+            "threadkeep fleet machine add laptop --user alice",
+            "threadkeep fleet machine add build7 --no-password",
+        ),
+        "fleet machine revoke": (
+            "Let a machine push no longer.",
+            "threadkeep fleet machine revoke laptop",
+            "threadkeep fleet machine revoke build7 --json",
+        ),
+        "fleet reader": ("Let people read, or no longer.",),
+        "fleet reader add": (
+            "Let somebody read all threads of a tenant.",
+            "threadkeep fleet reader add bob",
+            "threadkeep fleet reader add bob --tenant research",
+        ),
+        "fleet reader revoke": (
+            "Let somebody read no longer.",
+            "threadkeep fleet reader revoke bob",
+            "threadkeep fleet reader revoke bob --json",
+        ),
+    },
     "Health": {
         "doctor": (
             "Check the installation, the home and the index.",
@@ -269,5 +309,5 @@ HELP: Final = {name: entry[0] for name, entry in ENTRIES.items() if " " not in n
 def examples(name: str) -> tuple[str, ...]:
     """The examples of a command; of one that only holds others, one of each of these."""
     found = ENTRIES[name][1:]
-    below = (entry[1] for other, entry in ENTRIES.items() if other.startswith(f"{name} "))
-    return found or tuple(below)
+    below = (entry[1:2] for other, entry in ENTRIES.items() if other.startswith(f"{name} "))
+    return found or tuple(line for lines in below for line in lines)

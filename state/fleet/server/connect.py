@@ -1,31 +1,148 @@
 """Connections to a fleet's PostgreSQL."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from state.errors import (
+    FleetAddressInvalid,
+    FleetLoginUnknown,
+    FleetMissing,
+    FleetTooNew,
+    FleetTooOld,
+    PostgresTooOld,
+)
+from state.fleet.server import schema
+from state.fleet.server.failures import translated
 
 if TYPE_CHECKING:
     import psycopg
 
-CONNECT_S: Final = 10
-"""How long a connection may take to be made, in seconds."""
+OLDEST: Final = 14
+"""The oldest PostgreSQL that has all we need."""
+_DEFAULTS: Final[dict[str, Any]] = {
+    "connect_timeout": "10",
+    # A server that is gone without a word is noticed within two minutes.
+    **{"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "6"},
+    "tcp_user_timeout": "120000",
+    "application_name": "threadkeep",
+}
+"""What an address may say otherwise."""
 _OPTIONS: Final[dict[str, Any]] = {
     "autocommit": True,
     "prepare_threshold": None,  # PgBouncer gives each transaction another connection
-    "connect_timeout": CONNECT_S,
-    "application_name": "threadkeep",
     "client_encoding": "UTF8",
 }
+_WHO: Final = (
+    "SELECT version_num, threadkeep.my_tenant(), threadkeep.my_machine()"
+    " FROM threadkeep.fleet_version"
+)
+
+
+class Login(NamedTuple):
+    """Who is logged in."""
+
+    tenant_id: int
+    machine_id: int | None
+    """None for a reader."""
 
 
 @asynccontextmanager
 async def connected(address: str) -> "AsyncGenerator[psycopg.AsyncConnection[Any]]":
     """A connection to ``address``, in the form of libpq: a URL, or ``key=value`` pairs. It is in
-    autocommit mode: transactions are begun with ``connection.transaction()``."""
+    autocommit mode: transactions are begun with ``connection.transaction()``.
+
+    Raises:
+        FleetError: PostgreSQL does not answer, refuses the login or, later, a statement.
+        FleetDriverMissing: psycopg is not installed.
+    """
+    with translated():
+        import psycopg
+
+        connection = await psycopg.AsyncConnection.connect(address, **_options(address))
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+
+@contextmanager
+def administering(address: str) -> "Iterator[psycopg.Connection[Any]]":
+    """A connection in one transaction that looks for names nowhere but where they are said to be:
+    what others have put into the database is not taken for what an administrator means.
+
+    Raises:
+        FleetError: PostgreSQL does not answer, refuses the login or, later, a statement.
+        FleetDriverMissing: psycopg is not installed.
+        PostgresTooOld: it is older than a fleet needs.
+    """
+    with translated():
+        import psycopg
+
+        connection = psycopg.connect(address, **_options(address))
+        try:
+            check_server(connection)
+            with connection.transaction():
+                connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+                yield connection
+        finally:
+            connection.close()
+
+
+async def log_in(connection: "psycopg.AsyncConnection[Any]") -> Login:
+    """Who is logged in to a fleet that this program can work with.
+
+    Raises:
+        PostgresTooOld: it is older than a fleet needs.
+        FleetMissing: the database holds no fleet.
+        FleetTooOld: the tables are older than this program.
+        FleetTooNew: they are newer.
+        FleetLoginUnknown: this user is neither a machine nor a reader, or is revoked.
+    """
     import psycopg
 
-    connection = await psycopg.AsyncConnection.connect(address, **_OPTIONS)
+    check_server(connection)
     try:
-        yield connection
-    finally:
-        await connection.close()
+        row = await (await connection.execute(_WHO)).fetchone()
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        raise FleetMissing(connection.info.dbname) from None
+    except psycopg.errors.InsufficientPrivilege:
+        raise FleetLoginUnknown(connection.info.user) from None
+    if row is None:
+        raise FleetMissing(connection.info.dbname)
+    check_revision(row[0])
+    if row[1] is None:
+        raise FleetLoginUnknown(connection.info.user)
+    return Login(row[1], row[2])
+
+
+def check_server(connection: "psycopg.AsyncConnection[Any] | psycopg.Connection[Any]") -> None:
+    """Raises PostgresTooOld if it is."""
+    version = connection.info.server_version
+    if version // 10_000 < OLDEST:
+        raise PostgresTooOld(server_version(version), str(OLDEST))
+
+
+def check_revision(found: str) -> None:
+    """Raises FleetTooOld or FleetTooNew if the tables are not those of this program."""
+    if found > schema.HEAD:
+        raise FleetTooNew(found, schema.HEAD)
+    if found < schema.HEAD:
+        raise FleetTooOld(found, schema.HEAD)
+
+
+def server_version(number: int) -> str:
+    """The version of PostgreSQL as people write it."""
+    major, minor = divmod(number, 10_000)
+    return f"{major}.{minor}"
+
+
+def _options(address: str) -> dict[str, Any]:
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        given = conninfo_to_dict(address)
+    except psycopg.ProgrammingError as error:
+        raise FleetAddressInvalid(str(error).strip()) from None
+    return {name: value for name, value in _DEFAULTS.items() if name not in given} | _OPTIONS

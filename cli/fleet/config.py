@@ -1,0 +1,60 @@
+"""Which fleet is meant: as given, as the environment says, or as the user's file does."""
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from cli.errors import WrongUsage
+
+VARIABLE: Final = "THREADKEEP_FLEET"
+_PASSWORD: Final = re.compile(r"\bpassword\s*=", re.IGNORECASE)
+
+
+def address(given: str | None) -> str:
+    """The address of the fleet.
+
+    Raises:
+        WrongUsage: none is configured, or it has a password in it.
+    """
+    found = given or os.environ.get(VARIABLE) or read_config().get("url")
+    if not found:
+        raise WrongUsage(
+            "no fleet is named",
+            f"name it: postgresql://USER@HOST/DATABASE; or set {VARIABLE}, or url in {path()}",
+        )
+    if _has_password(found):
+        raise WrongUsage(
+            "the address of the fleet has a password in it, which others can see",
+            "put it into ~/.pgpass, as HOST:PORT:DATABASE:USER:PASSWORD, and leave it out there",
+        )
+    return str(found)
+
+
+def path() -> Path:
+    """The user's file."""
+    base = os.environ.get("XDG_CONFIG_HOME", "")
+    folder = Path(base) if os.path.isabs(base) else Path("~/.config").expanduser()
+    return folder / "threadkeep" / "fleet.toml"
+
+
+def read_config() -> dict[str, Any]:
+    """What the user's file says; nothing if there is none."""
+    try:
+        return tomllib.loads(path().read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise WrongUsage(f"{path()} cannot be used: {error}", "correct or remove it") from None
+
+
+def _has_password(text: str) -> bool:
+    if "://" not in text:
+        return _PASSWORD.search(text) is not None
+    try:
+        parts = urlsplit(text)
+        return bool(parts.password) or "password" in parse_qs(parts.query)
+    except ValueError:
+        return _PASSWORD.search(text) is not None

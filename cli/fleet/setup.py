@@ -1,0 +1,62 @@
+"""``threadkeep fleet init``, ``upgrade`` and ``check``: for administrators."""
+
+from cli import errors
+from cli.arguments.options import JsonOption
+from cli.fleet.options import UrlArgument
+from cli.terminal import findings, output
+
+
+def init(url: UrlArgument = None, as_json: JsonOption = False) -> int:
+    """Set up a fleet in a database that is there. It makes the tables, and the roles
+    threadkeep_owner, threadkeep_machine, threadkeep_reader and threadkeep_admin."""
+    return _set_up(url, as_json=as_json, first=True)
+
+
+def upgrade(url: UrlArgument = None, as_json: JsonOption = False) -> int:
+    """Bring the tables of a fleet to the version of this threadkeep. Machines that have an older
+    one keep what they would push until they are updated, too."""
+    return _set_up(url, as_json=as_json, first=False)
+
+
+def _set_up(url: str | None, *, as_json: bool, first: bool) -> int:
+    from cli.fleet.config import address
+    from state.fleet.server.admin.setup import initialize, upgrade
+
+    done = (initialize if first else upgrade)(address(url))
+    if as_json:
+        output.data(
+            {
+                "version": 1,
+                "database": done.database,
+                "server": done.server,
+                "schemaBefore": done.before,
+                "schema": done.revision,
+            },
+            changed=done.before != done.revision,
+        )
+        return errors.OK
+    where = f"{done.database} (PostgreSQL {done.server}, schema {done.revision})"
+    if done.before == done.revision:
+        output.say(f"The fleet in {where} is up to date.")
+    elif done.before:
+        output.say(f"Upgraded the fleet in {where} from {done.before}.")
+    else:
+        output.say(f"Set up a fleet in {where}.")
+    if first:
+        output.say("To let a machine push: threadkeep fleet machine add NAME")
+    return errors.OK
+
+
+def check(url: UrlArgument = None, as_json: JsonOption = False) -> int:
+    """Check that a fleet is as init has made it, and that nobody can see or change more than they
+    should: server, roles, row security, grants, logins. Changes nothing."""
+    from cli.fleet.config import address
+    from state.fleet.server.admin.check import check_fleet
+
+    found = check_fleet(address(url))
+    if as_json:
+        output.data(findings.document("fleet check", found))
+    else:
+        findings.report(found, "--json shows them")
+        output.say(findings.summary(found))
+    return findings.status(found)

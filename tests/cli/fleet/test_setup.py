@@ -1,0 +1,171 @@
+"""``threadkeep fleet init``, ``upgrade``, ``check``, ``machine`` and ``reader``: what they say."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from cli.fleet.config import VARIABLE
+from state.fleet.server import schema
+from tests.support.command import Cli, Inside
+from tests.support.postgres.cluster import Cluster, Fleet
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def empty(cluster: Cluster) -> Iterator[str]:
+    """The name of an empty database."""
+    name = f"e{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(cluster.address("postgres"), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+        yield name
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """The command without a home."""
+    return Inside(tmp_path / "home", tmp_path)
+
+
+def test_a_fleet_is_set_up_once(cluster: Cluster, empty: str, cli: Cli) -> None:
+    env = {VARIABLE: cluster.address(empty)}
+    first = cli.run("fleet", "init", env=env).err.splitlines()
+    assert first[0].startswith(f"Set up a fleet in {empty} (PostgreSQL ")
+    assert first[1] == "To let a machine push: threadkeep fleet machine add NAME"
+    again = cli.run("fleet", "init", "--json", env=env).json
+    assert again["schemaBefore"] == again["schema"] == schema.HEAD
+    assert "is up to date" in cli.run("fleet", "upgrade", env=env).err
+    assert cli.run("fleet", "check", env=env).err == "No problems found.\n"
+
+
+def test_what_is_no_fleet_is_neither_upgraded_nor_checked(
+    cluster: Cluster, empty: str, cli: Cli
+) -> None:
+    url = cluster.address(empty)
+    for words in (
+        ["upgrade", url],
+        ["check", url],
+        ["machine", "add", "laptop", url],
+        ["machine", "revoke", "laptop", url],
+        ["reader", "add", "bob", url],
+    ):
+        error = cli.run("fleet", *words, status=3).err
+        assert error.startswith(f"threadkeep: the database {empty} holds no fleet\n")
+        assert "threadkeep fleet init" in error
+
+
+def test_a_machine_gets_in_with_the_line_it_is_given(fleet: Fleet, cli: Cli) -> None:
+    name = f"{fleet.database}_laptop"
+    ran = cli.run("fleet", "machine", "add", name, "--user", "alice", fleet.admin)
+    (line,) = ran.lines
+    _, port, database, role, password = line.split(":")
+    assert (int(port), database, role) == (fleet.cluster.port, fleet.database, name)
+    assert password not in ran.err
+    with psycopg.connect(fleet.cluster.url(database, role), password=password) as machine:
+        (tenant, number) = machine.execute(
+            "SELECT threadkeep.my_tenant(), threadkeep.my_machine()"
+        ).fetchone() or (None, None)
+        assert (tenant, number) == (1, 1)
+        (user,) = machine.execute("SELECT user_name FROM threadkeep.machines").fetchone() or ("",)
+        assert user == "alice"
+    error = cli.run("fleet", "machine", "add", name, fleet.admin, status=2).err
+    assert f"there is already a machine {name}" in error
+
+
+def test_a_revoked_machine_is_out_until_it_is_added_again(fleet: Fleet, cli: Cli) -> None:
+    name = f"{fleet.database}_laptop"
+    added = cli.run("fleet", "machine", "add", name, "--json", fleet.admin).json
+    url = fleet.cluster.url(fleet.database, name)
+    with psycopg.connect(url, password=added["password"]) as machine:
+        revoked = cli.run("fleet", "machine", "revoke", name, "--json", fleet.admin).json
+        assert revoked["ended"] == 1
+        with pytest.raises(psycopg.OperationalError):
+            machine.execute("SELECT 1")
+    with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
+        psycopg.connect(url, password=added["password"])
+    assert cli.run("fleet", "check", fleet.admin).status == 0
+    assert cli.run("fleet", "machine", "revoke", name, fleet.admin).err.endswith("is revoked.\n")
+    again = cli.run("fleet", "machine", "add", name, "--reads", "--json", fleet.admin).json
+    assert again["password"] != added["password"]
+    with psycopg.connect(url, password=again["password"]) as machine:
+        assert machine.execute("SELECT name FROM threadkeep_index.machines").fetchall() == [(name,)]
+    assert cli.run("fleet", "check", fleet.admin).status == 0
+
+
+def test_a_reader_comes_and_goes(fleet: Fleet, cli: Cli) -> None:
+    name = f"{fleet.database}_bob"
+    added = cli.run("fleet", "reader", "add", name, "--tenant", "lab", "--json", fleet.admin).json
+    assert (added["kind"], added["tenant"], added["reads"]) == ("reader", "lab", True)
+    url = fleet.cluster.url(fleet.database, name)
+    with psycopg.connect(url, password=added["password"]) as reader:
+        assert reader.execute("SELECT count(*) FROM threadkeep_index.threads").fetchone() == (0,)
+    error = cli.run("fleet", "reader", "revoke", name, fleet.admin, status=3).err
+    assert f"the fleet has no reader {name}" in error  # in the tenant default
+    cli.run("fleet", "reader", "revoke", name, "--tenant", "lab", fleet.admin)
+    with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
+        psycopg.connect(url, password=added["password"])
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [(" ", "is blank"), ("x" * 64, "more than 63"), ("pg_x", "is reserved")]
+)
+def test_names_that_nothing_can_have_are_refused(
+    name: str, says: str, fleet: Fleet, cli: Cli
+) -> None:
+    for kind in ("machine", "reader"):
+        assert says in cli.run("fleet", kind, "add", name, fleet.admin, status=2).err
+
+
+def test_a_name_that_another_user_has_is_refused(fleet: Fleet, cli: Cli) -> None:
+    fleet.machine("one")
+    taken = f"{fleet.database}_default_one"
+    error = cli.run("fleet", "reader", "add", taken, fleet.admin, status=2).err
+    assert f"there is already a PostgreSQL user {taken}" in error
+
+
+def test_a_login_without_a_password_has_none(fleet: Fleet, cli: Cli) -> None:
+    name = f"{fleet.database}_build"
+    ran = cli.run("fleet", "machine", "add", name, "--no-password", fleet.admin)
+    assert ran.out == ""
+    with psycopg.connect(fleet.admin) as admin:
+        stored = admin.execute("SELECT rolpassword FROM pg_authid WHERE rolname = %s", [name])
+        assert stored.fetchone() == (None,)
+
+
+def test_only_administrators_administer(fleet: Fleet, cli: Cli) -> None:
+    machine, reader = fleet.machine("one"), fleet.reader()
+    for url in (machine, reader):
+        for words in (
+            ["init", url],
+            ["machine", "add", f"{fleet.database}_two", url],
+            ["machine", "revoke", "one", url],
+            ["reader", "add", f"{fleet.database}_three", url],
+        ):
+            ran = cli.run("fleet", *words, "--json", status=7)
+            assert ran.json["error"]["kind"] == "fleet_denied", words
+
+
+def test_the_address_is_configured_or_given_without_a_password(cli: Cli, tmp_path: Path) -> None:
+    error = cli.run("fleet", "check", status=2).err
+    assert error.startswith("threadkeep: no fleet is named\n")
+    for url in (
+        "postgresql://me:secret@host/db",
+        "postgresql://host/db?password=secret",
+        "host=host password = secret",
+    ):
+        error = cli.run("fleet", "check", url, status=2).err
+        assert "has a password in it" in error
+        assert "secret" not in error
+    config = tmp_path / "config" / "threadkeep" / "fleet.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('url = "postgresql://127.0.0.1:1/db"\n')
+    env = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
+    error = cli.run("fleet", "check", "--json", status=5, env=env).json["error"]
+    assert error["kind"] == "fleet_unavailable"
+    config.write_text("url = \n")
+    assert str(config) in cli.run("fleet", "check", status=2, env=env).err
