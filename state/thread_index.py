@@ -1,7 +1,7 @@
 """The read model: pages of threads, single threads, and keeping the index up to date."""
 
 import sqlite3
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -12,10 +12,11 @@ from rollout.files.layout import parse_uuid
 from rollout.files.scan import check_home, is_away, stat_file
 from state.db.database import Database
 from state.db.location import on_network_drive
-from state.db.steps import Steps
+from state.db.steps import Result, Steps
 from state.db.translate import translated
 from state.errors import IndexBusy, LeaseHeld, LeaseLost, ThreadInTrash, ThreadNotFound
 from state.jobs.progress import DEFAULT_LEASE_S, Away, Report, SyncProgress
+from state.prices.spending import Spending, spending
 from state.query.listing import count_steps, page_steps, short_id_steps
 from state.query.model import LARGEST_PAGE, Counted, Page, Query
 from state.query.resolve import resolve_steps, thread_steps, unreadable_file_steps
@@ -34,6 +35,7 @@ from state.sync.unread import Unread, Waiting
 from state.userdata.store import open_with_user_data
 
 _REPAIR_ROUNDS: Final = 20
+_ANY: Final = Query()
 
 
 class ThreadIndex:
@@ -151,6 +153,20 @@ class ThreadIndex:
             else:
                 found[reference] = ThreadNotFound(reference)
         return found
+
+    async def read(self, make: Callable[[], Steps[Result]], query: Query = _ANY) -> Result:
+        """What steps give that are read for ``query``."""
+        return await self.database.query(make())
+
+    async def look_up_prices(self) -> bool:
+        """See :func:`state.prices.rates.ensure_rates`."""
+        from state.prices.rates import ensure_rates
+
+        return await ensure_rates(self.database)
+
+    async def spending(self, ids: Sequence[str]) -> dict[str, Spending]:
+        """What threads have spent: see :func:`state.prices.spending.spending`."""
+        return await spending(self.database, ids)
 
     async def details(self, thread_id: str) -> dict[str, Any]:
         """All that the index has of a thread: see :func:`state.query.rows.details_steps`."""

@@ -155,13 +155,13 @@ def _show_metadata(here: Locations, reference: str, *, as_json: bool) -> int:
     from cli.render.metadata import fields
     from cli.runtime.open_index import find_thread, read_index
     from state.errors import InvalidPrices
-    from state.prices.spending import NOTHING, Spending, spending, spending_without_prices
+    from state.prices.spending import NOTHING, Spending, spending_without_prices
     from state.query.thread_json import thread_json
 
     async def work(index: "ThreadIndex") -> "tuple[Row, dict[str, Any], Spending]":
         row = await find_thread(index, reference)
         try:
-            spent = await spending(index.database, [row["id"]])
+            spent = await index.spending([row["id"]])
         except InvalidPrices as problem:
             output.say(f"Costs are missing: {problem} (threadkeep help cost).")
             spent = await spending_without_prices(index.database, [row["id"]])

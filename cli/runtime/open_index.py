@@ -39,7 +39,9 @@ def with_index(locations: Locations, work: Work[Result], *, recovering: bool = T
 
 def read_index(locations: Locations, work: Work[Result], *, recovering: bool = True) -> Result:
     """As :func:`with_index`, for work that only reads: where the index cannot be written, it is
-    done on a temporary copy."""
+    done on a temporary copy; and where a fleet is named, on that."""
+    if locations.fleet is not None:
+        return _run(_read_fleet(locations, locations.fleet, work))
     try:
         return with_index(locations, work, recovering=recovering)
     except IndexNotWritable as problem:
@@ -147,9 +149,7 @@ async def catch_up_with_prices(index: ThreadIndex) -> list[str]:
 async def look_up_prices(index: ThreadIndex) -> str:
     """Look up the prices of new models, or all if they have changed. Returns why some may be
     missing, if they may. Raises InvalidPrices if the user's list of prices cannot be used."""
-    from state.prices.rates import ensure_rates
-
-    if await ensure_rates(index.database):
+    if await index.look_up_prices():
         return ""
     return "The index cannot be written now: prices may be out of date, and new models have none."
 
@@ -193,6 +193,13 @@ async def _opened(locations: Locations, work: Work[Result], recovering: bool) ->
             raise
         await _put_aside(locations, damage)
     return await attempt()
+
+
+async def _read_fleet(here: Locations, address: str, work: Work[Result]) -> Result:
+    from state.fleet.reading.index import open_fleet
+
+    async with open_fleet(here.home, here.index, address) as index:
+        return await work(index)
 
 
 async def _put_aside(locations: Locations, damage: IndexDamaged) -> None:

@@ -53,6 +53,8 @@ class Database:
 
     only_reads = False
     """Whether it is never written here."""
+    is_fleet = False
+    """Whether it holds copies of the threads of many machines."""
 
     def __init__(self, path: Path, patience_s: float) -> None:
         self.path = path

@@ -44,7 +44,7 @@ def spending_steps(lists: str, ids: Sequence[str]) -> Steps[dict[str, Spending] 
     """As :func:`spending`; None if a price has to be looked up in the ``lists`` before, which
     :func:`state.prices.current.price_lists` gives."""
     current = yield from rates_are_current_steps(lists)
-    return (yield from _spending_steps(ids)) if current else None
+    return (yield from known_spending_steps(ids)) if current else None
 
 
 async def spending(database: "Database", ids: Sequence[str] | None = None) -> dict[str, Spending]:
@@ -57,7 +57,7 @@ async def spending(database: "Database", ids: Sequence[str] | None = None) -> di
     from state.prices.rates import ensure_rates
 
     await ensure_rates(database)
-    return await database.query(_spending_steps(ids))
+    return await database.query(known_spending_steps(ids))
 
 
 async def spending_without_prices(
@@ -68,11 +68,12 @@ async def spending_without_prices(
     Raises:
         StateError: the index cannot be read.
     """
-    found = await database.query(_spending_steps(ids))
+    found = await database.query(known_spending_steps(ids))
     return {id_: Spending(spent.tokens, 0.0, spent.tokens) for id_, spent in found.items()}
 
 
-def _spending_steps(ids: Sequence[str] | None) -> Steps[dict[str, Spending]]:
+def known_spending_steps(ids: Sequence[str] | None) -> Steps[dict[str, Spending]]:
+    """As :func:`spending`, by the rates that are there."""
     chosen, values = "", []
     if ids is not None:
         chosen = "WHERE t.id IN (SELECT value FROM json_each(?))"

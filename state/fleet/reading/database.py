@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from rollout.files.cancellation import check_cancelled
 from state.db.database import Database
 from state.db.steps import Result, Steps, Work
-from state.errors import InvalidQuery, StateError
+from state.errors import FleetBusy, FleetLost, InvalidQuery, StateError
 from state.fleet.reading.dialect import Binary, Native, is_about_indexes, translated
 from state.fleet.reading.scope import Scope
-from state.fleet.server.connect import connected
+from state.fleet.server.connect import connected, log_in
+from state.fleet.server.failures import translated as failing_as_fleets
 
 if TYPE_CHECKING:
     import psycopg
@@ -28,6 +29,7 @@ class FleetDatabase(Database):
     """A fleet that is read. Make one with :func:`open_fleet_database`."""
 
     only_reads = True
+    is_fleet = True
 
     def __init__(self, path: Path, address: str) -> None:
         super().__init__(path, 0.0)
@@ -40,23 +42,29 @@ class FleetDatabase(Database):
         self._free = asyncio.Semaphore(_MOST_CONNECTIONS)
         self._waiting: list[tuple[AsyncExitStack, Any]] = []
 
+    async def open(self) -> None:
+        """Make a first connection, and find out whose threads it sees. Raises FleetError."""
+        with failing_as_fleets():
+            self._waiting.append(await self._connected())
+
     async def query(self, steps: Steps[Result], scope: Scope | None = None) -> Result:
-        """What ``steps`` give, of one state of the fleet, as far as ``scope`` goes."""
+        """What ``steps`` give, of one state of the fleet, as far as ``scope`` goes. Raises
+        FleetError if PostgreSQL does not answer them."""
         seen = scope or self.scope
-        async with self._transaction(seen) as connection:
-            try:
-                return await self._run(steps, connection, seen)
-            except StateError as error:
-                refused = error
+        with failing_as_fleets():
+            async with self._transaction(seen) as connection:
+                try:
+                    return await self._run(steps, connection, seen)
+                except StateError as error:
+                    refused = error
         raise refused  # which is no reason to close the connection
 
     async def again(self, make: Callable[[], Steps[Result]], scope: Scope | None = None) -> Result:
-        """The same of steps that can be begun anew, where a connection was lost."""
-        import psycopg
-
+        """The same of steps that can be begun anew: once more where a connection was lost, or where
+        a standby gave up a read for the sake of what it has to catch up with."""
         try:
             return await self.query(make(), scope)
-        except psycopg.OperationalError:
+        except (FleetLost, FleetBusy):
             return await self.query(make(), scope)
 
     def query_here(self, steps: Steps[Result]) -> Result:
@@ -151,6 +159,12 @@ class FleetDatabase(Database):
             await _closed(stack)
         stack = AsyncExitStack()
         connection = await stack.enter_async_context(connected(self.address))
+        try:
+            login = await log_in(connection)
+        except BaseException:
+            await _closed(stack)
+            raise
+        self.scope = Scope(login.tenant_id)
         _load_as_sqlite_does(connection)
         return stack, connection
 
@@ -180,16 +194,11 @@ def _load_as_sqlite_does(connection: "psycopg.AsyncConnection[Any]") -> None:
 @asynccontextmanager
 async def open_fleet_database(path: Path, address: str) -> AsyncGenerator[FleetDatabase]:
     """The fleet at ``address``, closed on the way out; beside ``path``, the index of this machine,
-    are its user's prices."""
+    are its user's prices. Raises what :func:`state.fleet.server.connect.connected` and
+    :func:`state.fleet.server.connect.log_in` do."""
     database = FleetDatabase(path, address)
     try:
-        rows = await database.query(_tenant_steps())
-        database.scope = Scope(rows)
+        await database.open()
         yield database
     finally:
         await database.close()
-
-
-def _tenant_steps() -> Steps[int]:
-    rows = yield Native("SELECT tenant_id FROM machines LIMIT 1"), []
-    return int(rows[0][0]) if rows else 0

@@ -11,8 +11,10 @@ from state.db.steps import Result, Steps
 from state.errors import POSITION, AmbiguousThread, InvalidQuery, ThreadNotFound
 from state.fleet.reading import pages
 from state.fleet.reading.database import FleetDatabase, open_fleet_database
+from state.fleet.reading.rates import look_up_rates
 from state.fleet.reading.scope import Machine, Scope, machines_steps, scope_of
 from state.jobs.progress import Report, SyncProgress
+from state.prices.spending import Spending, known_spending_steps
 from state.query.listing import short_id_steps
 from state.query.model import Counted, Page, Query
 from state.query.resolve import is_id_prefix
@@ -21,7 +23,7 @@ from state.sync.unread import Unread, Waiting
 from state.thread_index import ThreadIndex
 
 _MOST: Final = 100
-_LATEST: Final = Query(sort_key="recency_at")
+LATEST: Final = Query(sort_key="recency_at")
 
 
 class FleetIndex(ThreadIndex):
@@ -37,20 +39,20 @@ class FleetIndex(ThreadIndex):
         """The page that ``query`` asks for. Raises what
         :func:`state.query.listing.page_steps` does, and InvalidQuery for a machine or user that
         there is not."""
-        return await self._read(lambda: pages.page_steps(query), query)
+        return await self.read(lambda: pages.page_steps(query), query)
 
     async def count(self, query: Query) -> Counted:
         """How many threads the list of ``query`` has, and what the defaults keep out of it, each
         up to :data:`state.query.model.MOST_COUNTED`."""
-        return await self._read(lambda: pages.count_steps(query), query)
+        return await self.read(lambda: pages.count_steps(query), query)
 
     async def rows_of(self, ids: Sequence[str]) -> dict[str, Row]:
         """The rows of threads, by id."""
-        return await self._read(lambda: pages.rows_steps(ids))
+        return await self.read(lambda: pages.rows_steps(ids))
 
     async def short_ids(self, ids: Sequence[str]) -> dict[str, str]:
         """For each id the shortest prefix, of eight letters or more, that only it has."""
-        return await self._read(lambda: short_id_steps(ids))
+        return await self.read(lambda: short_id_steps(ids))
 
     async def thread(self, reference: str, *, machine: str | None = None) -> Row:
         """The row of the thread that an id, a unique prefix of one, a name, the path of its file or
@@ -62,14 +64,14 @@ class FleetIndex(ThreadIndex):
             InvalidQuery: there is no such machine.
         """
         query = Query(sort_key="recency_at", machine=machine)
-        row = await self._read(lambda: _thread_steps(reference, query), query)
+        row = await self.read(lambda: _thread_steps(reference, query), query)
         if row is None:
             raise ThreadNotFound(reference)
         return row
 
     async def resolve(self, reference: str) -> list[str]:
         """The ids of the threads that ``reference`` may mean, at most 100."""
-        return await self._read(lambda: _resolve_steps(reference, _LATEST))
+        return await self.read(lambda: _resolve_steps(reference, LATEST))
 
     async def not_found(self, references: Sequence[str]) -> dict[str, ThreadNotFound]:
         """Why there is no thread for some references: nothing is known of it."""
@@ -78,7 +80,18 @@ class FleetIndex(ThreadIndex):
     async def details(self, thread_id: str) -> dict[str, Any]:
         """All that the fleet has of a thread, as :meth:`ThreadIndex.details`; its files and tools
         stay on its machine. Raises ThreadNotFound if there is none."""
-        return await self._read(lambda: pages.details_steps(thread_id))
+        return await self.read(lambda: pages.details_steps(thread_id))
+
+    async def look_up_prices(self) -> bool:
+        """Look up the prices of all models that were used. Raises InvalidPrices if the user's list
+        of prices cannot be used."""
+        await look_up_rates(self.database, None)
+        return True
+
+    async def spending(self, ids: Sequence[str]) -> dict[str, Spending]:
+        """What threads have spent: see :meth:`ThreadIndex.spending`."""
+        await look_up_rates(self.database, ids)
+        return await self.read(lambda: known_spending_steps(ids))
 
     async def machines(self) -> list[Machine]:
         """All machines of the tenant, by name."""
@@ -89,9 +102,9 @@ class FleetIndex(ThreadIndex):
 
     async def catch_up(
         self, report: Report | None = None, *, waiting: Waiting | None = None
-    ) -> SyncProgress | None:
-        """None: machines push when they do."""
-        return None
+    ) -> SyncProgress:
+        """Nothing: machines push when they do."""
+        return SyncProgress()
 
     async def sync(
         self,
@@ -115,15 +128,16 @@ class FleetIndex(ThreadIndex):
         """Raises InvalidQuery."""
         raise InvalidQuery("a fleet is filled by what its machines push")
 
+    async def read(self, make: Callable[[], Steps[Result]], query: Query = LATEST) -> Result:
+        """What steps give, of what ``query`` sees of the fleet."""
+        return await self.database.again(make, await self.scope(query))
+
     async def scope(self, query: Query) -> Scope:
         """What of the fleet ``query`` sees. Raises InvalidQuery if it names a machine or user that
         there is not."""
         if query.machine is None and not query.users:
             return self.database.scope
         return scope_of(query, self.database.scope.tenant_id, await self.machines())
-
-    async def _read(self, make: Callable[[], Steps[Result]], query: Query = _LATEST) -> Result:
-        return await self.database.again(make, await self.scope(query))
 
 
 def _thread_steps(reference: str, query: Query) -> Steps[Row | None]:

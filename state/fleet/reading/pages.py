@@ -132,7 +132,7 @@ def count_steps(query: Query) -> Steps[Counted]:
             facets[reason].append(value)
     choices = yield from choice_steps(query)
     if not facets or any(choice.values == [] for choice in choices):
-        return counted({})
+        return counted({}, MOST_COUNTED)
     where, parameters = row_filter(query, choices, begin_of(query), "+")
     limited = f"SELECT 1 FROM threads WHERE {all_of([_FACETS, *where])} LIMIT ?"
     found = yield (
@@ -143,7 +143,7 @@ def count_steps(query: Query) -> Steps[Counted]:
             for each in (json.dumps(values), *parameters, MOST_COUNTED + 1)
         ],
     )
-    return counted(dict(zip(facets, found[0], strict=True)))
+    return counted(dict(zip(facets, found[0], strict=True)), MOST_COUNTED)
 
 
 def _is_served(query: Query, choice: Choice, facets: int) -> bool:
