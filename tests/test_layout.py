@@ -68,7 +68,8 @@ cli.installed
 cli.errors            -> cli.installed
 cli.terminal          -> cli.errors
 cli.help              -> cli.terminal
-cli.arguments         -> cli.help
+cli.fleet.config      -> cli.errors
+cli.arguments         -> cli.help cli.fleet.config
 cli.redact            -> cli.errors cli.later
 cli.render            -> cli.terminal
 cli.remote            -> cli.arguments cli.terminal

@@ -90,6 +90,10 @@ class _Helped:
         return lighten(super().get_params(ctx))  # type: ignore[misc]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if any(word == "--fleet" for word in args):
+            from cli.arguments.fleet import with_address
+
+            args = with_address(args)
         try:
             return super().parse_args(ctx, args)  # type: ignore[misc, no-any-return]
         except TyperException as error:

@@ -223,7 +223,7 @@ def selected(filters: Filters, references: Sequence[str], *, archived: bool) -> 
     return filters.query(archived=archived, sort_key="recency_at", limit=LARGEST_PAGE)
 
 
-def _expands(
+def expands(
     name: str, maker: Callable[..., Any], *without: str
 ) -> Callable[[Callable[..., Any]], Any]:
     """A decorator that replaces a command's parameter ``name`` by the parameters of ``maker``, but
@@ -252,11 +252,11 @@ def _expands(
     return decorate
 
 
-takes_filters: Final = _expands("filters", Filters)
+takes_filters: Final = expands("filters", Filters)
 """Gives a command the filters of ``list``, as ``filters``."""
-takes_filters_of_text: Final = _expands("filters", Filters, "search")
+takes_filters_of_text: Final = expands("filters", Filters, "search")
 """The same for a command that searches texts, and has a name of its own for ``--search``."""
-takes_filters_of_usage: Final = _expands(
+takes_filters_of_usage: Final = expands(
     "filters", Filters, "all_sources", "since", "until", "older_than"
 )
 """The same for a command that leaves no source out by itself, and has a span of another time."""
@@ -264,9 +264,9 @@ takes_filters_of_usage: Final = _expands(
 
 def takes_selection(command: Callable[..., Any]) -> Any:
     """Gives a command the threads to work on, as ``selection``: named ones, or those of filters."""
-    return _expands("selection", takes_filters(Selection))(command)
+    return expands("selection", takes_filters(Selection))(command)
 
 
 def takes_selection_without_branch(command: Callable[..., Any]) -> Any:
     """The same for a command whose ``--branch`` is another option."""
-    return _expands("selection", _expands("filters", Filters, "branch")(Selection))(command)
+    return expands("selection", expands("filters", Filters, "branch")(Selection))(command)

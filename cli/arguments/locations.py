@@ -15,6 +15,8 @@ class Locations(NamedTuple):
     index: Path  # type: ignore[assignment]
     sqlite_home: Path | None = None
     """Where Codex's own database is, if not in the home: ``CODEX_SQLITE_HOME``."""
+    fleet: str | None = None
+    """The address of a fleet that is read in the place of the index."""
 
 
 def locations_of(home: str | None, database: str | None) -> Locations:

@@ -10,6 +10,7 @@ import typer
 
 from cli import errors
 from cli.arguments.filters import Filters, takes_filters
+from cli.arguments.fleet import FleetOptions, takes_fleet
 from cli.arguments.locations import Locations
 from cli.arguments.options import (
     ArchivedOption,
@@ -17,9 +18,17 @@ from cli.arguments.options import (
     JsonOption,
     SyncOption,
     limit_option,
-    locations,
 )
-from cli.render.threads import COLUMNS, OF_MARKS, SHOWN, ThreadTable, mark_text
+from cli.render.threads import (
+    COLUMNS,
+    OF_FLEET,
+    OF_MARKS,
+    SHOWN,
+    SHOWN_OF_FLEET,
+    ThreadTable,
+    columns_of,
+    mark_text,
+)
 from cli.terminal import output
 from cli.terminal.cells import fitted
 from cli.terminal.hidden import elsewhere, footer, lines_of, no_threads, not_shown, showing
@@ -87,6 +96,7 @@ class _Extras(NamedTuple):
 
 
 @takes_filters
+@takes_fleet
 def command(
     context: typer.Context,
     limit: Annotated[
@@ -104,6 +114,7 @@ def command(
     archived: ArchivedOption = False,
     *,
     filters: Filters,
+    fleet: FleetOptions,
     columns: Annotated[
         str | None,
         typer.Option(
@@ -117,13 +128,21 @@ def command(
     as_json: JsonOption = False,
 ) -> int:
     """List threads, the most recently used first. The exit status is 1 if there are none."""
-    here = locations(context)
-    query = filters.query(sort_key=sort, descending=not ascending, cursor=cursor, archived=archived)
+    here = fleet.locations(context)
+    query = filters.query(
+        sort_key=sort,
+        descending=not ascending,
+        cursor=cursor,
+        archived=archived,
+        **fleet.filters,
+    )
     terminal = output.on_terminal()
     fits = terminal and not (as_json or all_pages or limit)
     usual = output.height() if fits else _USUAL_LIMIT
     count = None if all_pages else limit or usual
-    chosen = _chosen(columns) or (SHOWN if terminal else PIPED)
+    in_fleet = here.fleet is not None
+    usual_columns = (SHOWN, PIPED) if not in_fleet else (SHOWN_OF_FLEET, (*PIPED, *OF_FLEET))
+    chosen = columns_of(columns, in_fleet=in_fleet) or usual_columns[not terminal]
     extras = _Extras(not as_json and terminal and "id" in chosen, "project" in chosen)
     wants_spending = not {"used", "cost"}.isdisjoint(chosen)
 
@@ -142,10 +161,11 @@ def command(
         from cli.runtime.open_index import read_index
 
         async def work(index: "ThreadIndex") -> Listed:
-            early = None if wants_spending or extras.projects or count is None else show
+            is_whole = wants_spending or extras.projects or count is None or in_fleet
+            early = None if is_whole else show
             found = await _thoroughly(index, query, count, sync, extras, early)
             if wants_spending:
-                found.spending = await _spending(index, found.page.rows)
+                found.spending = await index.spending([row["id"] for row in found.page.rows])
             return found
 
         listed = read_index(here, work)
@@ -173,9 +193,12 @@ def _print(
     notes = [listed.note]
     first, later = listed.early and not listed.shown, listed.shown > 0
     if not rows:
-        none = no_threads(here.home, empty=listed.empty, complete=not listed.note)
+        in_fleet = here.fleet is not None
+        complete = not listed.note
+        none = no_threads(here.home, empty=listed.empty, complete=complete, fleet=in_fleet)
         notes.append(none + elsewhere(listed.nearby))
-    below = [] if first else footer([*notes, not_shown(counted.hidden)], width)
+    hidden = not_shown(counted.hidden, counted.most)
+    below = [] if first else footer([*notes, hidden], width)
     more = bool(listed.page.next_cursor)
     if later:
         rows, more = rows[: listed.shown], more or listed.shown < len(rows)
@@ -186,7 +209,9 @@ def _print(
     if first:
         listed.shown = len(rows)
     elif more:
-        below.insert(bool(listed.note), fitted(showing(len(rows), counted.listed), width))
+        below.insert(
+            bool(listed.note), fitted(showing(len(rows), counted.listed, counted.most), width)
+        )
     if rows and terminal and not later:
         shown = ThreadTable(
             columns=columns,
@@ -202,22 +227,6 @@ def _print(
         _lines(listed, query, columns)
     for text in below:
         output.say(text)
-
-
-def _chosen(columns: str | None) -> tuple[str, ...]:
-    chosen = tuple(name.strip() for name in (columns or "").split(",") if name.strip())
-    unknown = [name for name in chosen if name not in COLUMNS]
-    if unknown:
-        raise typer.BadParameter(
-            f"--columns: unknown column {unknown[0]}\nchoose from {', '.join(COLUMNS)}"
-        )
-    return chosen
-
-
-async def _spending(index: "ThreadIndex", rows: "list[Row]") -> "dict[str, Spending]":
-    from state.prices.spending import spending
-
-    return await spending(index.database, [row["id"] for row in rows])
 
 
 def _quickly(
@@ -267,7 +276,9 @@ async def _thoroughly(
         return _joined(pages)
 
     async def listed(page: "Page") -> Listed:
-        return await index.database.query(_listed_steps(page, query, extras))
+        in_fleet = index.database.is_fleet
+        counted = await index.count(query) if in_fleet else None
+        return await index.read(lambda: _listed_steps(page, query, extras, counted), query)
 
     printed: list[Listed] = []
 
@@ -292,13 +303,15 @@ async def _thoroughly(
     return replace(await listed(await read()), note=note)
 
 
-def _listed_steps(page: "Page", query: "Query", extras: "_Extras") -> "Steps[Listed]":
+def _listed_steps(
+    page: "Page", query: "Query", extras: "_Extras", of_fleet: "Counted | None" = None
+) -> "Steps[Listed]":
     from state.query.listing import any_steps, count_steps, short_id_steps
     from state.query.marks import marks_steps
 
     ids = [row["id"] for row in page.rows]
     short_ids = yield from short_id_steps(ids if extras.short_ids else [])
-    listed = Listed(page, (yield from count_steps(query)), short_ids)
+    listed = Listed(page, of_fleet or (yield from count_steps(query)), short_ids)
     listed.marks = yield from marks_steps(ids)
     if extras.projects:
         from state.query.projects import project_steps
@@ -308,7 +321,8 @@ def _listed_steps(page: "Page", query: "Query", extras: "_Extras") -> "Steps[Lis
     if not (page.rows or listed.empty):
         from state.query.nearby import nearby_steps
 
-        listed.nearby = yield from nearby_steps(query, os.path.expanduser("~"))
+        home = os.path.expanduser("~")
+        listed.nearby = yield from nearby_steps(query, home, on_disk=of_fleet is None)
     return listed
 
 
@@ -369,6 +383,7 @@ def _lines(listed: Listed, query: "Query", columns: Sequence[str]) -> None:
             "size": str(row["size_bytes"]),
             "model": row["model"] or "",
             "tokens": str(row["tokens_used"]),
+            **{name: row.get(name, "") for name in OF_FLEET},
             **{name: mark_text(name, listed.marks.get(row["id"])) for name in OF_MARKS},
         }
         if listed.spending is not None:

@@ -89,7 +89,7 @@ def _apply(here: Locations, *, deep: bool, plan_id: str | None, as_json: bool) -
 
     async def work() -> "tuple[Plan, Path | None]":
         with progress("repair") as shown:
-            home, index, codex = here
+            home, index, codex = here[:3]
             done = await repair(
                 home, index, deep=deep, plan_id=plan_id, report=shown, sqlite_home=codex
             )

@@ -70,9 +70,9 @@ def delegate(words: list[str]) -> int | None:
 
 
 def is_served(words: list[str]) -> bool:
-    """Whether a server carries out a command. It does not read all rollouts."""
-    reads_all = any(word.startswith(("--raw", "--file")) for word in words)
-    return bool(words) and words[0] in SERVED and not reads_all
+    """Whether a server carries out a command. It does not read all rollouts, nor fleets."""
+    reads_more = any(word.startswith(("--raw", "--file", "--fleet")) for word in words)
+    return bool(words) and words[0] in SERVED and not reads_more
 
 
 def socket_path(index: "os.PathLike[str]") -> str:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import typer
+
 from cli.terminal import output
 from cli.terminal.cells import cut_folder, settled
 from cli.terminal.table import Cell, Column, table
@@ -39,8 +41,31 @@ _COLUMNS: Final = {
     "tags": Column("tags", 8, 24, worth=1),
     "status": Column("status", worth=1),
     "note": Column("note", 10, 40, worth=1),
+    "machine": Column("machine", 8, 20, worth=7, drops_same=True),
+    "user": Column("user", 6, 16, worth=6, drops_same=True),
 }
+OF_FLEET: Final = ("machine", "user")
+"""The columns that only threads of a fleet have."""
+SHOWN_OF_FLEET: Final = (*SHOWN[:3], *OF_FLEET, *SHOWN[3:])
+"""The columns of a fleet's list."""
 COLUMNS: Final = tuple(_COLUMNS)
+
+
+def columns_of(columns: str | None, *, in_fleet: bool) -> tuple[str, ...]:
+    """The columns that the value of ``--columns`` names. Raises typer.BadParameter if there are no
+    such ones."""
+    chosen = tuple(name.strip() for name in (columns or "").split(",") if name.strip())
+    unknown = [name for name in chosen if name not in COLUMNS]
+    if unknown:
+        raise typer.BadParameter(
+            f"--columns: unknown column {unknown[0]}\nchoose from {', '.join(COLUMNS)}"
+        )
+    for name in OF_FLEET:
+        if name in chosen and not in_fleet:
+            raise typer.BadParameter(
+                f"--columns: {name} is a column of the threads of a fleet\nadd --fleet"
+            )
+    return chosen
 
 
 class ThreadTable(NamedTuple):
@@ -96,6 +121,10 @@ class ThreadTable(NamedTuple):
                 return Cell(amount(row["tokens_used"]) if row["tokens_used"] else "")
             case "size":
                 return Cell(f"{amount(row['size_bytes'])}B")
+            case "machine":
+                return Cell(settled(machines(row)))
+            case "user":
+                return Cell(settled(row["user"]))
         if name in OF_MARKS:
             return Cell(settled(mark_text(name, self.marks.get(row["id"]))))
         spent = self.spending.get(row["id"])
@@ -126,6 +155,12 @@ OF_MARKS: "Final[dict[str, Callable[[Marks | None], str]]]" = {
 def mark_text(name: str, marks: "Marks | None") -> str:
     """What the column ``name``, of tags, status and note, has of a thread's marks."""
     return OF_MARKS[name](marks)
+
+
+def machines(row: "Row") -> str:
+    """The machine of a thread of a fleet, and how many others have a copy."""
+    others = len(row["machines"]) - 1
+    return f"{row['machine']} +{others}" if others > 0 else str(row["machine"])
 
 
 def title(row: "Row") -> Cell:

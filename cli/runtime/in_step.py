@@ -16,9 +16,10 @@ def in_step(
     here: Locations, work: Callable[[IndexReader], Result | None], *, scan: bool = True
 ) -> Result | None:
     """The result of ``work`` on an index that is up to date, which with ``scan`` a comparison with
-    the files decides. None if it is not, if a server carries the command out, or if something is
-    wrong: whoever opens the index then says what, and repairs it where that is possible."""
-    if DELEGATED.get() is None:
+    the files decides. None if it is not, if a fleet is read or a server carries the command out,
+    or if something is wrong: whoever opens the index then says what, and repairs it where that is
+    possible."""
+    if DELEGATED.get() is None and here.fleet is None:
         with (
             suppress(*SQLITE_ERRORS),
             IndexReader.opened(here.home, here.index, scan=scan) as reader,

@@ -21,9 +21,11 @@ _SHOWN_AWAY: Final = 3
 """Files and folders that are named in one line."""
 
 
-def no_threads(home: Path, *, empty: bool, complete: bool) -> str:
-    """Why no thread is shown: ``home`` is empty, or none matches; or nobody can tell yet, as what
-    there is may be not ``complete``."""
+def no_threads(home: Path, *, empty: bool, complete: bool, fleet: bool = False) -> str:
+    """Why no thread is shown: ``home`` or the ``fleet`` is empty, or none matches; or nobody can
+    tell yet, as what there is may be not ``complete``."""
+    if empty and fleet:
+        return "No threads in the fleet yet: threadkeep push sends those of a machine."
     if empty and not complete:
         return "No threads so far."
     return empty_home(home) if empty else "No threads match."
@@ -79,10 +81,11 @@ def inaccessible(away: "Sequence[Away]") -> str:
     return f"{shown}{more}. Threads there stay in the index as they were."
 
 
-def not_shown(hidden: "Hidden") -> str:
-    """How many threads were left out, and which option shows them; empty if none were."""
+def not_shown(hidden: "Hidden", most: int | None = None) -> str:
+    """How many threads were left out, and which option shows them; empty if none were. Beyond
+    ``most`` none were counted."""
     parts = [
-        f"{count:,} {what}"
+        f"{up_to(count, most)} {what}"
         for count, what in (
             (hidden.source, "not interactive (--all-sources)"),
             (hidden.attached, f"side thread{'s' * (hidden.attached != 1)} (--all-sources)"),
@@ -105,6 +108,12 @@ def lines_of(footer: Sequence[str]) -> int:
     return sum(text.count("\n") + 1 for text in footer)
 
 
-def showing(shown: int, listed: int) -> str:
-    """How much of a list that has more is shown, and how to see the rest."""
-    return f"Showing {shown:,} of {listed:,}. Use --limit N or --all to see more."
+def showing(shown: int, listed: int, most: int | None = None) -> str:
+    """How much of a list that has more is shown, and how to see the rest. Beyond ``most`` threads
+    are not counted."""
+    return f"Showing {shown:,} of {up_to(listed, most)}. Use --limit N or --all to see more."
+
+
+def up_to(count: int, most: int | None) -> str:
+    """A number that may not have been counted to its end."""
+    return f"{count:,}" if most is None or count <= most else f"more than {most:,}"

@@ -97,10 +97,11 @@ def count_steps(query: Query) -> "Steps[Counted]":
     return counted(counts)
 
 
-def counted(counts: Mapping[Reason, int]) -> Counted:
-    """Numbers of threads, by whether they are listed or why not."""
+def counted(counts: Mapping[Reason, int], most: int | None = None) -> Counted:
+    """Numbers of threads, by whether they are listed or why not; counted up to one more than
+    ``most``."""
     known = Counter[str](counts)
-    return Counted(known["listed"], Hidden(**{name: known[name] for name in Hidden._fields}))
+    return Counted(known["listed"], Hidden(**{name: known[name] for name in Hidden._fields}), most)
 
 
 def any_steps() -> "Steps[bool]":

@@ -19,7 +19,7 @@ LARGEST_PAGE: Final = 100
 MOST_INCLUDED: Final = 100
 MOST_EXCLUDED: Final = 100
 MOST_COUNTED: Final = 10_000
-"""A fleet counts no further."""
+"""A fleet counts no further: see :attr:`Counted.most`."""
 LARGEST_NUMBER: Final = 2**63 - 1
 """SQLite has no larger ones."""
 
@@ -207,5 +207,6 @@ class Counted(NamedTuple):
     """How many threads a whole list has, and what it leaves out."""
 
     listed: int
-    """In a fleet at most one more than :data:`MOST_COUNTED`, which stands for any number above."""
     hidden: Hidden
+    most: int | None = None
+    """No number is counted further than this: one more stands for any above. None for no limit."""

@@ -2,7 +2,7 @@
 similar model, branch or tag."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -10,7 +10,7 @@ from state.db.steps import Steps
 from state.query.choices import similar_steps
 from state.query.listing import count_steps, key_steps
 from state.query.marks import tag_counts_steps
-from state.query.model import LARGEST_PAGE, Query
+from state.query.model import LARGEST_PAGE, Counted, Query
 from state.query.projects import similar_projects_steps
 from state.query.rows import rows_steps
 from state.userdata.folders import absolute_folder, clean_folder, is_windows, shown_folder
@@ -35,9 +35,15 @@ class Nearby:
     thread has."""
 
 
-def nearby_steps(query: Query, top: str) -> Steps[Nearby]:
-    """Where threads are, as ``query`` finds none. Folders above ``top``, and itself, say
-    nothing."""
+def nearby_steps(
+    query: Query,
+    top: str,
+    count: Callable[[Query], Steps[Counted]] = count_steps,
+    *,
+    on_disk: bool = True,
+) -> Steps[Nearby]:
+    """Where threads are, as ``query`` finds none. Folders above ``top``, and itself, say nothing;
+    nor do those on this disk, if the threads are not ``on_disk``."""
     found = Nearby()
     for word, column, given in (
         ("models", "model", query.models),
@@ -57,15 +63,15 @@ def nearby_steps(query: Query, top: str) -> Steps[Nearby]:
     found.folder = shown_folder(folder)
     anywhere = replace(query, cwds=None, folders=(), projects=(), cursor=None)
     if query.cwds is not None:
-        found.below = (yield from count_steps(replace(anywhere, folders=(folder,)))).listed
+        found.below = (yield from count(replace(anywhere, folders=(folder,)))).listed
     parent = os.path.dirname(folder)
     above = parent
     while above not in (top, os.path.dirname(above), "") and not is_windows(above):
-        if count := (yield from count_steps(replace(anywhere, folders=(above,)))).listed:
-            found.above = shown_folder(above), count
+        if listed := (yield from count(replace(anywhere, folders=(above,)))).listed:
+            found.above = shown_folder(above), listed
             break
         above = os.path.dirname(above)
-    if os.path.isdir(folder):
+    if on_disk and os.path.isdir(folder):
         beside = replace(anywhere, folders=(parent,))
         named_so = replace(anywhere, projects=(os.path.basename(folder) or parent,))
         for others in (beside, named_so):

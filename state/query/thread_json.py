@@ -1,11 +1,14 @@
 """A row in the shape of the app-server's ``Thread``."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rollout.files.layout import logical_path
 from rollout.schema.session_source import api_source
 from state.query.rows import Row
+
+OF_FLEET: Final = ("machine", "user", "machines")
+"""What rows of a fleet have besides."""
 
 
 def display_name(row: Row) -> str | None:
@@ -26,7 +29,10 @@ def display_text(row: Row) -> str:
 
 def thread_json(row: Row, home: Path, status: str = "notLoaded") -> dict[str, Any]:
     """The app-server's ``Thread`` for a row. Times are whole seconds; the path is absolute
-    and logical: ``.jsonl`` even where the file is compressed."""
+    and logical: ``.jsonl`` even where the file is compressed. Of a row of a fleet it is relative to
+    the home on its machine, and there are three keys more."""
+    path = logical_path(row["rollout_path"])
+    of_fleet: dict[str, Any] = {key: row[key] for key in OF_FLEET if key in row}
     git = {"sha": row["git_sha"], "branch": row["git_branch"], "originUrl": row["git_origin_url"]}
     return {
         "id": row["id"],
@@ -49,7 +55,7 @@ def thread_json(row: Row, home: Path, status: str = "notLoaded") -> dict[str, An
         "updatedAt": row["updated_at_ms"] // 1000,
         "recencyAt": row["recency_at_ms"] // 1000,
         "status": {"type": status},
-        "path": f"{home}/{logical_path(row['rollout_path'])}",
+        "path": path if of_fleet else f"{home}/{path}",
         "cwd": row["cwd"],
         "cliVersion": row["cli_version"],
         "originator": row["originator"],
@@ -62,4 +68,5 @@ def thread_json(row: Row, home: Path, status: str = "notLoaded") -> dict[str, An
         "name": display_name(row),
         "daybreakEnabled": None,
         "turns": [],
+        **of_fleet,
     }

@@ -90,7 +90,7 @@ def test_a_fleet_of_one_machine_has_its_lists(filled: Filled, query: Query) -> N
     own = without_machines(local_pages(filled.local, query))
     assert without_machines(filled.pages(filled.alone, query)) == own
     counted = filled.runner.run(filled.alone.count(query))
-    assert counted == run_steps(count_steps(query), filled.local)
+    assert counted._replace(most=None) == run_steps(count_steps(query), filled.local)
     named = replace(query, machine="laptop")
     assert without_machines(filled.pages(filled.among, named)) == own
     assert filled.runner.run(filled.among.count(named)) == counted
