@@ -160,7 +160,7 @@ damaged   FleetExtensionMissing apt-get install postgresql-contrib on the server
 damaged   FleetFailed        threadkeep fleet check looks for what may be wrong
 usage     FleetLoginExists   give another name, or revoke that one first; --role gives another name
                              to the user of PostgreSQL alone
-not_found FleetLoginNotFound threadkeep fleet check looks at all of them
+not_found FleetLoginNotFound threadkeep fleet status lists the machines
 usage     InvalidLoginName   give a name of at most 63 bytes that can be printed
 damaged   CopyUnusable       --machine NAME reads the copy of another machine; the machine itself
                              has the thread

@@ -90,7 +90,7 @@ cli.browse.reader     -> cli.browse.actions cli.turns
 cli.browse            -> cli.browse.reader cli.browse.threads
 cli.web               -> cli.filter cli.turns cli.edit
 cli.mcp               -> cli.turns cli.runtime cli.redact
-cli.fleet             -> cli.arguments
+cli.fleet             -> cli.arguments cli.edit
 cli.commands          -> cli.fleet cli.browse cli.web cli.mcp cli.redact cli.server.transport
 cli.app               -> cli.commands
 cli.completion        -> cli.app

@@ -4,7 +4,9 @@ import typer
 
 from cli.arguments.command import Command, Group
 from cli.fleet.logins import add_machine, add_reader, revoke_machine, revoke_reader
+from cli.fleet.prune import prune
 from cli.fleet.setup import check, init, upgrade
+from cli.fleet.status import status
 
 
 def _group(name: str, about: str) -> typer.Typer:
@@ -20,6 +22,8 @@ for group, name, function in (
     (command, "init", init),
     (command, "upgrade", upgrade),
     (command, "check", check),
+    (command, "status", status),
+    (command, "prune", prune),
     (_machine, "add", add_machine),
     (_machine, "revoke", revoke_machine),
     (_reader, "add", add_reader),

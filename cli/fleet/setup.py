@@ -21,8 +21,11 @@ def upgrade(url: UrlArgument = None, as_json: JsonOption = False) -> int:
 def _set_up(url: str | None, *, as_json: bool, first: bool) -> int:
     from cli.fleet.config import address
     from state.fleet.server.admin.setup import initialize, upgrade
+    from state.fleet.server.operations.partitions import create_usual_months
 
-    done = (initialize if first else upgrade)(address(url))
+    fleet = address(url)
+    done = (initialize if first else upgrade)(fleet)
+    create_usual_months(fleet)
     if as_json:
         output.data(
             {

@@ -217,6 +217,16 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             "threadkeep fleet check",
             "threadkeep fleet check postgresql:///threads",
         ),
+        "fleet status": (
+            "Show machines, what they have not pushed, sizes, slow queries.",
+            "threadkeep fleet status",
+            "threadkeep fleet status --json",
+        ),
+        "fleet prune": (
+            "Remove old threads from a fleet, or what takes most room.",
+            "threadkeep fleet prune --older-than 1y --dry-run",
+            "threadkeep fleet prune --older-than 90d --level raw --yes",
+        ),
         "fleet machine": ("Let machines push, or no longer.",),
         "fleet machine add": (
             "Let a machine push.",

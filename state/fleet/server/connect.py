@@ -76,17 +76,35 @@ def administering(address: str) -> "Iterator[psycopg.Connection[Any]]":
         FleetDriverMissing: psycopg is not installed.
         PostgresTooOld: it is older than a fleet needs.
     """
+    with administrator(address) as connection, transaction(connection):
+        yield connection
+
+
+@contextmanager
+def administrator(address: str) -> "Iterator[psycopg.Connection[Any]]":
+    """A connection for several transactions, which :func:`transaction` begins.
+
+    Raises what :func:`administering` raises.
+    """
     with translated():
         import psycopg
 
         connection = psycopg.connect(address, **_options(address))
         try:
             check_server(connection)
-            with connection.transaction():
-                connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
-                yield connection
+            yield connection
         finally:
             connection.close()
+
+
+@contextmanager
+def transaction(connection: "psycopg.Connection[Any]", role: str | None = None) -> Iterator[None]:
+    """A transaction that looks for names nowhere but where they are said to be, as ``role``."""
+    with connection.transaction():
+        connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+        if role is not None:
+            connection.execute(f"SET LOCAL ROLE {role}")
+        yield
 
 
 async def log_in(connection: "psycopg.AsyncConnection[Any]") -> Login:

@@ -5,11 +5,12 @@ from uuid import UUID
 
 from rollout.pieces.manifest import DIGEST_BYTES, ENTRY_BYTES, HEADER_BYTES, SIZE_BYTES, Piece
 
-_PREFIX: Final = "decode(replace(t.id, '-', ''), 'hex')"
+FIRST: Final = "decode(replace(t.id, '-', ''), 'hex')"
+LAST: Final = f"{FIRST} || decode(repeat('ff', {DIGEST_BYTES}), 'hex')"
+"""Between these are the names of the pieces of a thread ``t``."""
 UNUSED: Final = (
     "DELETE FROM threadkeep.pieces p USING unnest(%s::text[], %s::date[]) AS t(id, month)"
-    f" WHERE p.month = t.month AND p.digest BETWEEN {_PREFIX}"
-    f" AND {_PREFIX} || decode(repeat('ff', {DIGEST_BYTES}), 'hex')"
+    f" WHERE p.month = t.month AND p.digest BETWEEN {FIRST} AND {LAST}"
     " AND NOT EXISTS (SELECT 1 FROM threadkeep.rollouts r CROSS JOIN LATERAL"
     f" generate_series({HEADER_BYTES + SIZE_BYTES + 1}, octet_length(r.pieces), {ENTRY_BYTES}) i"
     " WHERE r.thread_id = t.id AND r.month = p.month"

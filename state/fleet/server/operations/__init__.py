@@ -1,0 +1,1 @@
+"""What keeps a fleet in order: monthly partitions, retention, and how it is doing."""

@@ -1,0 +1,49 @@
+"""``threadkeep fleet status`` and ``fleet prune``: what they say."""
+
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from cli.fleet.config import VARIABLE
+from tests.state.fleet.operations.rows import counts, put_thread
+from tests.support.command import Cli, Inside
+from tests.support.postgres.cluster import Fleet
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """The command without a home."""
+    return Inside(tmp_path / "home", tmp_path)
+
+
+def test_status_and_prune(fleet: Fleet, cli: Cli) -> None:
+    env = {VARIABLE: fleet.admin}
+    fleet.machine("laptop", user="ada")
+    with psycopg.connect(fleet.admin, autocommit=True) as admin:
+        put_thread(admin, "laptop", created=90, updated=50)
+        put_thread(admin, "laptop", created=5, updated=5)
+        status = cli.run("fleet", "status", env=env, status=1)
+        assert f"Fleet {fleet.database}: PostgreSQL " in status.out
+        assert "laptop" in status.out
+        assert "Slowest queries: unknown" in status.out
+        assert "default/laptop has never pushed." in status.out
+        told = cli.run("fleet", "status", "--json", env=env, status=1).json
+        assert [each["name"] for each in told["machines"]] == ["laptop"]
+        assert told["slowestQueries"] is None
+
+        old = ["fleet", "prune", "--older-than", "40d"]
+        assert "there is no terminal to ask" in cli.run(*old, env=env, status=2).err
+        would = cli.run(*old, "--dry-run", env=env).err
+        assert would == (
+            "Would be removed from the fleet: 1 thread, 1 document, 1 rollout (100B)."
+            " Nothing was changed.\n"
+        )
+        raw = cli.run(*old, "--level", "raw", "--yes", "--json", env=env).json
+        assert (raw["threads"], raw["documents"], raw["rollouts"]) == (1, 0, 1)
+        assert "1 whole partition, 1 thread, 0 documents" in cli.run(*old, "--yes", env=env).err
+        assert "There is nothing to remove." in cli.run(*old, "--yes", env=env).err
+        assert counts(admin)["threads"] == 1
+        unknown = cli.run(*old, "--machine", "desktop", "--yes", env=env, status=3).err
+        assert unknown.startswith("threadkeep: the fleet has no machine desktop\n")
+        assert "give text or raw" in cli.run(*old, "--level", "metadata", env=env, status=2).err

@@ -1,0 +1,54 @@
+"""What administrators are told of a fleet."""
+
+import datetime
+
+import psycopg
+
+from state.fleet.server.operations.partitions import create_months
+from state.fleet.server.operations.status import fleet_status
+from tests.state.fleet.operations.rows import NOW, put_thread
+from tests.support.postgres.cluster import Fleet
+
+
+def test_status_names_machines_sizes_and_what_is_wrong(fleet: Fleet) -> None:
+    for name in ("new", "silent", "behind", "fine", "gone"):
+        fleet.machine(name, user="ada")
+    with psycopg.connect(fleet.admin, autocommit=True) as admin:
+        for name, days, pending in (("silent", 8, 0), ("behind", 2, 3), ("fine", 0, 3)):
+            values = [NOW - datetime.timedelta(days=days), pending, name]
+            admin.execute(
+                "UPDATE threadkeep.machines SET pushed_at = %s, pending = %s WHERE name = %s",
+                values,
+            )
+        admin.execute("UPDATE threadkeep.machines SET revoked_at = now() WHERE name = 'gone'")
+        put_thread(admin, "fine", created=40, updated=1)
+        put_thread(admin, "fine", created=1, updated=1, level="metadata")
+        admin.execute("ANALYZE")
+        found = fleet_status(fleet.admin, NOW)
+        assert found.database == fleet.database
+        assert [each.name for each in found.machines] == [
+            "fine",
+            "behind",
+            "silent",
+            "gone",
+            "new",
+        ]
+        tables = {each.name: each for each in found.tables}
+        assert {name: tables[name].rows for name in ("threads", "documents", "machines")} == {
+            "threads": 2,
+            "documents": 1,
+            "machines": 5,
+        }
+        assert found.threads == 2
+        assert tables["threads"].partitions == 8
+        assert tables["threads"].table_bytes > 0 < tables["threads"].index_bytes
+        assert found.slowest is None
+        assert dict(found.findings.by_code) == {
+            "fleet_never_pushed": 1,
+            "fleet_silent": 1,
+            "fleet_behind": 1,
+            "fleet_month": 1,
+        }
+        create_months(admin, NOW.date(), NOW.date() - datetime.timedelta(days=31))
+        after = fleet_status(fleet.admin, NOW)
+        assert "fleet_month" not in after.findings.by_code
