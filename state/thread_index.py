@@ -1,7 +1,7 @@
 """The read model: pages of threads, single threads, and keeping the index up to date."""
 
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -50,6 +50,8 @@ class ThreadIndex:
         """Why moves that a killed process left half done could not be finished on opening."""
         self.beside: Beside | None = None
         """What a backfill makes of files besides their rows."""
+        self.search: Callable[..., Awaitable[Any]] | None = None
+        """Searches the messages, where there are no files that have them."""
 
     async def page(self, query: Query) -> Page:
         """The page that ``query`` asks for, true to the files as they are now.

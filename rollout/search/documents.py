@@ -2,7 +2,7 @@
 
 import os
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -103,7 +103,7 @@ def documents_of(
     if read.added and earlier is not None:
         digest = sum_of(earlier.digest, digest)
         return Documents(thread, read, "", _documents(messages, ""), digest)
-    header = _not_in_messages(thread.header, messages)
+    header = not_in_messages(thread.header, messages)
     return Documents(thread, read, header, _documents(messages, header), digest)
 
 
@@ -168,16 +168,15 @@ def _not_here(rollout_id: str) -> Path | None:
     raise OtherFileNeeded(rollout_id)
 
 
-def _not_in_messages(header: str, messages: Sequence[Message]) -> str:
+def not_in_messages(header: str, messages: Sequence[Message]) -> str:
     """The part of the header that is in no message: titles and previews usually are in one."""
     return "\0".join(
         part for part in header.split("\0") if not any(part in each.text for each in messages)
     )
 
 
-def _documents(messages: Sequence[Message], header: str) -> list[Document]:
-    """The first one, if there is a header, has that alone."""
-    found = [Document(normalize(casefold(header)), b"", b"", "")] if header else []
+def grouped(messages: Iterable[Message]) -> Iterator[tuple[str, list[Message]]]:
+    """The messages of each document, with its text, normalized."""
     group: list[Message] = []
     texts: list[str] = []
     size = 0
@@ -187,18 +186,24 @@ def _documents(messages: Sequence[Message], header: str) -> list[Document]:
         texts.append(text)
         size += len(text)
         if size >= DOCUMENT_LENGTH:
-            found.append(_document(texts, group))
+            yield "".join(texts), group
             group, texts, size = [], [], 0
     if group:
-        found.append(_document(texts, group))
+        yield "".join(texts), group
+
+
+def _documents(messages: Sequence[Message], header: str) -> list[Document]:
+    """The first one, if there is a header, has that alone."""
+    found = [Document(normalize(casefold(header)), b"", b"", "")] if header else []
+    found += (_document(text, group) for text, group in grouped(messages))
     return found
 
 
-def _document(texts: Sequence[str], messages: Sequence[Message]) -> Document:
+def _document(text: str, messages: Sequence[Message]) -> Document:
     locations = array("Q", (location_word(each.file, each.offset) for each in messages))
     keys = array("Q", (message.key for message in messages if message.key))
     return Document(
-        "".join(texts),
+        text,
         words_to_bytes(locations),
         words_to_bytes(keys),
         "" if keys else _ids(messages),

@@ -87,17 +87,23 @@ class Term:
             return not "\u1160" <= after <= "\u11ff"
         return not (self.ends and is_word(last) and is_word(after))
 
+    @property
+    def normalized(self) -> str:
+        """What is in every normalized text that matches."""
+        shown = re.sub(" +", " ", " ".join(self.pieces).translate(NORMALIZED))
+        if self.begins and is_word(self.pieces[0][0]):
+            shown = " " + shown
+        if self.ends and is_word(self.pieces[-1][-1]):
+            shown += " "
+        return shown
+
     def trigrams(self) -> list[str]:
         """Trigrams of every normalized text that matches; none if the term is too short.
 
         They cover the term together, and overlap in a short one, which has few to exclude texts
         with (of 20,000 threads 2,804 have those that cover ``file``, and 984 all four).
         """
-        shown = re.sub(" +", " ", " ".join(self.pieces).translate(NORMALIZED))
-        if self.begins and is_word(self.pieces[0][0]):
-            shown = " " + shown
-        if self.ends and is_word(self.pieces[-1][-1]):
-            shown += " "
+        shown = self.normalized
         if len(shown) < 3:
             return []
         step = min(-(-len(shown) // _ENOUGH), 3)

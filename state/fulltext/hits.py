@@ -1,7 +1,7 @@
 """What threads hold of the terms that are searched for, by reading the messages that may match."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -108,6 +108,39 @@ def _locations(indexed: _Indexed) -> list[Location]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Decides whether threads match, by their texts."""
+
+    matcher: Matcher
+    most_hits: int
+    """How many messages of each thread are given."""
+    counts: bool
+    """Whether all matches are counted."""
+
+    def match(self, key: Key, header: Sequence[str], messages: Iterable[Message]) -> Match | None:
+        """What a thread holds; None if a term is missing."""
+        matcher, missing = self.matcher, set(range(len(self.matcher.terms)))
+        named: list[str] = []
+        for part in header:
+            if part and (seen := matcher.found_in(casefold(part))):
+                missing -= seen
+                named.append(part)
+        kept: list[Message] = []
+        matches = len(named)
+        for message in messages:
+            seen = matcher.found_in(casefold(message.text))
+            if not seen:
+                continue
+            matches += 1
+            if len(kept) < self.most_hits or seen & missing:
+                kept.append(message)
+            missing -= seen
+            if not missing and self.most_hits == 1 and not self.counts:
+                break
+        return None if missing else Match(key, named, kept, matches)
+
+
 @dataclass
 class HitReader:
     """Looks into threads: first into the index, then, when that is closed, into the files."""
@@ -125,6 +158,7 @@ class HitReader:
 
     def __post_init__(self) -> None:
         self._matcher = Matcher(self._terms)
+        self._match = Judge(self._matcher, self._most_hits, self._counts).match
 
     def candidate_steps(self, keys: Sequence[Key]) -> Steps[list[Candidate]]:
         """These threads with what the index holds of them."""
@@ -148,7 +182,8 @@ class HitReader:
             if indexed is not None:
                 may_hold = self._matcher.may_be_in
                 messages = read_messages(self._home, indexed.files, indexed.locations, may_hold)
-                match = self._match(key, indexed.files[-1], indexed.header, messages)
+                messages = self._readable(indexed.files[-1], messages)
+                match = self._match(key, indexed.header, messages)
             elif row is not None:
                 match = self._read_whole(key, row)
             if match is not None:
@@ -202,37 +237,17 @@ class HitReader:
             read = read_thread_messages(self._home, path, self._find)
         except (RolloutError, OSError) as error:
             note_unread(path, error, self.unreadable)
-            return self._match(key, path, header, ())
+            return self._match(key, header, ())
         # A title that is in a message is that message, as in the index.
         header = [part for part in header if not any(part in each.text for each in read.messages)]
-        return self._match(key, path, header, read.messages)
+        return self._match(key, header, read.messages)
 
-    def _match(
-        self, key: Key, path: str, header: Sequence[str], messages: Iterable[Message]
-    ) -> Match | None:
-        matcher, missing = self._matcher, set(range(len(self._terms)))
-        most = self._most_hits
-        named: list[str] = []
-        for part in header:
-            if part and (seen := matcher.found_in(casefold(part))):
-                missing -= seen
-                named.append(part)
-        kept: list[Message] = []
-        matches = len(named)
+    def _readable(self, path: str, messages: Iterable[Message]) -> Iterator[Message]:
+        """Messages as far as they can be read: what was read before counts all the same."""
         try:
-            for message in messages:
-                seen = matcher.found_in(casefold(message.text))
-                if not seen:
-                    continue
-                matches += 1
-                if len(kept) < most or seen & missing:
-                    kept.append(message)
-                missing -= seen
-                if not missing and most == 1 and not self._counts:
-                    break
-        except (RolloutError, OSError) as error:  # what was read before counts all the same
+            yield from messages
+        except (RolloutError, OSError) as error:
             note_unread(path, error, self.unreadable)
-        return None if missing else Match(key, named, kept, matches)
 
 
 def note_unread(path: str, error: RolloutError | OSError, unreadable: set[str]) -> None:

@@ -99,6 +99,9 @@ async def search(index: "ThreadIndex", wanted: Search, count: int | None = None)
     """The page of hits that ``wanted`` asks for, or as many pages as have ``count`` hits. Threads
     whose files have gone are not among them, and those whose files have changed are looked at
     again. Raises InvalidCursor if the cursor is not one of this search."""
+    if index.search is not None:
+        elsewhere: Found = await index.search(wanted, count)
+        return elsewhere
     read = index.database.query_here  # all in one thread: going to one costs more than a query
     for _ in range(_ROUNDS):
         looking = partial(search_steadily, index.home, read, wanted, count)
@@ -182,10 +185,10 @@ def _searched(home: Path, read: _Read, search: Search) -> Found:
             break
         found += reader.read(following, left)
     if search.ranked:
-        found = _ranked(search, found, cursor)
+        found = ranked_of(search, found, cursor)
     rows = read(rows_steps([match.key[2] for match in found[: search.among.limit]], "row_id"))
     unreadable = unread.union(reader.unreadable)
-    return _page(search, found, rows, behind)._replace(unreadable=unreadable)
+    return page_of(search, found, rows, behind)._replace(unreadable=unreadable)
 
 
 def _start_steps(search: Search, most: int) -> Steps[tuple[Candidates, set[int], int]]:
@@ -220,7 +223,8 @@ def _next_steps(walk: KeysetWalk, reader: HitReader, count: int) -> Steps[list[C
     return (yield from reader.candidate_steps(keys)) if keys else None
 
 
-def _page(search: Search, found: list[Match], rows: Mapping[str, Row], behind: int) -> Found:
+def page_of(search: Search, found: list[Match], rows: Mapping[str, Row], behind: int) -> Found:
+    """The page of the first matches, if there is one more than it has room for with a cursor."""
     limit, among = search.among.limit, search.among
     shown = found[:limit]
     hits = [Hit(rows[match.key[1]], *match[1:]) for match in shown if match.key[1] in rows]
@@ -234,7 +238,7 @@ def _page(search: Search, found: list[Match], rows: Mapping[str, Row], behind: i
     return Found(hits, following, None if search.ranked else back, behind)
 
 
-def _ranked(search: Search, found: list[Match], cursor: Cursor | None) -> list[Match]:
+def ranked_of(search: Search, found: list[Match], cursor: Cursor | None) -> list[Match]:
     """The matches of a page, and one more, by their number, which becomes their sort key."""
     descending = search.among.descending
     ranked = [match._replace(key=(match.matches, *match.key[1:])) for match in found]

@@ -104,7 +104,7 @@ TABLES = (
         month date NOT NULL, tenant_id integer NOT NULL, machine_id integer NOT NULL,
         row_id bigint NOT NULL, position integer NOT NULL,
         text {TEXT} NOT NULL, messages bytea NOT NULL, digest {TEXT} NOT NULL,
-        PRIMARY KEY (month, tenant_id, row_id, machine_id, position)
+        PRIMARY KEY (tenant_id, row_id, machine_id, position, month)
     ) PARTITION BY RANGE (month)
     """,
     """
@@ -140,7 +140,6 @@ TABLES = (
     " WHERE NOT deleted AND coalesce(parent_thread_id, forked_from_id) IS NOT NULL",
     "CREATE INDEX ON threads USING gin (search_text gin_trgm_ops) WITH (fastupdate = on, gin_pending_list_limit = 1024)",
     "CREATE INDEX ON user_data (tenant_id, key, value, thread_id) WHERE value IS NOT NULL",
-    "CREATE INDEX ON documents USING gin (text gin_trgm_ops) WITH (fastupdate = on, gin_pending_list_limit = 1024)",
     *(
         f"CREATE TABLE {table}_{number} PARTITION OF {table} FOR VALUES WITH (MODULUS {PARTITIONS}, REMAINDER {number})"
         for table in ("threads", "user_data", "thread_usage", "thread_limits")

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -13,6 +14,7 @@ from state.fleet.reading import pages
 from state.fleet.reading.database import FleetDatabase, open_fleet_database
 from state.fleet.reading.rates import look_up_rates
 from state.fleet.reading.scope import Machine, Scope, machines_steps, scope_of
+from state.fleet.reading.search import search
 from state.jobs.progress import Report, SyncProgress
 from state.prices.spending import Spending, known_spending_steps
 from state.query.listing import short_id_steps
@@ -33,6 +35,7 @@ class FleetIndex(ThreadIndex):
 
     def __init__(self, home: Path, database: FleetDatabase) -> None:
         super().__init__(home, database)
+        self.search = partial(search, self)
         self._machines: list[Machine] | None = None
 
     async def page(self, query: Query) -> Page:

@@ -8,20 +8,19 @@ from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import orjson
-import zstandard
 
 from rollout.files.layout import logical_path
 from rollout.jsonl.parse import compact_json
 from state.db.steps import Steps
 from state.fleet.reading.dialect import Binary
 from state.fleet.reading.rollouts import Copy, is_rollout_path
+from state.fleet.server.documents import MOST_BYTES, NAME, BadDocument, decoded
 
 NOTE: Final = (
     "[threadkeep] The fleet has only the messages of this thread. Its commands, patches and other"
     " items are on the machine {}."
 )
 _EVENTS: Final = {"userMessage": "user_message", "agentMessage": "agent_message"}
-_MOST_BYTES: Final = 64 * 2**20
 _COLUMNS: Final = (
     *("created_at_ms", "cwd", "originator", "cli_version", "source", "model_provider"),
     *("git_sha", "git_branch", "git_origin_url", "thread_source", "session_id"),
@@ -95,17 +94,15 @@ def _meta(thread_id: str, time: str, row: dict[str, Any]) -> dict[str, Any]:
 
 def _read(copy: Copy, documents: Sequence[bytes]) -> Iterator[tuple[str, str, str]]:
     """Kind, turn and text of each message. Raises CopyUnusable if they are none, or too many."""
-    left = _MOST_BYTES
+    left = MOST_BYTES
     for data in documents:
         try:
-            size = zstandard.frame_content_size(data)
-            if not 0 <= size <= left:
-                raise copy.unusable("its messages are larger than any")
-            left -= size
-            found = orjson.loads(zstandard.ZstdDecompressor().decompress(data))
-            for kind, turn_id, _, text in found:
-                if kind not in _EVENTS or not isinstance(turn_id, str) or not isinstance(text, str):
-                    raise ValueError(kind)
-                yield kind, turn_id, text
-        except (ValueError, TypeError, zstandard.ZstdError) as error:
+            found = decoded(data, left)
+        except BadDocument as error:
             raise copy.unusable(f"its messages cannot be read: {error}") from error
+        for kind, turn_id, _, text in found:
+            left -= len(text)
+            if kind in _EVENTS:
+                yield kind, turn_id, text
+            elif kind != NAME:
+                raise copy.unusable(f"its messages cannot be read: one is {kind[:40]!r}")

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from state.db.derived_columns import Facet
 from state.db.steps import Steps, different_steps
 from state.errors import ThreadNotFound
+from state.fleet.reading.lookup import title_rows_steps
 from state.fleet.server.schema import THREADS
 from state.query.choices import Choice, Reason, choice_steps, facets_steps, reason_of
 from state.query.cursor import Cursor
@@ -43,6 +44,7 @@ _MOST_MARKED: Final = 2_000
 _MOST_BRANCHES: Final = 100
 """So many places of an index are merged into one list."""
 _FACETS: Final = "facet IN (SELECT value FROM json_each(?))"
+_AMONG: Final = "row_id IN (SELECT value FROM json_each(?))"
 _ROWS: Final = (
     f"SELECT {COLUMNS}, machine_id FROM threads WHERE id IN (SELECT value FROM json_each(?))"
 )
@@ -105,15 +107,22 @@ def details_steps(thread_id: str) -> Steps[dict[str, Any]]:
     return {**rows[thread_id], **others, "moved_to": None, "marks": marks, "files": [], "tools": []}
 
 
-def key_steps(query: Query, after: Cursor | None, count: int) -> Steps[list[Key]]:
-    """The first ``count`` keys of the list after the cursor."""
+def key_steps(
+    query: Query, after: Cursor | None, count: int, among: list[int] | None = None
+) -> Steps[list[Key]]:
+    """The first ``count`` keys of the list after the cursor; with ``among``, of these rows alone,
+    which are few."""
     place = begin_of(query, after)
     if query.parent_id or query.ancestor_id:
-        return (yield from lineage_keys(query, place, count, None))
+        return (yield from lineage_keys(query, place, count, among))
     facets = yield from facets_steps(query)
     choices = yield from choice_steps(query)
     if not facets or any(choice.values == [] for choice in choices):
         return []
+    if among is None:
+        among = yield from title_rows_steps(query)
+    if among is not None:
+        return (yield from _sorted_keys(query, choices, facets, place, count, among))
     served = next((each for each in choices if _is_served(query, each, len(facets))), None)
     narrow = _narrow(query, choices)
     if len(narrow) > (served is not None) and (yield from _is_few(narrow, facets)):
@@ -134,6 +143,9 @@ def count_steps(query: Query) -> Steps[Counted]:
     if not facets or any(choice.values == [] for choice in choices):
         return counted({}, MOST_COUNTED)
     where, parameters = row_filter(query, choices, begin_of(query), "+")
+    if (among := (yield from title_rows_steps(query))) is not None:
+        where.append(_AMONG)
+        parameters.append(json.dumps(among))
     limited = f"SELECT 1 FROM threads WHERE {all_of([_FACETS, *where])} LIMIT ?"
     found = yield (
         f"SELECT {', '.join([f'(SELECT count(*) FROM ({limited}) c)'] * len(facets))}",
@@ -183,9 +195,17 @@ def _is_few(narrow: Sequence[_Narrow], facets: Sequence[str]) -> Steps[bool]:
 
 
 def _sorted_keys(
-    query: Query, choices: Sequence[Choice], facets: Sequence[str], place: Place | None, count: int
+    query: Query,
+    choices: Sequence[Choice],
+    facets: Sequence[str],
+    place: Place | None,
+    count: int,
+    among: list[int] | None = None,
 ) -> Steps[list[Key]]:
     where, parameters = row_filter(query, choices, place)
+    if among is not None:
+        where.append(_AMONG)
+        parameters.append(json.dumps(among))
     # What has no order, PostgreSQL does not look for in the order of the list.
     return (
         yield (

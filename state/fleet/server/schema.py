@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from state.db import schema as local
 
-HEAD: Final = "f0001"
+HEAD: Final = "f0002"
 """The revision of the schema that this version of the program works with."""
 NAME: Final = "threadkeep"
 """The schema of the tables."""

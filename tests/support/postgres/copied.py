@@ -1,14 +1,19 @@
 """Copies of an index in a fleet, put there as they are: what reads them does not need a push."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from state.fleet.push.text import TextContent
+from state.fleet.server.connect import connected
 from state.fleet.server.schema import LIMITS, THREADS, USAGE
+from state.thread_index import ThreadIndex
 from tests.support.postgres.cluster import Fleet
 
 
@@ -78,3 +83,35 @@ def _put(
 
 def _storable(value: Any) -> Any:
     return value.replace("\0", "\ufffd") if isinstance(value, str) else value
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A thread that is pushed."""
+
+    id: str
+    row_id: int
+    month: date
+
+
+async def put_messages(
+    fleet: Fleet,
+    machine: str,
+    address: str,
+    index: ThreadIndex,
+    redact: Callable[[str], str] = str,
+) -> list[Copy]:
+    """Send the messages of the threads that a fleet has of a machine, as this machine."""
+    with psycopg.connect(fleet.admin) as admin:
+        found = admin.execute(
+            "SELECT id, row_id, threadkeep.month_of(created_at_ms) FROM threadkeep.threads t"
+            " JOIN threadkeep.machines m USING (tenant_id, machine_id) WHERE m.name = %s",
+            [machine],
+        ).fetchall()
+    copies = [Copy(*row) for row in found]
+    content = TextContent(index, redact)
+    async with connected(address) as connection:
+        await content.prepare(connection, copies)
+        async with connection.transaction():
+            await content.send(connection, copies)
+    return copies

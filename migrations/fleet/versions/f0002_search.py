@@ -1,0 +1,153 @@
+"""Search of the text of threads, and of their titles.
+
+Row security keeps PostgreSQL from using an index on trigrams: it would look at rows of others before it
+asks whose they are, and an operator that looks into a text may tell of it. So three functions look past the
+policies, each at one tenant, which must be that of the login.
+"""
+
+from alembic import op
+
+revision = "f0002"
+down_revision = "f0001"
+
+FIXED_PATH = "SET search_path = pg_catalog, pg_temp"
+# The trigrams of a text with any letters beside it are those that it has both alone and between letters
+# that it does not have itself.
+TRIGRAMS = """
+    CREATE FUNCTION trigrams_of(term text) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE {path} AS $$
+        SELECT array_agg(own.trigram) FROM (
+            SELECT unnest({extension}.show_trgm(term))
+            INTERSECT
+            SELECT unnest({extension}.show_trgm(other.letter || term || other.letter)) FROM (
+                SELECT letter FROM unnest(string_to_array('q x z j v k w y 7 9 4 8 ж', ' ')) letter
+                WHERE strpos(lower(term), letter) = 0 LIMIT 1
+            ) other
+        ) own (trigram)
+    $$
+"""
+CHECKED = """
+    IF tenant IS NULL OR tenant IS DISTINCT FROM threadkeep.my_tenant() THEN
+        RAISE insufficient_privilege USING MESSAGE = 'this is not the tenant of the login';
+    END IF;
+"""
+# Of the index alone, a candidate costs less than a microsecond; to look into its text, a hundred times as
+# much. So the index is on the trigrams themselves, which need no second look, and on the tenant: those of
+# others are not even candidates. The first term is the rarest.
+KEYS = "({extension}.show_trgm(text) || ('#' || tenant_id::text))"
+TEXT_ROWS = """
+    CREATE FUNCTION text_rows(tenant integer, machine integer, terms text[], most integer) RETURNS bigint[]
+    LANGUAGE plpgsql STABLE SECURITY DEFINER PARALLEL RESTRICTED {path}
+    SET enable_seqscan = off SET enable_indexscan = off SET max_parallel_workers_per_gather = 0 SET work_mem = '32MB'
+    AS $$
+    DECLARE
+        few integer := least(greatest(most, 0), 50000);
+        few_documents integer := few * CASE WHEN cardinality(terms) > 1 THEN 5 ELSE 1 END;
+        term text;
+        trigrams text[];
+        holding bigint[];
+        found bigint[];
+    BEGIN
+        {checked}
+        FOREACH term IN ARRAY terms[1:64] LOOP
+            EXIT WHEN cardinality(found) <= 500;
+            trigrams := threadkeep.trigrams_of(term);
+            CONTINUE WHEN trigrams IS NULL;
+            SELECT coalesce(array_agg(row_id), '{{}}') INTO holding FROM (
+                SELECT row_id FROM threadkeep.documents
+                WHERE {keys} @> (trigrams || ('#' || tenant::text)) AND tenant_id + 0 = tenant
+                AND (machine IS NULL OR machine_id + 0 = machine)
+                LIMIT few_documents + 1
+            ) few_rows;
+            CONTINUE WHEN cardinality(holding) > few_documents;
+            IF found IS NULL THEN
+                found := holding;
+            ELSE
+                SELECT coalesce(array_agg(row_id), '{{}}') INTO found
+                FROM (SELECT unnest(holding) row_id INTERSECT SELECT unnest(found)) common;
+            END IF;
+        END LOOP;
+        RETURN CASE WHEN cardinality(found) <= few THEN found END;
+    END $$
+"""
+# Each text is read once, whatever the number of terms.
+TEXT_MATCHES = """
+    CREATE FUNCTION text_matches(tenant integer, rows bigint[], terms text[])
+    RETURNS TABLE (row_id bigint, month date, "position" integer, held bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER PARALLEL RESTRICTED {path}
+    SET enable_seqscan = off SET max_parallel_workers_per_gather = 0 AS $$
+    BEGIN
+        {checked}
+        RETURN QUERY
+            SELECT d.row_id, d.month, d.position, m.held
+            FROM unnest(rows) r (row_id)
+            JOIN threadkeep.threads t ON t.tenant_id = tenant AND t.row_id = r.row_id
+            JOIN threadkeep.documents d ON d.tenant_id = tenant AND d.row_id = t.row_id
+                AND d.machine_id = t.machine_id AND d.month = threadkeep.month_of(t.created_at_ms)
+            CROSS JOIN LATERAL (SELECT d.text || '' AS body OFFSET 0) b
+            CROSS JOIN LATERAL (
+                SELECT bit_or(1::bigint << (number - 1)::integer) AS held
+                FROM unnest(terms[1:64]) WITH ORDINALITY AS e (term, number) WHERE strpos(b.body, term) > 0
+            ) m
+            WHERE m.held IS NOT NULL;
+    END $$
+"""
+TITLE_ROWS = """
+    CREATE FUNCTION title_rows(tenant integer, machine integer, terms text[], most integer) RETURNS bigint[]
+    LANGUAGE plpgsql STABLE SECURITY DEFINER PARALLEL RESTRICTED {path}
+    SET enable_seqscan = off SET enable_indexscan = off SET max_parallel_workers_per_gather = 0 AS $$
+    DECLARE
+        few integer := least(greatest(most, 0), 50000);
+        patterns text[];
+        found bigint[];
+    BEGIN
+        {checked}
+        SELECT array_agg('%%' || regexp_replace(term, '([\\%%_])', '\\\1', 'g') || '%%' ORDER BY length(term) DESC)
+        INTO patterns FROM unnest(terms[1:64]) term WHERE threadkeep.trigrams_of(term) IS NOT NULL;
+        IF patterns IS NULL THEN RETURN NULL; END IF;
+        SELECT coalesce(array_agg(row_id), '{{}}') INTO found FROM (
+            SELECT t.row_id FROM threadkeep.threads t
+            WHERE t.tenant_id = tenant AND t.search_text LIKE patterns[1] AND t.search_text LIKE ALL (patterns)
+            AND CASE WHEN machine IS NULL THEN t.newest ELSE t.machine_id = machine AND NOT t.deleted END
+            LIMIT few + 1
+        ) few_rows;
+        RETURN CASE WHEN cardinality(found) <= few THEN found END;
+    END $$
+"""
+MONTH_OF = """
+    CREATE FUNCTION month_of(at_ms bigint) RETURNS date LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS
+    $$ SELECT date_trunc('month', timestamp '1970-01-01' + at_ms * interval '1 millisecond')::date $$
+"""
+GRANTED = (
+    "text_rows(integer, integer, text[], integer)",
+    "text_matches(integer, bigint[], text[])",
+    "title_rows(integer, integer, text[], integer)",
+)
+EXTENSION = (
+    "SELECT quote_ident(nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = extnamespace"
+    " WHERE extname = 'pg_trgm'"
+)
+
+
+def upgrade() -> None:
+    """Run by an administrator: a member of both roles, or a superuser."""
+    connection = op.get_bind()
+    extension = connection.exec_driver_sql(EXTENSION).scalar_one()
+    keys = KEYS.format(extension=extension)
+    connection.exec_driver_sql("SET LOCAL ROLE threadkeep_owner")
+    connection.exec_driver_sql("ALTER TABLE documents ALTER messages SET STORAGE EXTERNAL")
+    connection.exec_driver_sql(
+        f"CREATE INDEX documents_keys ON documents USING gin ({keys})"
+        " WITH (fastupdate = on, gin_pending_list_limit = 1024)"
+    )
+    for template in (MONTH_OF, TRIGRAMS, TEXT_ROWS, TEXT_MATCHES, TITLE_ROWS):
+        made = template.format(path=FIXED_PATH, extension=extension, keys=keys, checked=CHECKED)
+        connection.exec_driver_sql(made)
+    for function in GRANTED:
+        connection.exec_driver_sql(f"GRANT EXECUTE ON FUNCTION {function} TO threadkeep_reader")
+    helpers = "month_of(bigint), trigrams_of(text)"
+    connection.exec_driver_sql(f"GRANT EXECUTE ON FUNCTION {helpers} TO threadkeep_admin")
+    connection.exec_driver_sql("RESET ROLE")
+    connection.exec_driver_sql("GRANT CREATE ON SCHEMA threadkeep TO threadkeep_admin")
+    for function in GRANTED:
+        connection.exec_driver_sql(f"ALTER FUNCTION {function} OWNER TO threadkeep_admin")
+    connection.exec_driver_sql("REVOKE CREATE ON SCHEMA threadkeep FROM threadkeep_admin")

@@ -1,0 +1,64 @@
+"""What PostgreSQL finds by trigrams, of the tenant of the login, and of the machine that is named.
+
+Its functions look past row security, as no index on trigrams serves below it: the row ids that they
+give are read again as far as the reader may see them.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Final, NamedTuple
+
+from state.db.derived_columns import searchable
+from state.db.steps import Steps
+from state.fleet.reading.dialect import Native, text
+from state.query.model import Query
+
+MOST_ROWS: Final = 20_000
+"""So many threads that may match are put in order. What more have is walked to in as short a
+time."""
+_MOST_TITLES: Final = 2_000
+"""Titles are compared in the walk itself."""
+_SHORTEST: Final = 3
+_OWN: Final = (
+    "threadkeep.my_tenant(), nullif(current_setting('threadkeep.machine_id', true), '')::integer"
+)
+_TEXT_ROWS: Final = Native(f"SELECT threadkeep.text_rows({_OWN}, %s, %s)")
+_TITLE_ROWS: Final = Native(f"SELECT threadkeep.title_rows({_OWN}, %s, %s)")
+_MATCHES: Final = Native(
+    'SELECT row_id, month, "position", held'
+    " FROM threadkeep.text_matches(threadkeep.my_tenant(), %s, %s)"
+)
+
+
+class Place(NamedTuple):
+    """Where a document is."""
+
+    row_id: int
+    month: date
+    position: int
+
+
+def text_rows_steps(patterns: Sequence[str]) -> Steps[list[int] | None]:
+    """The rows of the threads that may hold all patterns, of which the rarest comes first; None if
+    there are more than :data:`MOST_ROWS`, or the patterns are too short to tell."""
+    rows: list[int] | None = (yield (_TEXT_ROWS, [[*patterns], MOST_ROWS]))[0][0]
+    return rows
+
+
+def matches_steps(
+    row_ids: Sequence[int], patterns: Sequence[str]
+) -> Steps[list[tuple[Place, int]]]:
+    """The documents of some threads that hold some patterns, each with a bit for each pattern."""
+    rows = yield _MATCHES, [[*row_ids], [*patterns]]
+    return [(Place(*place), held) for *place, held in rows]
+
+
+def title_rows_steps(query: Query) -> Steps[list[int] | None]:
+    """The rows of the threads whose titles may hold what ``query`` searches for; None if there are
+    many, or it searches for nothing that an index has."""
+    terms = [text(searchable(term)) for term in query.terms]
+    terms = [term for term in terms if len(term) >= _SHORTEST]
+    if not terms:
+        return None
+    rows: list[int] | None = (yield (_TITLE_ROWS, [terms, _MOST_TITLES]))[0][0]
+    return rows

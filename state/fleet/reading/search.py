@@ -1,0 +1,103 @@
+"""Search the messages and headers of a fleet's threads: see :mod:`state.fulltext.search`, whose
+results these are. What PostgreSQL finds is read again as far as the reader may see it, and decided
+here, by the messages."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from rollout.search.messages import Message
+from rollout.search.terms import Matcher
+from state.db.steps import Steps
+from state.fleet.reading.candidates import Fitting, Walk
+from state.fleet.reading.dialect import Binary
+from state.fleet.reading.pages import rows_steps
+from state.fleet.server.documents import NAME, BadDocument, Said, decoded
+from state.fulltext.hits import Judge, Match
+from state.fulltext.search import MOST_RANKED, Found, Search, page_of, ranked_of
+
+if TYPE_CHECKING:
+    from state.fleet.reading.index import FleetIndex
+
+_DOCUMENTS: Final = Binary(
+    'SELECT d.row_id, d."position", d.messages'
+    " FROM unnest(%s::bigint[], %s::date[], %s::integer[]) AS wanted (row_id, month, place)"
+    " JOIN documents d ON d.row_id = wanted.row_id AND d.month = wanted.month"
+    ' AND d."position" = wanted.place'
+)
+_SPARE: Final = 2
+"""So many threads more than are wanted are read at once, as some may not match after all."""
+
+
+async def search(index: "FleetIndex", wanted: Search, count: int | None = None) -> Found:
+    """The page of hits that ``wanted`` asks for, or as many pages as have ``count`` hits. Raises
+    InvalidCursor if the cursor is not one of this search."""
+    scope = await index.scope(wanted.among)
+    pages: list[Found] = []
+    left = count or wanted.among.limit
+    while left > 0:
+        among = replace(wanted.among, limit=left)
+        if pages:
+            among = replace(among, cursor=pages[-1].next_cursor)
+        make = partial(page_steps, replace(wanted, among=among))
+        pages.append(await index.database.again(make, scope))
+        left -= len(pages[-1].hits)
+        if pages[-1].next_cursor is None:
+            break
+    return pages[0]._replace(
+        hits=[hit for page in pages for hit in page.hits],
+        next_cursor=pages[-1].next_cursor,
+        unreadable=frozenset().union(*(page.unreadable for page in pages)),
+    )
+
+
+def page_steps(wanted: Search) -> Steps[Found]:
+    """One page of hits."""
+    cursor = wanted.decoded_cursor()
+    most = MOST_RANKED if wanted.ranked else wanted.among.limit + 1
+    walk = Walk(wanted.among, None if wanted.ranked else cursor, wanted.terms)
+    judge = Judge(Matcher(wanted.terms), wanted.most_hits, wanted.ranked)
+    found: list[Match] = []
+    unreadable: set[str] = set()
+    while len(found) < most:
+        fitting = yield from walk.more(most - len(found))
+        if fitting is None:
+            break
+        while fitting and len(found) < most:
+            some = most - len(found) + _SPARE
+            found += yield from _match_steps(judge, fitting[:some], unreadable)
+            del fitting[:some]
+    del found[most:]
+    if wanted.ranked:
+        found = ranked_of(wanted, found, cursor)
+    rows = yield from rows_steps([match.key[1] for match in found[: wanted.among.limit]])
+    return page_of(wanted, found, rows, 0)._replace(unreadable=frozenset(unreadable))
+
+
+def _match_steps(
+    judge: Judge, fitting: Sequence[Fitting], unreadable: set[str]
+) -> Steps[list[Match]]:
+    """Those of some threads that match."""
+    places = [place for each in fitting for place in each.documents]
+    row_ids, months, positions = map(list, zip(*places, strict=True))
+    rows = yield _DOCUMENTS, [row_ids, months, positions]
+    stored = {(row_id, position): data for row_id, position, data in rows}
+    found = []
+    for each in fitting:
+        said: list[Said] = []
+        for row_id, _, position in each.documents:
+            try:
+                said += decoded(stored.get((row_id, position), b"[]"))
+            except BadDocument:
+                unreadable.add(each.key[1])
+        header = [part.text for part in said if part.kind == NAME]
+        if match := judge.match(each.key, header, _messages(said)):
+            found.append(match)
+    return found
+
+
+def _messages(said: Sequence[Said]) -> Iterator[Message]:
+    for number, each in enumerate(said):
+        if each.kind != NAME:
+            yield Message(0, number, each.text, each.kind, each.turn_id, each.item_id)

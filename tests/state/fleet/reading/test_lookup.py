@@ -1,0 +1,174 @@
+"""The functions that look past row security tell nobody of others, and use the index."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.support.postgres.cluster import Fleet
+
+OWN = (
+    ("text_rows", "NULL, %s, 100"),
+    ("title_rows", "NULL, %s, 100"),
+    ("text_matches", "(SELECT array_agg(n) FROM generate_series(1, 1000) n), %s"),
+)
+THREADS = (
+    "INSERT INTO threadkeep.threads (tenant_id, machine_id, id, rollout_path, created_at_ms,"
+    " updated_at_ms, recency_at_ms, source, source_kind, model_provider, cwd, cwd_key, title,"
+    " preview, fallback_preview, first_user_message, search_text, sandbox_policy, approval_mode,"
+    " tokens_used, archived, cli_version, memory_mode, history_mode, size_bytes, mtime_ns, flags,"
+    " facet, epoch, revision, level)"
+    " SELECT tenant_id, machine_id, gen_random_uuid()::text, '', n, n, n, 'cli', 'cli', 'p', '',"
+    " '', '', 'p', '', '', {}, '', '', 0, 0, '', '', 'legacy', 0, 0, 0, '000|cli|p', 1, 1, 'text'"
+    " FROM threadkeep.machines, {} n"
+)
+DOCUMENT = (
+    "INSERT INTO threadkeep.documents"
+    " (month, tenant_id, machine_id, row_id, position, text, messages, digest)"
+    " SELECT threadkeep.month_of(created_at_ms), tenant_id, machine_id, row_id, 0,"
+    " ' secret of ' || id || ' ', '', '' FROM threadkeep.threads"
+)
+
+
+@pytest.fixture
+def tenants(fleet: Fleet) -> Fleet:
+    """Two tenants with 20 threads each, all of which say that they are secret."""
+    for tenant in ("one", "two"):
+        fleet.machine("laptop", tenant=tenant)
+    with psycopg.connect(fleet.admin) as admin:
+        admin.execute(THREADS.format("'a secret 100%_' || n", "generate_series(1, 20)"))
+        admin.execute(DOCUMENT)
+    return fleet
+
+
+def found(connection: "psycopg.Connection[Any]", tenant: Any, name: str, terms: Any) -> set[int]:
+    """The rows that a function gives."""
+    arguments = dict(OWN)[name]
+    rows = connection.execute(
+        f"SELECT threadkeep.{name}(%s, {arguments})"
+        if name != "text_matches"
+        else f"SELECT row_id FROM threadkeep.text_matches(%s, {arguments})",
+        [tenant, terms],
+    ).fetchall()
+    if name == "text_matches":
+        return {row_id for (row_id,) in rows}
+    return set(rows[0][0] or ())
+
+
+def test_nobody_finds_what_another_tenant_has(tenants: Fleet) -> None:
+    with psycopg.connect(tenants.admin) as admin:
+        mine = dict[str, list[int]](
+            admin.execute(
+                "SELECT t.name, array_agg(row_id) FROM threadkeep.threads"
+                " JOIN threadkeep.tenants t USING (tenant_id) GROUP BY 1"
+            ).fetchall()
+        )
+        numbers = dict[str, int](
+            admin.execute("SELECT name, tenant_id FROM threadkeep.tenants").fetchall()
+        )
+    for tenant, other in (("one", "two"), ("two", "one")):
+        with psycopg.connect(tenants.reader(tenant=tenant), autocommit=True) as reader:
+            for name, _ in OWN:
+                terms = ["secret"] if name == "title_rows" else [" secret of "]
+                assert found(reader, numbers[tenant], name, terms) == set(mine[tenant])
+                for wrong in (numbers[other], None, 0, -1):
+                    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                        found(reader, wrong, name, terms)
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        [],
+        [""],
+        [" "],
+        ["%"],
+        ["%secret%"],
+        ["\\"],
+        ["a_secret"],
+        ["'); DROP TABLE threadkeep.threads; --"],
+        ["secret"] * 1_000,
+        ["x" * 1_000_000],
+        [None, "secret"],
+        ["\x01\uffff\U0010ffff"],
+    ],
+    ids=range(12),
+)
+def test_hostile_terms_find_no_more(tenants: Fleet, terms: Sequence[Any]) -> None:
+    with psycopg.connect(tenants.reader(tenant="one"), autocommit=True) as reader:
+        (own,) = reader.execute("SELECT threadkeep.my_tenant()").fetchone() or (None,)
+        seen = {row for (row,) in reader.execute("SELECT row_id FROM threadkeep_index.threads")}
+        for name, _ in OWN:
+            assert found(reader, own, name, terms) <= seen
+        for most in (-1, 0, 2**31 - 1):
+            reader.execute("SELECT threadkeep.text_rows(%s, NULL, %s, %s)", [own, [*terms], most])
+            reader.execute("SELECT threadkeep.title_rows(%s, NULL, %s, %s)", [own, [*terms], most])
+
+
+def test_only_readers_may_ask(tenants: Fleet) -> None:
+    machine = tenants.machine("other", tenant="one")
+    reader = tenants.reader(tenant="one")
+    with psycopg.connect(tenants.admin, autocommit=True) as admin:
+        admin.execute(
+            "UPDATE threadkeep.logins SET revoked_at = now() WHERE role_name LIKE '%\\_reader'"
+        )
+    for address in (machine, reader):
+        with psycopg.connect(address, autocommit=True) as connection:
+            for name, _ in OWN:
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    found(connection, 1, name, ["secret"])
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    found(connection, None, name, ["secret"])
+
+
+def test_what_a_reader_creates_does_not_run_as_somebody_else(tenants: Fleet) -> None:
+    """Temporary tables and functions with the names of those that the functions use."""
+    with psycopg.connect(tenants.reader(tenant="one"), autocommit=True) as reader:
+        for statement in (
+            "CREATE TEMPORARY TABLE documents (row_id bigint, text text)",
+            "CREATE TEMPORARY TABLE threads (row_id bigint, tenant_id integer)",
+            "CREATE FUNCTION pg_temp.show_trgm(text) RETURNS text[] LANGUAGE sql"
+            " AS 'SELECT ARRAY[current_user::text]'",
+            "CREATE FUNCTION pg_temp.strpos(text, text) RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+            "SET search_path = pg_temp, public",
+        ):
+            reader.execute(statement)
+        (own,) = reader.execute("SELECT threadkeep.my_tenant()").fetchone() or (None,)
+        assert len(found(reader, own, "text_rows", [" secret of "])) == 20
+        assert found(reader, own, "text_matches", [" absent "]) == set()
+
+
+def test_the_index_serves_below_row_security(tenants: Fleet) -> None:
+    """No text is looked into but those of the threads that are named."""
+    with psycopg.connect(tenants.admin) as admin:
+        admin.execute(
+            THREADS.format("'a public matter'", "generate_series(100, 3000)")
+            + " WHERE tenant_id = 2"
+        )
+    role = re.search("user=(\\S+)", tenants.reader(tenant="one"))
+    assert role is not None
+    plans: list[str] = []
+    with psycopg.connect(tenants.admin, autocommit=True) as admin:
+        admin.add_notice_handler(lambda notice: plans.append(notice.message_primary or ""))
+        for statement in (
+            "LOAD 'auto_explain'",
+            "SET auto_explain.log_min_duration = 0",
+            "SET auto_explain.log_nested_statements = on",
+            "SET client_min_messages = log",
+            f"SET SESSION AUTHORIZATION {role[1]}",
+        ):
+            admin.execute(statement)
+        (own,) = admin.execute("SELECT threadkeep.my_tenant()").fetchone() or (None,)
+        for name, _ in OWN:
+            assert found(admin, own, name, ["secret"])
+    text = [plan for plan in plans if "threadkeep.documents" in plan and "@>" in plan]
+    assert len(text) == 1
+    assert "Bitmap Index Scan on documents" in text[0]
+    looked = [plan for plan in plans if "strpos(b.body" in plan]
+    assert len(looked) == 1
+    assert re.search(r"Index Scan using documents\S*_pkey\D[^>]*\n *Index Cond:.*row_id", looked[0])
+    titles = [plan for plan in plans if "search_text LIKE ALL" in plan]
+    assert "Bitmap Index Scan on threads_" in titles[0]
+    assert not [plan for plan in (*text, *looked, *titles) if "Seq Scan" in plan]
