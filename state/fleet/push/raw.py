@@ -17,7 +17,7 @@ from rollout.pieces.joining import compressed
 from rollout.pieces.manifest import BadPiece, Manifest, Piece
 from state.db.sql import AMONG, listed
 from state.db.steps import Steps
-from state.fleet.server.pieces import UNUSED, stored_digest
+from state.fleet.server.pieces import UNUSED, stored_digest, unused
 from state.thread_index import ThreadIndex
 
 if TYPE_CHECKING:
@@ -222,8 +222,7 @@ async def _remove_unused(
 ) -> None:
     """Remove the pieces of threads, each with a month, that no manifest names."""
     if of:
-        ids, months = zip(*sorted(of), strict=True)
-        await connection.execute(UNUSED, [[*ids], [*months]])
+        await connection.execute(UNUSED, unused(of))
 
 
 async def _known(
