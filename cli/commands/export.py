@@ -1,7 +1,7 @@
 """``threadkeep export``."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,13 +10,13 @@ import typer
 
 from cli import errors
 from cli.arguments.filters import Filters, selected, takes_filters
+from cli.arguments.fleet import FleetOptions, takes_fleet
 from cli.arguments.locations import Locations
 from cli.arguments.options import (
     AnyThreadsArgument,
     ArchivedOption,
     ForceOption,
     JsonOption,
-    locations,
 )
 from cli.errors import outcome
 from cli.terminal import damage, output
@@ -36,6 +36,7 @@ KINDS = ("md", "html", "json", "jsonl")
 
 
 @takes_filters
+@takes_fleet
 def command(
     context: typer.Context,
     threads: AnyThreadsArgument = None,
@@ -63,6 +64,7 @@ def command(
     archived: ArchivedOption = False,
     *,
     filters: Filters,
+    fleet: FleetOptions,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> int:
@@ -71,7 +73,10 @@ def command(
     from cli.runtime.target import check_target
 
     references = [*dict.fromkeys(threads or [])]
+    here = fleet.locations(context)
     query = selected(filters, references, archived=archived)
+    if query is not None:
+        query = replace(query, **fleet.filters)
     if output_path is not None and not output_path.strip():  # as of an unset variable
         raise typer.BadParameter("--output is empty\nname a file or folder: --output PATH")
     target = None if output_path in (None, "-") else Path(output_path or "")
@@ -88,13 +93,14 @@ def command(
         raise typer.BadParameter(
             "--json reports the files that are written\nname a file or folder: --output PATH"
         )
-    check_target(locations(context), target, folder=folder)
+    check_target(here, target, folder=folder)
     references = [*dict.fromkeys(batch.named(references))]
     with without_expansion_limit(force):
         return _export(
-            locations(context),
+            here,
             references,
             query,
+            fleet.machine,
             kind,
             target,
             folder=folder,
@@ -107,6 +113,7 @@ def _export(
     here: Locations,
     references: Sequence[str],
     query: "Query | None",
+    machine: str | None,
     kind: str,
     target: Path | None,
     *,
@@ -117,6 +124,7 @@ def _export(
     """Write each thread once, into the folder or file ``target`` or to stdout. Returns the exit
     status."""
     from cli.edit import batch
+    from cli.runtime.cached import of_machine
     from cli.runtime.open_index import catch_up_and_report, read_index
     from cli.terminal.save_file import saved
 
@@ -129,6 +137,8 @@ def _export(
     failed: list[tuple[str, RolloutError | StateError]] = []
 
     async def work(index: "ThreadIndex") -> "Reading | None":
+        if index.database.is_fleet:
+            await of_machine(index, machine)
         await catch_up_and_report(index)
         found = [entry.reference for entry in await batch.find(index, [], query)]
         for reference in found or references:
@@ -143,11 +153,12 @@ def _export(
                 path = _inside(target, f"{id_}.{kind}") if folder else target
                 with reading:
                     size = await saved(path, _content(reading, kind, redactor))
-                cut = damage.document(reading.dialogue.damage, here.home)
+                cut = damage.document(reading.dialogue.damage, reading.home)
                 written[id_] = {"id": id_, "path": str(path), "sizeBytes": size, "damage": cut}
+                written[id_].update((key, row[key]) for key in ("machine", "user") if key in row)
                 if not as_json:
                     output.line(str(path))
-                damage.report(reading.dialogue.damage, here.home, id_)
+                damage.report(reading.dialogue.damage, reading.home, id_)
             except (RolloutError, StateError) as error:
                 if len(references) == 1:
                     raise
@@ -159,7 +170,7 @@ def _export(
         with reading:
             for piece in _content(reading, kind, redactor):
                 output.write(_for_stdout(piece, kind))
-        damage.report(reading.dialogue.damage, here.home, reading.row["id"])
+        damage.report(reading.dialogue.damage, reading.home, reading.row["id"])
     if as_json:
         output.data(_document([*written.values()], failed, redactor))
     for reference, error in failed:
@@ -191,10 +202,19 @@ async def _opened(index: "ThreadIndex", row: "Row", redactor: "Redactor | None")
     from cli.render.reading import open_reading
     from cli.render.turn_selection import TurnSelection
 
-    reading = await open_reading(index, row, TurnSelection(), images=True)
+    def opened(index: "ThreadIndex", row: "Row") -> "Awaitable[Reading]":
+        return open_reading(index, row, TurnSelection(), images=True)
+
+    if index.database.is_fleet:
+        from cli.runtime.cached import fleet_thread, of_machine
+
+        thread = await fleet_thread(await of_machine(index, None), row)
+        reading = await thread.read(opened)
+    else:
+        reading = await opened(index, row)
     if redactor is None:
         return reading
-    redactor.look_at(row["cwd"], str(index.home))
+    redactor.look_at(row["cwd"], str(reading.home))
     return replace(reading, cleaned=redactor.value, cleaned_copy=redactor.copy)
 
 

@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 import typer
 
 from cli import errors
+from cli.arguments.fleet import FleetOptions, takes_fleet_alone
 from cli.arguments.locations import Locations
-from cli.arguments.options import ForceOption, JsonOption, PagerOption, ThreadArgument, locations
+from cli.arguments.options import ForceOption, JsonOption, PagerOption, ThreadArgument
 from cli.terminal import damage, output
 from cli.terminal.cells import labelled
 from cli.terminal.text import iso, one_line
 from rollout.errors import READ_ALL, without_expansion_limit
+from state.errors import ContentNotPushed
 
 if TYPE_CHECKING:
     from cli.render.reading import Reading
     from cli.render.turn_selection import TurnSelection
+    from cli.runtime.cached import FleetThread
     from state.db.steps import Steps
     from state.query.oneshot import IndexReader
     from state.query.rows import Row
@@ -27,6 +30,7 @@ _JSON_LEVELS: Final = 100
 """No parser of JSON has to go deeper."""
 
 
+@takes_fleet_alone
 def command(
     context: typer.Context,
     thread: ThreadArgument,
@@ -53,49 +57,66 @@ def command(
         typer.Option("--meta", help="Show metadata instead: settings, lineage, files."),
     ] = False,
     pager: PagerOption = True,
+    *,
+    fleet: FleetOptions,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> int:
     """Show the turns of a thread: messages, commands, patches."""
     if turn is not None and last is not None:
         raise typer.BadParameter("--turn and --last cannot be combined")
-    here = locations(context)
+    here = fleet.locations(context)
     if tree:
         if turn is not None or last is not None or outline or full or meta:
             raise typer.BadParameter("--tree cannot be combined with options of turns or --meta")
-        return _show_tree(here, thread, pager=pager, as_json=as_json)
+        return _show_tree(here, thread, fleet.machine, pager=pager, as_json=as_json)
     if meta:
         if turn is not None or last is not None or outline or full:
             raise typer.BadParameter(
                 "--meta cannot be combined with --turn, --last, --outline or --full"
             )
-        return _show_metadata(here, thread, as_json=as_json)
+        return _show_metadata(here, thread, fleet.machine, as_json=as_json)
     if outline and full:
         raise typer.BadParameter("--outline and --full cannot be combined")
     from cli.render.turn_selection import TurnSelection
 
     with without_expansion_limit(force):
         selection = TurnSelection(turn, last)
+        there: FleetThread | None = None
+        if here.fleet is not None:
+            from cli.runtime.cached import bring
+
+            try:
+                there = bring(here, thread, fleet.machine)
+            except ContentNotPushed as error:
+                if as_json:
+                    raise
+                _show_metadata(here, thread, fleet.machine, as_json=False)
+                output.say(f"{one_line(str(error))}: {errors.outcome(error).hint}.")
+                return errors.OK
+        wanted = _Wanted(there.here if there else here, thread, selection, there)
         if outline:
-            return _outline(here, thread, selection, pager=pager, as_json=as_json)
-        return _show(here, thread, selection, full=full, pager=pager, as_json=as_json)
+            return _outline(wanted, pager=pager, as_json=as_json)
+        return _show(wanted, full=full, pager=pager, as_json=as_json)
 
 
-def _show(
-    here: Locations,
-    reference: str,
-    selection: "TurnSelection",
-    *,
-    full: bool,
-    pager: bool,
-    as_json: bool,
-) -> int:
+class _Wanted(NamedTuple):
+    """What is to be shown, and where it is."""
+
+    here: Locations
+    reference: str
+    selection: "TurnSelection"
+    there: "FleetThread | None" = None
+    """The thread of a fleet that it is."""
+
+
+def _show(wanted: _Wanted, *, full: bool, pager: bool, as_json: bool) -> int:
     from cli.render.json_document import document
     from cli.render.labels import marks_json
     from cli.render.text import written
     from cli.terminal.pager import sink
 
-    with _opened(here, reference, selection) as reading:
+    with _opened(wanted) as reading:
         if as_json:
             pieces = document(reading, **marks_json(reading.details["marks"]))
         else:
@@ -104,12 +125,20 @@ def _show(
         with sink(paged=pager and not as_json) as put:
             for piece in pieces:
                 put(piece)
-        damage.report(reading.dialogue.damage, here.home, reading.row["id"])
+        damage.report(reading.dialogue.damage, reading.home, reading.row["id"])
     return errors.OK
 
 
-def _opened(
-    here: Locations, reference: str, selection: "TurnSelection", *, outlined: bool = False
+def _opened(wanted: _Wanted, *, outlined: bool = False) -> "Reading":
+    here, reference, selection, there = wanted
+    if there is not None:
+        reference = there.row["id"]
+    reading = _opened_here(here, reference, selection, outlined=outlined)
+    return reading if there is None else there.named(reading)
+
+
+def _opened_here(
+    here: Locations, reference: str, selection: "TurnSelection", *, outlined: bool
 ) -> "Reading":
     from cli.render.reading import open_reading, read_at_once
     from cli.runtime.in_step import in_step
@@ -133,32 +162,33 @@ def _opened(
     return read_index(here, work)
 
 
-def _outline(
-    here: Locations, reference: str, selection: "TurnSelection", *, pager: bool, as_json: bool
-) -> int:
+def _outline(wanted: _Wanted, *, pager: bool, as_json: bool) -> int:
     from cli.render.outline import document, lines
     from cli.terminal.pager import sink
 
-    with _opened(here, reference, selection, outlined=True) as reading:
+    with _opened(wanted, outlined=True) as reading:
         if as_json:
             output.data(document(reading))
         else:
             with sink(paged=pager) as put:
                 for line in lines(reading):
                     put(f"{line}\n")
-        damage.report(reading.dialogue.damage, here.home, reading.row["id"])
+        damage.report(reading.dialogue.damage, reading.home, reading.row["id"])
     return errors.OK
 
 
-def _show_metadata(here: Locations, reference: str, *, as_json: bool) -> int:
+def _show_metadata(here: Locations, reference: str, machine: str | None, *, as_json: bool) -> int:
     from cli.render.labels import marks_json, usage_json
     from cli.render.metadata import fields
+    from cli.runtime.cached import of_machine
     from cli.runtime.open_index import find_thread, read_index
     from state.errors import InvalidPrices
     from state.prices.spending import NOTHING, Spending, spending_without_prices
     from state.query.thread_json import thread_json
 
     async def work(index: "ThreadIndex") -> "tuple[Row, dict[str, Any], Spending]":
+        if index.database.is_fleet:
+            await of_machine(index, machine)
         row = await find_thread(index, reference)
         try:
             spent = await index.spending([row["id"]])
@@ -192,8 +222,11 @@ class _Drawn(NamedTuple):
     short_ids: dict[str, str]
 
 
-def _show_tree(here: Locations, reference: str, *, pager: bool, as_json: bool) -> int:
+def _show_tree(
+    here: Locations, reference: str, machine: str | None, *, pager: bool, as_json: bool
+) -> int:
     from cli.render.threads import tree_lines, tree_table
+    from cli.runtime.cached import of_machine
     from cli.runtime.in_step import in_step
     from cli.runtime.open_index import catch_up_and_report, read_index
     from cli.terminal.pager import sink
@@ -215,6 +248,8 @@ def _show_tree(here: Locations, reference: str, *, pager: bool, as_json: bool) -
         return reader.read(_tree_steps(row, most, terminal, turn))
 
     async def work(index: "ThreadIndex") -> _Drawn:
+        if index.database.is_fleet:
+            await of_machine(index, machine)
         await catch_up_and_report(index)
         row = await index.thread(reference)
         return await index.database.query(_tree_steps(row, most, terminal))

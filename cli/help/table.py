@@ -201,6 +201,11 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         ),
     },
     "Fleet": {
+        "pull": (
+            "Bring a thread of another machine here.",
+            "threadkeep pull 01a1e766",
+            "threadkeep pull 01a1e766 --machine laptop --dry-run",
+        ),
         "fleet": ("Set up and look after a fleet of many machines.",),
         "fleet init": (
             "Set up a fleet in a database of PostgreSQL.",

@@ -35,3 +35,9 @@ def usage_json(spent: "Spending") -> dict[str, Any]:
         "costUsd": spent.cost,
         "unpricedTokens": spent.unpriced_tokens,
     }
+
+
+def machine_of(row: Row) -> str:
+    """The machine and the user of a thread of a fleet; empty for others."""
+    user = f" ({row['user']})" if row.get("user") else ""
+    return f"machine {row['machine']}{user}" if row.get("machine") else ""

@@ -20,6 +20,9 @@ def fields(row: Row, details: dict[str, Any], spent: "Spending") -> list[tuple[s
     tools = (filter(None, (tool["namespace"], tool["name"])) for tool in details["tools"])
     fields = [
         ("id", row["id"]),
+        ("machine", row.get("machine", "")),
+        ("user", row.get("user", "")),
+        ("also on", ", ".join(row.get("machines", [])[1:])),
         ("name", display_name(row) or ""),
         ("begins with", display_text(row)),
         ("folder", row["cwd"]),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cli.render.blocks.block import Block, Role
 from cli.render.blocks.items import blocks
 from cli.render.blocks.tools import duration_text
-from cli.render.labels import label
+from cli.render.labels import label, machine_of
 from cli.render.turn_selection import TurnSelection
 from cli.terminal import damage
 from cli.terminal.text import amount, iso, one_line, plural, shortened
@@ -108,6 +108,7 @@ class Reading(AbstractContextManager["Reading"]):
             one_line(fact)
             for fact in (
                 row["id"],
+                self.cleaned(machine_of(row)),
                 self.cleaned(row["cwd"]),
                 f"on {git}" if git else "",
                 " ".join(filter(None, (row["model"], row["reasoning_effort"]))),

@@ -51,13 +51,15 @@ class Machine:
 
 
 @asynccontextmanager
-async def machine(fleet: Fleet, folder: Path, name: str = "one") -> AsyncIterator[Machine]:
+async def machine(
+    fleet: Fleet, folder: Path, name: str = "one", user: str = "me"
+) -> AsyncIterator[Machine]:
     """A machine whose home and index are in a folder."""
     home = folder / "home"
     home.mkdir(parents=True, exist_ok=True)
     async with (
         open_index(home, folder / "index.sqlite3") as index,
-        connected(fleet.machine(name, user="me")) as connection,
+        connected(fleet.machine(name, user=user)) as connection,
     ):
         await index.backfill()
         yield Machine(name, home, index, connection)

@@ -1,0 +1,99 @@
+"""Threads of a fleet where the code that reads every home finds them: in the user's cache."""
+
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from cli.arguments.locations import Locations
+from cli.runtime.open_index import read_index
+from state.errors import HomeFolderUnknown
+from state.query.model import Query
+from state.query.thread_json import OF_FLEET
+from state.thread_index import ThreadIndex, open_index
+
+if TYPE_CHECKING:
+    from cli.render.reading import Reading
+    from state.fleet.reading.cache import CachedThread
+    from state.fleet.reading.index import FleetIndex
+    from state.query.marks import Marks
+    from state.query.rows import Row
+
+
+class FleetThread(NamedTuple):
+    """A thread of a fleet that is here to be read."""
+
+    row: "Row"
+    """As the fleet has it."""
+    marks: "Marks"
+    cached: "CachedThread"
+
+    @property
+    def here(self) -> Locations:
+        """The locations of the home in which it is."""
+        from state.fleet.reading.folder import index_of
+
+        return Locations(self.cached.home, index_of(self.cached.home))
+
+    async def read(
+        self, open_reading: "Callable[[ThreadIndex, Row], Awaitable[Reading]]"
+    ) -> "Reading":
+        """What ``open_reading`` makes of it in that home."""
+        async with open_index(self.here.home, self.here.index) as index:
+            await index.catch_up()
+            reading = await open_reading(index, await index.thread(self.row["id"]))
+        return self.named(reading)
+
+    def named(self, reading: "Reading") -> "Reading":
+        """A reading of it with what its files do not say: machine and user, its name, and what was
+        put on it by hand."""
+        known = {key: self.row[key] for key in (*OF_FLEET, "name")}
+        details = reading.details | {"marks": self.marks}
+        return replace(reading, row=reading.row | known, details=details)
+
+
+def cache_folder(address: str) -> Path:
+    """Where copies of the threads of a fleet are kept. Raises HomeFolderUnknown if the user has no
+    folder."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    folder = Path(base if os.path.isabs(base) else "~/.cache")  # the XDG specification says so
+    try:
+        folder = folder.expanduser()
+    except RuntimeError:
+        raise HomeFolderUnknown(folder) from None
+    digest = blake2b(address.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+    return folder / "threadkeep" / f"fleet-{digest}"
+
+
+def bring(here: Locations, reference: str, machine: str | None) -> FleetThread:
+    """The thread of a fleet that ``reference`` means, brought here: its newest copy, or that of a
+    machine. Raises what :func:`of_machine` and :func:`fleet_thread` raise."""
+
+    async def work(index: ThreadIndex) -> FleetThread:
+        fleet = await of_machine(index, machine)
+        return await fleet_thread(fleet, await fleet.thread(reference))
+
+    return read_index(here, work)
+
+
+async def of_machine(index: ThreadIndex, machine: str | None) -> "FleetIndex":
+    """A fleet of which only the copies of a machine are seen, if one is named. Raises InvalidQuery
+    if there is no such machine."""
+    from state.fleet.reading.index import FleetIndex
+
+    assert isinstance(index, FleetIndex)
+    if machine is not None:
+        index.database.scope = await index.scope(Query(machine=machine))
+    return index
+
+
+async def fleet_thread(index: "FleetIndex", row: "Row") -> FleetThread:
+    """The thread of a row of a fleet, brought here. Raises what
+    :func:`state.fleet.reading.cache.cached_thread` raises."""
+    from state.fleet.reading.cache import cached_thread
+
+    marks = (await index.details(row["id"]))["marks"]
+    cached = await cached_thread(index, row, cache_folder(index.database.address))
+    return FleetThread(row, marks, cached)
