@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -24,18 +25,24 @@ if TYPE_CHECKING:
     from state.errors import StateError
 
 
+@cache
+def _made(name: str) -> Any:
+    """A command, made once in a process: Typer looks at all of its options for that."""
+    declared = import_module(f"cli.commands.{name.replace('-', '_')}").command
+    if isinstance(declared, typer.Typer):
+        return typer.main.get_command(declared)
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
+    single.command(name, cls=Command)(declared)
+    return typer.main.get_command(single)
+
+
 class _Commands(Mapping[str, Any]):
     """The commands by name, each imported when it is looked up."""
 
     def __getitem__(self, name: str) -> Any:
         if name not in HELP:
             raise KeyError(name)
-        declared = import_module(f"cli.commands.{name.replace('-', '_')}").command
-        if isinstance(declared, typer.Typer):
-            return typer.main.get_command(declared)
-        single = typer.Typer(add_completion=False, rich_markup_mode=None)
-        single.command(name, cls=Command)(declared)
-        return typer.main.get_command(single)
+        return _made(name)
 
     def __contains__(self, name: object) -> bool:
         return name in HELP
