@@ -47,34 +47,42 @@ CreateFile = Callable[[Path], None]
 CORPUS = FIXTURES / "corpus"
 _BROWSER = "cli/web/browser"
 LONG = {
-    _BROWSER: 22,
-    "crash/test_jobs": 21,
-    "cli/commands/test_search": 10,
+    _BROWSER: 40,
+    "crash/test_jobs": 17,
     "protocol/test_dialogue": 10,
-    "state/checks/test_faults_index": 9,
+    "cli/server/test_leaving": 9,
+    "test_benchmarks": 9,
+    "cli/browse/test_pick": 8,
+    "cli/commands/test_search": 8,
+    "state/checks/test_faults_index": 8,
     "state/watch/test_watch": 8,
-    "cli/server/test_leaving": 8,
-    "state/repair/test_recovery": 8,
-    "state/checks/test_faults_files": 7,
-    "cli/export/test_export": 6,
-    "state/edit/test_fork_chains": 6,
-    "crash/test_edit": 6,
-    "state/turns/test_show": 6,
-    "cli/server/test_load": 6,
-    "cli/server/test_home": 5,
-    "cli/test_shortages": 5,
+    "cli/browse/test_picker": 7,
+    "cli/browse/actions/test_marks": 6,
+    "state/checks/test_faults_files": 6,
+    "cli/browse/reader/test_following": 5,
+    "cli/browse/reader/test_reader": 5,
+    "cli/browse/test_snapshots": 5,
+    "cli/mcp/test_pages": 5,
+    "cli/mcp/test_process": 5,
     "cli/test_bombs": 5,
-    "cli/server/test_turns": 5,
-    "crash/test_moves": 5,
-    "state/sync/test_backfill": 5,
-    "state/turns/test_cache": 4,
-    "cli/server/test_stored": 4,
-    "cli/test_damaged": 4,
-    "cli/commands/test_archive": 4,
-    "cli/web/test_load": 4,
+    "state/query/test_projects": 5,
+    "cli/browse/actions/test_archive": 4,
+    "cli/browse/test_words_in_picker": 4,
+    "cli/mcp/test_turns": 4,
+    "cli/redact/test_redact": 4,
+    "cli/server/test_home": 4,
+    "cli/server/test_turns": 4,
+    "cli/test_interrupt": 4,
+    "cli/test_no_access": 4,
+    "state/db/test_migrations": 4,
+    "state/fulltext/test_changed_files": 4,
+    "state/query/test_listing": 4,
+    "state/repair/test_recovery": 4,
+    "state/turns/test_outlines": 4,
+    "state/turns/test_show": 4,
 }
-"""The files that take longest, and how many seconds of a processor each took in a measured run;
-and a folder whose files share a browser."""
+"""The files that take longest, and how many seconds of a processor each took in a measured run and
+an eighth of the seconds that passed; and a folder whose files share a browser."""
 
 
 @pytest.fixture(autouse=True)
@@ -135,6 +143,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Tell the modules of tests, which are imported later, how much they are to try."""
+    gc.disable()  # modules are no garbage; see pytest_collection_finish
     if config.getoption("--full"):
         os.environ[FULL] = "1"
         if not config.getoption("--hypothesis-profile"):
@@ -173,8 +182,8 @@ def _seconds(item: pytest.Item) -> int:
 
 def pytest_collection_finish() -> None:
     """Take all that is loaded by now out of every later collection of garbage."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

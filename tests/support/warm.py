@@ -286,9 +286,10 @@ def _end(status: int) -> NoReturn:
 def main() -> NoReturn:
     """Be the process that forks; in the children, what was asked for."""
     control = socket.socket(fileno=int(sys.argv[1]))
+    gc.disable()  # modules are no garbage
     _load()
-    gc.collect()
     gc.freeze()  # else each child would copy all of this memory when it collects
+    gc.enable()
     order = _serve(control)
     _become(order)
     _end(_run(order["function"]))
