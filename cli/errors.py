@@ -154,6 +154,9 @@ not_found FleetMissing       threadkeep fleet init sets one up, as an administra
 too_new   FleetTooNew        update threadkeep; what changes here meanwhile is pushed later
 too_new   FleetTooOld        the administrator brings it up to date with threadkeep fleet upgrade
 too_new   PostgresTooOld     upgrade PostgreSQL, or name another server
+usage     MachineTaken       have each index push as a machine of its own (threadkeep fleet machine
+                             add); threadkeep push --take-over is for one that replaces the other
+busy*     PushOvertaken      try again in a moment
 damaged   FleetEncoding      make another database: createdb -T template0 -E UTF8 NAME
 damaged   FleetExtensionMissing apt-get install postgresql-contrib on the server, then the same
                              command again as a superuser

@@ -589,6 +589,21 @@ class PostgresTooOld(StateError):
         super().__init__(f"PostgreSQL {found} is too old: a fleet needs {needed} or newer")
 
 
+class MachineTaken(StateError):
+    """Another index pushes into the fleet as the same machine."""
+
+    def __init__(self, name: str, host: str, path: str) -> None:
+        self.name, self.host, self.path = name, host, path
+        super().__init__(f"{path} on {host} pushes into the fleet as {name}, too")
+
+
+class PushOvertaken(StateError):
+    """Another push of the same machine got in between; nothing of the batch was written."""
+
+    def __init__(self) -> None:
+        super().__init__("another push of this machine is under way")
+
+
 class FleetEncoding(StateError):
     """The database has another encoding than UTF-8."""
 

@@ -1,7 +1,7 @@
 """Work that dies, in a process of its own.
 
 A step is anything that a kill could come before or after: a commit, a backup, a rename, a removal,
-a file opened for writing.
+a file opened for writing, a wait for PostgreSQL.
 """
 
 import asyncio
@@ -27,6 +27,7 @@ from state.edit.marks import set_marks
 from state.edit.metadata import Changed, set_git_info, set_memory_mode, set_name
 from state.edit.move_plan import Action
 from state.edit.trash import chosen, empty_trash, groups_of, restore_threads, trash_of
+from state.fleet.push.push import PushOptions, push
 from state.fleet.reading.cache import CachedThread
 from state.fleet.reading.pull import pull
 from state.fleet.reading.rollouts import Copy
@@ -45,6 +46,8 @@ from tests.support.warm import Forked
 
 DUMP: Final = "facts.txt"
 """The dump that ``restore`` takes, in the folder of the index."""
+FLEET: Final = "fleet.txt"
+"""The address of the fleet that ``push`` pushes into, in the folder of the index."""
 _FILE_STEPS: Final = ("os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "os.utime")
 _WRITING: Final = os.O_WRONLY | os.O_RDWR
 
@@ -76,6 +79,11 @@ MOVED: Final = thread_id(1)
 """The thread that is archived, unarchived and deleted."""
 CHANGED: Final = thread_id(3)
 """The thread that is forked, named, described and marked."""
+
+
+async def _push(index: ThreadIndex) -> None:
+    address = (index.database.path.parent / FLEET).read_text()
+    await push(index, address, PushOptions(most_in_batch=4))
 
 
 async def _archive(index: ThreadIndex) -> None:
@@ -184,6 +192,7 @@ WORKS: Final[dict[str, Callable[[Path, Path], object]]] = {
     "rename": _opened(_rename),
     "describe": _opened(_describe),
     "mark": _opened(_mark),
+    "push": _opened(_push),
     "turns": _opened(_turns),
     "pull": _opened(_pull),
     "vacuum": lambda _, path: vacuum(path),
@@ -231,6 +240,19 @@ class _Steps:
 
         sys.addaudithook(audit)
 
+    def watch_fleet(self) -> None:
+        """Have every wait for PostgreSQL counted, too."""
+        import psycopg
+
+        connection: Any = psycopg.AsyncConnection
+        wait = connection.wait
+
+        async def watched(*arguments: Any, **options: Any) -> Any:
+            self.step()
+            return await wait(*arguments, **options)
+
+        connection.wait = watched
+
 
 def main() -> None:
     """Do a piece of work, and say how many steps it took."""
@@ -239,6 +261,8 @@ def main() -> None:
     signal.setitimer(signal.ITIMER_REAL, float(after_s))
     steps = _Steps(int(fatal) if fatal else None)
     steps.watch()
+    if work == "push":
+        steps.watch_fleet()
     try:
         WORKS[work](Path(home), Path(index))
     finally:

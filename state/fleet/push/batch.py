@@ -1,0 +1,269 @@
+"""Send a batch: one transaction of the fleet, which either has all of it or nothing.
+
+It first moves the machine's number from that of the batch before to its own. A batch that comes
+late, twice or from a worker whose lease is lost finds another number there, and nothing is written.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from state.errors import PushOvertaken
+from state.fleet.push.machine import Machine
+from state.fleet.push.rows import ROW, BatchRows, Values, arrays, kinds_of
+from state.fleet.server import schema
+
+if TYPE_CHECKING:
+    import psycopg
+    import sqlalchemy as sa
+
+    Connection = psycopg.AsyncConnection[Any]
+
+LEVELS: Final = ("metadata", "text", "raw")
+"""What is pushed of threads, each with what the one before it has."""
+_ROW_KINDS: Final = kinds_of(schema.threads, ROW)
+_KEPT: Final = ("id", "created_at_ms", "updated_at_ms", "recency_at_ms", "facet", "archived")
+_NOT_NULL: Final = {"bigint": "0", "text": "''"}
+_EMPTIED: Final = ", ".join(
+    f"{name} = {'NULL' if schema.threads.columns[name].nullable else _NOT_NULL[kind]}"
+    for name, kind in zip(ROW, _ROW_KINDS, strict=True)
+    if name not in _KEPT
+)
+_FACET_OF_NOTHING: Final = "'010||'"
+"""Of a thread that is empty, is not archived and has neither source nor provider."""
+
+
+class PushedThread(NamedTuple):
+    """A thread whose row a batch sends."""
+
+    id: str
+    month: date
+    """That of its creation, by which contents are partitioned."""
+    row: dict[str, Any]
+    """Its row here."""
+    row_id: int = 0
+    """The number of its row in the fleet, once that is there."""
+
+
+class Content(Protocol):
+    """Sends more of threads than their rows."""
+
+    async def prepare(self, connection: "Connection", threads: Sequence[PushedThread]) -> None:
+        """Send what may go before the rows, outside of a transaction."""
+
+    async def send(self, connection: "Connection", threads: Sequence[PushedThread]) -> None:
+        """Send the rest, in the transaction of the rows, which the threads have the numbers of."""
+
+
+class Batch(NamedTuple):
+    """What is sent together."""
+
+    number: int
+    ids: list[str]
+    rows: BatchRows
+    threads: list[PushedThread]
+
+    @classmethod
+    def of(cls, number: int, ids: list[str], rows: BatchRows) -> "Batch":
+        """The batch of threads with these rows."""
+        threads = [
+            PushedThread(id_, month_of(row["created_at_ms"]), row)
+            for id_, row in rows.local.items()
+        ]
+        return cls(number, ids, rows, threads)
+
+
+def month_of(created_at_ms: int) -> date:
+    """The month of a time; the first or last one that there is, where that is beyond all dates."""
+    try:
+        return datetime.fromtimestamp(created_at_ms // 1000, UTC).date().replace(day=1)
+    except (ValueError, OverflowError, OSError):
+        return date(9999, 12, 1) if created_at_ms > 0 else date(1, 1, 1)
+
+
+async def send_batch(
+    connection: "Connection",
+    machine: Machine,
+    batch: Batch,
+    level: str,
+    contents: Sequence[Content],
+) -> int:
+    """Send a batch: how many threads are marked as deleted by it. Raises PushOvertaken if the fleet
+    has another batch meanwhile; nothing is written then."""
+    for content in contents:
+        await content.prepare(connection, batch.threads)
+    async with connection.transaction():
+        numbers, gone, lowered = await _send_rows(connection, machine, batch, level)
+        await _withdraw(connection, machine, [*gone, *lowered], messages=False)
+        held = level in LEVELS[1:]
+        await _withdraw(connection, machine, [*gone, *([] if held else lowered)], rollouts=False)
+        threads = [each._replace(row_id=numbers[each.id]) for each in batch.threads]
+        for content in contents:
+            await content.send(connection, threads)
+    return len(gone)
+
+
+Gone = tuple[str, int, int]
+"""The id of a thread, the number of its row and the time of its creation."""
+
+
+async def _send_rows(
+    connection: "Connection", machine: Machine, batch: Batch, level: str
+) -> tuple[dict[str, int], list[Gone], list[Gone]]:
+    """Send the rows. Gives the numbers of their rows, and which are gone or have a lower level."""
+    mine = f"tenant_id = {machine.tenant_id} AND machine_id = {machine.machine_id}"
+    rows, ids = batch.rows, [*batch.rows.local, *batch.rows.gone]
+    higher = [*LEVELS[LEVELS.index(level) + 1 :]]
+    async with connection.pipeline():
+        moved = await _move_number(connection, machine, batch.number)
+        lowered = await connection.execute(
+            f"SELECT id, row_id, created_at_ms FROM threadkeep.threads WHERE {mine}"
+            " AND id = ANY(%s) AND level = ANY(%s)",
+            [[*rows.local], higher],
+        )
+        put = await connection.execute(
+            *_put_threads(machine, batch, level) if rows.threads else ("SELECT '', 0 LIMIT 0",)
+        )
+        gone = await _mark_deleted(connection, machine, batch.number, "id = ANY(%s)", [rows.gone])
+        await _delete_dependents(connection, machine, ids)
+        if rows.user_data:
+            kinds = kinds_of(schema.user_data, schema.USER_DATA)
+            await connection.execute(
+                f"INSERT INTO threadkeep.user_data (tenant_id, machine_id,"
+                f" {', '.join(schema.USER_DATA)})"
+                f" SELECT {machine.tenant_id}, {machine.machine_id}, u.* FROM {_unnest(kinds)} u",
+                arrays(rows.user_data, kinds),
+            )
+        for table, names, values in (
+            (schema.thread_usage, schema.USAGE, rows.usage),
+            (schema.thread_limits, schema.LIMITS, rows.limits),
+        ):
+            await _put_dependents(connection, machine, table, names, values)
+    if moved.rowcount != 1:
+        raise PushOvertaken
+    numbers = dict(await put.fetchall())
+    return numbers, await gone.fetchall(), await lowered.fetchall()
+
+
+async def _move_number(
+    connection: "Connection", machine: Machine, number: int
+) -> "psycopg.AsyncCursor[Any]":
+    """Move the machine on to a batch. It has changed one row, or the fleet has another batch."""
+    return await connection.execute(
+        f"UPDATE threadkeep.machines SET sequence = {number}"
+        f" WHERE machine_id = {machine.machine_id} AND epoch = {machine.epoch}"
+        f" AND epoch_key = %s AND sequence = {machine.sequence}",
+        [machine.epoch_key],
+    )
+
+
+def _put_threads(machine: Machine, batch: Batch, level: str) -> tuple[str, list[Any]]:
+    of_push = ("epoch", "revision", "deleted", "level", "pushed_at")
+    updated = ", ".join(f"{name} = excluded.{name}" for name in (*ROW[1:], *of_push))
+    sql = (
+        f"INSERT INTO threadkeep.threads (tenant_id, machine_id, {', '.join(of_push)},"
+        f" {', '.join(ROW)}) SELECT {machine.tenant_id}, {machine.machine_id}, {machine.epoch},"
+        f" {batch.number}, false, %s, now(), u.* FROM {_unnest(_ROW_KINDS)} u"
+        f" ON CONFLICT (tenant_id, id, machine_id) DO UPDATE SET {updated}"
+        " WHERE (threads.epoch, threads.revision) < (excluded.epoch, excluded.revision)"
+        " RETURNING id, row_id"
+    )
+    return sql, [level, *arrays(batch.rows.threads, _ROW_KINDS)]
+
+
+async def _mark_deleted(
+    connection: "Connection", machine: Machine, number: int, which: str, values: Sequence[Any]
+) -> "psycopg.AsyncCursor[Any]":
+    """Mark copies as deleted, and empty them."""
+    return await connection.execute(
+        f"UPDATE threadkeep.threads SET deleted = true, epoch = {machine.epoch},"
+        f" revision = {number}, pushed_at = now(), level = '{LEVELS[0]}', archived = 0,"
+        f" facet = {_FACET_OF_NOTHING}, {_EMPTIED} WHERE tenant_id = {machine.tenant_id}"
+        f" AND machine_id = {machine.machine_id} AND NOT deleted AND {which}"
+        " RETURNING id, row_id, created_at_ms",
+        values,
+    )
+
+
+async def _delete_dependents(
+    connection: "Connection", machine: Machine, ids: Sequence[str]
+) -> None:
+    mine = f"tenant_id = {machine.tenant_id} AND machine_id = {machine.machine_id}"
+    await connection.execute(
+        f"DELETE FROM threadkeep.user_data WHERE {mine} AND thread_id = ANY(%s)", [ids]
+    )
+    rows = f"SELECT row_id FROM threadkeep.threads WHERE {mine} AND id = ANY(%s)"
+    for table in ("thread_usage", "thread_limits"):
+        await connection.execute(
+            f"DELETE FROM threadkeep.{table} WHERE {mine} AND row_id IN ({rows})", [ids]
+        )
+
+
+async def _put_dependents(
+    connection: "Connection",
+    machine: Machine,
+    table: "sa.Table",
+    names: Sequence[str],
+    rows: Sequence[Values],
+) -> None:
+    """Put rows into a table that has them by the numbers of those of threads."""
+    if not rows:
+        return
+    kinds = ["text", *kinds_of(table, names)]
+    await connection.execute(
+        f"INSERT INTO threadkeep.{table.name} (tenant_id, machine_id, row_id, {', '.join(names)})"
+        f" SELECT {machine.tenant_id}, {machine.machine_id}, t.row_id,"
+        f" {', '.join(f'u.{name}' for name in names)}"
+        f" FROM {_unnest(kinds)} u (id, {', '.join(names)})"
+        f" JOIN threadkeep.threads t ON t.id = u.id AND t.tenant_id = {machine.tenant_id}"
+        f" AND t.machine_id = {machine.machine_id}",
+        arrays(rows, kinds),
+    )
+
+
+async def sweep(
+    connection: "Connection", machine: Machine, number: int, kept: Sequence[str], most: int
+) -> int:
+    """Mark copies of earlier epochs as deleted, at most so many, but for ``kept`` ones: how many.
+    Raises PushOvertaken as :func:`send_batch` does."""
+    of = f"tenant_id = {machine.tenant_id} AND machine_id = {machine.machine_id}"
+    earlier = (
+        f"id = ANY(ARRAY(SELECT id FROM threadkeep.threads WHERE {of} AND NOT deleted"
+        f" AND epoch < {machine.epoch} AND NOT id = ANY(%s) LIMIT {most}))"
+    )
+    async with connection.transaction():
+        if (await _move_number(connection, machine, number)).rowcount != 1:
+            raise PushOvertaken
+        marked = await _mark_deleted(connection, machine, number, earlier, [[*kept]])
+        gone = await marked.fetchall()
+        await _delete_dependents(connection, machine, [id_ for id_, *_ in gone])
+        await _withdraw(connection, machine, gone)
+    return len(gone)
+
+
+def _unnest(kinds: Sequence[str]) -> str:
+    return f"unnest({', '.join(f'%s::{kind}[]' for kind in kinds)})"
+
+
+async def _withdraw(
+    connection: "Connection",
+    machine: Machine,
+    threads: Sequence[Gone],
+    *,
+    messages: bool = True,
+    rollouts: bool = True,
+) -> None:
+    """Remove the contents of threads that the fleet is not to have any more."""
+    if not threads:
+        return
+    if messages:
+        months = {month_of(created_at_ms) for _, _, created_at_ms in threads}
+        await connection.execute(
+            f"DELETE FROM threadkeep.documents WHERE tenant_id = {machine.tenant_id}"
+            f" AND machine_id = {machine.machine_id} AND month = ANY(%s) AND row_id = ANY(%s)",
+            [[*months], [row_id for _, row_id, _ in threads]],
+        )
+    if rollouts:
+        from state.fleet.push.raw import forget
+
+        await forget(connection, [id_ for id_, _, _ in threads])
