@@ -52,6 +52,8 @@ class ThreadIndex:
         """What a backfill makes of files besides their rows."""
         self.search: Callable[..., Awaitable[Any]] | None = None
         """Searches the messages, where there are no files that have them."""
+        self.rank: Callable[..., Awaitable[Any]] | None = None
+        """Finds there the threads that hold some of many terms."""
 
     async def page(self, query: Query) -> Page:
         """The page that ``query`` asks for, true to the files as they are now.

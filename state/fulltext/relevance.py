@@ -30,13 +30,14 @@ from state.query.rows import rows_steps
 
 MOST_READ: Final = 60
 """The messages of so many threads are read; what comes behind them is not told."""
-_READ_AT_ONCE: Final = 20
-_MOST_HELD: Final = 30_000
+READ_AT_ONCE: Final = 20
+"""Then it is looked whether the others can be better."""
+MOST_HELD: Final = 30_000
 """When so many documents were looked at for the rarer terms, the others count only in what is
 read."""
 _UNIT: Final = 16
 """What a term counts that half of the documents hold."""
-_LOOKED_UP: Final = (1_000, 8_000)
+LOOKED_UP: Final = (1_000, 8_000)
 """So many documents are looked up first, the best ones, until enough are of threads in the list."""
 _POOR: Final = 4
 """A thread of which the best one ranks so many times as high is left out."""
@@ -80,8 +81,8 @@ class _Document(NamedTuple):
     """Of its messages; the document of the header has none."""
 
 
-class _Match(NamedTuple):
-    """A candidate whose messages were read."""
+class RankedMatch(NamedTuple):
+    """A thread whose best document was read."""
 
     place: Place
     row_id: int
@@ -93,17 +94,21 @@ class _Match(NamedTuple):
 def weights_steps(terms: Sequence[Term]) -> Steps[list[int]]:
     """What each of some terms counts."""
     count, every = yield from held_steps(terms)
-    return _weights(count, every)
+    return weights_of(count, _counts(every))
 
 
-def _weights(documents: int, every: Sequence[Held | None]) -> list[int]:
-    """The more, the fewer of all documents hold a term; nothing if none does."""
-    counts = [0 if each is None else each.number for each in every]
+def weights_of(documents: int, counts: Sequence[int]) -> list[int]:
+    """What terms count that so many of all documents hold: the more, the fewer these are; nothing
+    if none does."""
     shares = [(max(documents - count, 0) + 0.5) / (count + 0.5) for count in counts]
     return [
         round(_UNIT * math.log2(1 + share)) if count else 0
         for count, share in zip(counts, shares, strict=True)
     ]
+
+
+def _counts(every: Sequence[Held | None]) -> list[int]:
+    return [0 if each is None else each.number for each in every]
 
 
 class Ranking(NamedTuple):
@@ -131,30 +136,23 @@ def rank_steadily(
     pending, scores = read(_score_steps(terms))
     candidates: list[_Candidate] = read(_candidate_steps(scores.documents, among))
     matcher, unreadable = Matcher(terms), set[str]()
-    most, found, best, poor = among.limit + 1, list[_Match](), list[int](), 0
-    for start in range(0, len(candidates), _READ_AT_ONCE):
-        some = candidates[start : start + _READ_AT_ONCE]
-        highest = 2 * (some[0].score + scores.others)
-        if highest < poor or (len(found) >= most and found[most - 1].place[0] > highest):
+    best = Shortlist(among.limit + 1, after)
+    for start in range(0, len(candidates), READ_AT_ONCE):
+        some = candidates[start : start + READ_AT_ONCE]
+        if best.is_settled(some[0].score + scores.others):
             break
         documents = read(_document_steps([each.document for each in some]))
+        matches = []
         for candidate in some:
             document = documents.get(candidate.document)
             if document is None or stat_file(home, document.files[-1]) is None:
                 continue
             try:
-                match = _matched(home, candidate.key, document, matcher, scores.weights)
+                matches.append(_matched(home, candidate.key, document, matcher, scores.weights))
             except (RolloutError, OSError) as error:
                 note_unread(document.files[-1], error, unreadable)
-                continue
-            if match.terms:
-                best.append(match.place[0])
-                if after is None or match.place < after:
-                    found.append(match)
-        best = sorted(best, reverse=True)[:_GOOD]
-        poor = _least(best)
-        found.sort(key=attrgetter("place"), reverse=True)
-    found = [match for match in found[:most] if match.place[0] >= poor]
+        best.add(matches)
+    found = best.found
     rows = read(rows_steps([match.row_id for match in found], "row_id"))
     threads = [
         Ranked(Hit(row, match.header, match.messages, 1), match.place, match.terms)
@@ -164,23 +162,52 @@ def rank_steadily(
     return Ranking(threads, scores.weights, unreadable, pending)
 
 
-def _least(best: Sequence[int]) -> int:
-    """How high a thread ranks at least that is told, by the ranks of the best."""
-    enough = -(-best[_GOOD - 1] * 2 // 3) if len(best) == _GOOD else 0
-    return max(-(-best[0] // _POOR) if best else 0, enough)
+class Shortlist:
+    """The best of the threads whose documents were read."""
+
+    def __init__(self, most: int, after: Place | None) -> None:
+        """So many of those behind a place are wanted."""
+        self._most, self._after = most, after
+        self._found: list[RankedMatch] = []
+        self._best: list[int] = []
+        self._poor = 0
+        """How high a thread ranks at least that is told, by the ranks of the best."""
+
+    def is_settled(self, score: int) -> bool:
+        """Whether documents with no higher score, or rather their threads, change nothing."""
+        highest, found, most = 2 * score, self._found, self._most
+        full = len(found) >= most and found[most - 1].place[0] > highest
+        return highest < self._poor or full
+
+    def add(self, matches: Iterable[RankedMatch]) -> None:
+        """Take in what was read."""
+        for match in matches:
+            if match.terms:
+                self._best.append(match.place[0])
+                if self._after is None or match.place < self._after:
+                    self._found.append(match)
+        self._best = best = sorted(self._best, reverse=True)[:_GOOD]
+        enough = -(-best[_GOOD - 1] * 2 // 3) if len(best) == _GOOD else 0
+        self._poor = max(-(-best[0] // _POOR) if best else 0, enough)
+        self._found.sort(key=attrgetter("place"), reverse=True)
+
+    @property
+    def found(self) -> list[RankedMatch]:
+        """The best first."""
+        return [match for match in self._found[: self._most] if match.place[0] >= self._poor]
 
 
 def _score_steps(terms: Sequence[Term]) -> Steps[tuple[int, _Scores]]:
     """How many threads are not indexed yet, and what those documents count that are."""
     pending = yield ("SELECT count(*) FROM fulltext_pending", [])
     count, every = yield from held_steps(terms)
-    weights = _weights(count, every)
+    weights = weights_of(count, _counts(every))
     scores: dict[int, int] = {}
     counted = others = 0
     known = [(each, own) for each, own in zip(every, weights, strict=True) if each and each.number]
     for each, own in sorted(known):
         # Of many documents, most of which hold a term, it leaves hardly any out.
-        most = 2 * each.number > count or counted + each.number > _MOST_HELD
+        most = 2 * each.number > count or counted + each.number > MOST_HELD
         if scores and most and not each.few:
             others += own
             continue
@@ -196,7 +223,7 @@ def _candidate_steps(documents: Sequence[tuple[int, int]], among: Query) -> Step
     found: list[_Candidate] = []
     seen: set[int] = set()
     begin = 0
-    for end in (*_LOOKED_UP, len(documents)):
+    for end in (*LOOKED_UP, len(documents)):
         some, begin = dict(documents[begin:end]), end
         rows = yield (
             f"SELECT document_id, row_id FROM fulltext_documents WHERE document_id {AMONG}",
@@ -241,22 +268,34 @@ def _document_steps(documents: Collection[int]) -> Steps[dict[int, _Document]]:
 
 def _matched(
     home: Path, key: Key, document: _Document, matcher: Matcher, weights: Sequence[int]
-) -> _Match:
-    """What a document holds. Where the terms are in one message, they count twice. Raises
-    RolloutError or OSError if a file cannot be read."""
+) -> RankedMatch:
+    """What a document holds. Raises RolloutError or OSError if a file cannot be read."""
+    places = document.locations
+    messages = read_messages(home, document.files, places, matcher.may_be_in)
+    return matched(key, [] if places else document.header, messages, matcher, weights)
+
+
+def matched(
+    key: Key,
+    header: Sequence[str],
+    said: Iterable[Message],
+    matcher: Matcher,
+    weights: Sequence[int],
+) -> RankedMatch:
+    """What the header and the messages of a document hold. Where the terms are in one of them, they
+    count twice."""
 
     def score(terms: Iterable[int]) -> int:
         return sum(weights[term] for term in terms)
 
     held: set[int] = set()
     best, messages = 0, list[Message]()
-    header = [] if document.locations else document.header
     for part in header:
         held |= (seen := matcher.found_in(casefold(part)))
         best = max(best, score(seen))
-    places = document.locations
-    for message in read_messages(home, document.files, places, matcher.may_be_in):
+    for message in said:
         held |= (seen := matcher.found_in(casefold(message.text)))
         if (own := score(seen)) > best:
             best, messages = own, [message]
-    return _Match((score(held) + best, key[1]), key[2], header, messages, frozenset(held))
+    place = score(held) + best, key[1]
+    return RankedMatch(place, key[2], [*header], messages, frozenset(held))

@@ -88,16 +88,26 @@ async def search_sentence(
             if len(ranked) > room:
                 following = hits[-1].cursor if room else cursor(_BEFORE_ALL)
     if weights is None:
-        weights = await index.database.query(weights_steps(loose))
+        weights = await _weights(index, loose)
     return SentenceFound(hits, complete, loose, weights, following, pending, unreadable)
 
 
 async def _ranking(
     index: "ThreadIndex", terms: tuple[Term, ...], among: Query, after: Place | None
 ) -> Ranking:
+    if index.rank is not None:
+        elsewhere: Ranking = await index.rank(terms, among, after)
+        return elsewhere
     read = index.database.query_here
     work = partial(rank_steadily, index.home, read, terms, among, after)
     return await index.database.workers.run(work)
+
+
+async def _weights(index: "ThreadIndex", terms: tuple[Term, ...]) -> list[int]:
+    if index.rank is not None:
+        elsewhere: Ranking = await index.rank(terms)
+        return elsewhere.weights
+    return await index.database.query(weights_steps(terms))
 
 
 def _ranking_cursor(wanted: Search) -> Callable[[Place], str]:

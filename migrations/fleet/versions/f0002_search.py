@@ -1,7 +1,7 @@
 """Search of the text of threads, and of their titles.
 
 Row security keeps PostgreSQL from using an index on trigrams: it would look at rows of others before it
-asks whose they are, and an operator that looks into a text may tell of it. So three functions look past the
+asks whose they are, and an operator that looks into a text may tell of it. So the functions here look past the
 policies, each at one tenant, which must be that of the login.
 """
 
@@ -69,6 +69,52 @@ TEXT_ROWS = """
         RETURN CASE WHEN cardinality(found) <= few THEN found END;
     END $$
 """
+TEXT_COUNTS = """
+    CREATE FUNCTION text_counts(tenant integer, machine integer, terms text[], most integer)
+    RETURNS TABLE (documents bigint, holding bigint[])
+    LANGUAGE plpgsql STABLE SECURITY DEFINER PARALLEL RESTRICTED {path}
+    SET enable_seqscan = off SET max_parallel_workers_per_gather = 0 SET work_mem = '32MB'
+    AS $$
+    DECLARE
+        few integer := least(greatest(most, 0), 100000);
+    BEGIN
+        {checked}
+        RETURN QUERY SELECT (
+            SELECT count(*) FROM (
+                SELECT 1 FROM threadkeep.documents
+                WHERE tenant_id = tenant AND (machine IS NULL OR machine_id = machine) LIMIT few
+            ) all_of_them
+        ), (
+            SELECT array_agg((
+                SELECT count(*) FROM (
+                    SELECT 1 FROM threadkeep.documents
+                    WHERE {keys} @> (threadkeep.trigrams_of(term) || ('#' || tenant::text))
+                    AND tenant_id + 0 = tenant AND (machine IS NULL OR machine_id + 0 = machine) LIMIT few
+                ) some_of_them
+            ) ORDER BY number) FROM unnest(terms[1:64]) WITH ORDINALITY AS each_of_them (term, number)
+        );
+    END $$
+"""
+TEXT_SCORES = """
+    CREATE FUNCTION text_scores(tenant integer, machine integer, terms text[], weights integer[], most integer)
+    RETURNS TABLE (row_id bigint, month date, "position" integer, score bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER PARALLEL RESTRICTED {path}
+    SET enable_seqscan = off SET max_parallel_workers_per_gather = 0 SET work_mem = '32MB'
+    AS $$
+    BEGIN
+        {checked}
+        RETURN QUERY
+            SELECT d.row_id, d.month, d.position, sum(t.weight) AS own_score
+            FROM unnest(terms[1:64], weights[1:64]) AS t (term, weight)
+            CROSS JOIN LATERAL (
+                SELECT holding.row_id, holding.month, holding.position FROM threadkeep.documents holding
+                WHERE {keys} @> (threadkeep.trigrams_of(t.term) || ('#' || tenant::text))
+                AND tenant_id + 0 = tenant AND (machine IS NULL OR machine_id + 0 = machine) LIMIT 50000
+            ) d
+            GROUP BY d.row_id, d.month, d.position ORDER BY own_score DESC, d.row_id DESC, d.position
+            LIMIT least(greatest(most, 0), 50000);
+    END $$
+"""
 # Each text is read once, whatever the number of terms.
 TEXT_MATCHES = """
     CREATE FUNCTION text_matches(tenant integer, rows bigint[], terms text[])
@@ -117,9 +163,12 @@ MONTH_OF = """
     CREATE FUNCTION month_of(at_ms bigint) RETURNS date LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS
     $$ SELECT date_trunc('month', timestamp '1970-01-01' + at_ms * interval '1 millisecond')::date $$
 """
+DEFINITIONS = (MONTH_OF, TRIGRAMS, TEXT_ROWS, TEXT_MATCHES, TEXT_COUNTS, TEXT_SCORES, TITLE_ROWS)
 GRANTED = (
     "text_rows(integer, integer, text[], integer)",
     "text_matches(integer, bigint[], text[])",
+    "text_counts(integer, integer, text[], integer)",
+    "text_scores(integer, integer, text[], integer[], integer)",
     "title_rows(integer, integer, text[], integer)",
 )
 EXTENSION = (
@@ -139,7 +188,7 @@ def upgrade() -> None:
         f"CREATE INDEX documents_keys ON documents USING gin ({keys})"
         " WITH (fastupdate = on, gin_pending_list_limit = 1024)"
     )
-    for template in (MONTH_OF, TRIGRAMS, TEXT_ROWS, TEXT_MATCHES, TITLE_ROWS):
+    for template in DEFINITIONS:
         made = template.format(path=FIXED_PATH, extension=extension, keys=keys, checked=CHECKED)
         connection.exec_driver_sql(made)
     for function in GRANTED:

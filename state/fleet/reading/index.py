@@ -12,9 +12,10 @@ from state.db.steps import Result, Steps
 from state.errors import POSITION, AmbiguousThread, InvalidQuery, ThreadNotFound
 from state.fleet.reading import pages
 from state.fleet.reading.database import FleetDatabase, open_fleet_database
+from state.fleet.reading.fulltext.relevance import rank
+from state.fleet.reading.fulltext.search import search
 from state.fleet.reading.rates import look_up_rates
 from state.fleet.reading.scope import Machine, Scope, machines_steps, scope_of
-from state.fleet.reading.search import search
 from state.jobs.progress import Report, SyncProgress
 from state.prices.spending import Spending, known_spending_steps
 from state.query.listing import short_id_steps
@@ -36,6 +37,7 @@ class FleetIndex(ThreadIndex):
     def __init__(self, home: Path, database: FleetDatabase) -> None:
         super().__init__(home, database)
         self.search = partial(search, self)
+        self.rank = partial(rank, self)
         self._machines: list[Machine] | None = None
 
     async def page(self, query: Query) -> Page:

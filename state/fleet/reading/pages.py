@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from state.db.derived_columns import Facet
 from state.db.steps import Steps, different_steps
 from state.errors import ThreadNotFound
-from state.fleet.reading.lookup import title_rows_steps
+from state.fleet.reading.fulltext.lookup import title_rows_steps
 from state.fleet.server.schema import THREADS
 from state.query.choices import Choice, Reason, choice_steps, facets_steps, reason_of
 from state.query.cursor import Cursor

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from rollout.search.terms import Term, terms_of
+from rollout.search.terms import Term, sentence_terms, terms_of
 from state.fleet.reading.index import FleetIndex, open_fleet
 from state.fulltext.hits import Hit, Passage, passages
 from state.fulltext.indexer import fill_fulltext
 from state.fulltext.search import Found, Search, search
+from state.fulltext.sentence import SentenceFound, search_sentence
 from state.query.model import Query
 from state.thread_index import ThreadIndex, open_index
 from tests.samples.homes import encoded, event, lines, write
@@ -140,7 +141,43 @@ def test_a_fleet_finds_what_the_index_of_its_machine_does(
 ) -> None:
     own = [seen(page, wanted) for page in machines.pages(machines.local, wanted)]
     assert [seen(page, wanted) for page in machines.pages(machines.alone, wanted)] == own
-    monkeypatch.setattr("state.fleet.reading.candidates._FIRST", 5)
-    monkeypatch.setattr("state.fleet.reading.candidates._FAR", 0)
+    monkeypatch.setattr("state.fleet.reading.fulltext.candidates._FIRST", 5)
+    monkeypatch.setattr("state.fleet.reading.fulltext.candidates._FAR", 0)
     named = replace(wanted, among=replace(wanted.among, machine="laptop-two"))
     assert [seen(page, wanted) for page in machines.pages(machines.among, named)] == own
+
+
+SENTENCES = [
+    "where is the keyset cursor of a page?",
+    "a crab, and what comes behind a long word",
+    "Größe einer Straße nowhere",
+    "common number1 prompt 日本語",
+    "nowhere at_all",
+    "list",
+]
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_a_sentence_finds_what_it_does_in_the_index(machines: Machines, sentence: str) -> None:
+    terms = tuple(sentence_terms(sentence))
+    among = Query(limit=20, all_sources=True, sort_key="recency_at")
+
+    async def found(index: ThreadIndex) -> Any:
+        pages: list[SentenceFound] = []
+        cursor: str | None = None
+        while not pages or cursor:
+            page = await search_sentence(index, terms, replace(among, cursor=cursor))
+            cursor = page.next_cursor
+            pages.append(page)
+            assert len(pages) < 30
+        hits = [each for page in pages for each in page.hits]
+        assert len({each.hit.row["id"] for each in hits}) == len(hits)
+        return [
+            (each.hit.row["id"], each.terms, passages(each.hit, terms)) for each in hits
+        ], pages[0].complete
+
+    own, complete = machines.runner.run(found(machines.local))
+    theirs, same = machines.runner.run(found(machines.alone))
+    assert same == complete
+    assert theirs[:complete] == own[:complete]
+    assert sorted(theirs) == sorted(own)

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from rollout.search.terms import Term
 from state.db.steps import Steps
-from state.fleet.reading.lookup import Place, matches_steps, text_rows_steps
+from state.fleet.reading.fulltext.lookup import Place, matches_steps, text_rows_steps
 from state.fleet.reading.pages import key_steps
 from state.fleet.server.documents import spelled
 from state.query.cursor import Cursor

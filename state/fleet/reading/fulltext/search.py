@@ -2,7 +2,7 @@
 results these are. What PostgreSQL finds is read again as far as the reader may see it, and decided
 here, by the messages."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from rollout.search.messages import Message
 from rollout.search.terms import Matcher
 from state.db.steps import Steps
-from state.fleet.reading.candidates import Fitting, Walk
-from state.fleet.reading.dialect import Binary
+from state.fleet.reading.fulltext.candidates import Fitting, Walk
+from state.fleet.reading.fulltext.lookup import documents_steps
 from state.fleet.reading.pages import rows_steps
 from state.fleet.server.documents import NAME, BadDocument, Said, decoded
 from state.fulltext.hits import Judge, Match
@@ -20,12 +20,6 @@ from state.fulltext.search import MOST_RANKED, Found, Search, page_of, ranked_of
 if TYPE_CHECKING:
     from state.fleet.reading.index import FleetIndex
 
-_DOCUMENTS: Final = Binary(
-    'SELECT d.row_id, d."position", d.messages'
-    " FROM unnest(%s::bigint[], %s::date[], %s::integer[]) AS wanted (row_id, month, place)"
-    " JOIN documents d ON d.row_id = wanted.row_id AND d.month = wanted.month"
-    ' AND d."position" = wanted.place'
-)
 _SPARE: Final = 2
 """So many threads more than are wanted are read at once, as some may not match after all."""
 
@@ -79,25 +73,26 @@ def _match_steps(
     judge: Judge, fitting: Sequence[Fitting], unreadable: set[str]
 ) -> Steps[list[Match]]:
     """Those of some threads that match."""
-    places = [place for each in fitting for place in each.documents]
-    row_ids, months, positions = map(list, zip(*places, strict=True))
-    rows = yield _DOCUMENTS, [row_ids, months, positions]
-    stored = {(row_id, position): data for row_id, position, data in rows}
+    stored = yield from documents_steps([place for each in fitting for place in each.documents])
     found = []
     for each in fitting:
         said: list[Said] = []
-        for row_id, _, position in each.documents:
+        for place in each.documents:
             try:
-                said += decoded(stored.get((row_id, position), b"[]"))
+                said += decoded(stored.get(place, b"[]"))
             except BadDocument:
                 unreadable.add(each.key[1])
-        header = [part.text for part in said if part.kind == NAME]
-        if match := judge.match(each.key, header, _messages(said)):
+        if match := judge.match(each.key, *parts_of(said)):
             found.append(match)
     return found
 
 
-def _messages(said: Sequence[Said]) -> Iterator[Message]:
-    for number, each in enumerate(said):
-        if each.kind != NAME:
-            yield Message(0, number, each.text, each.kind, each.turn_id, each.item_id)
+def parts_of(said: Sequence[Said]) -> tuple[list[str], list[Message]]:
+    """The parts of a header, and the messages, of some documents."""
+    header = [each.text for each in said if each.kind == NAME]
+    messages = [
+        Message(0, number, each.text, each.kind, each.turn_id, each.item_id)
+        for number, each in enumerate(said)
+        if each.kind != NAME
+    ]
+    return header, messages

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from state.db.derived_columns import searchable
 from state.db.steps import Steps
-from state.fleet.reading.dialect import Native, text
+from state.fleet.reading.dialect import Binary, Native, text
 from state.query.model import Query
 
 MOST_ROWS: Final = 20_000
@@ -27,6 +27,17 @@ _TITLE_ROWS: Final = Native(f"SELECT threadkeep.title_rows({_OWN}, %s, %s)")
 _MATCHES: Final = Native(
     'SELECT row_id, month, "position", held'
     " FROM threadkeep.text_matches(threadkeep.my_tenant(), %s, %s)"
+)
+_COUNTS: Final = Native(f"SELECT documents, holding FROM threadkeep.text_counts({_OWN}, %s, %s)")
+_SCORES: Final = Native(
+    'SELECT row_id, month, "position", score'
+    f" FROM threadkeep.text_scores({_OWN}, %s, %s::integer[], %s)"
+)
+_DOCUMENTS: Final = Binary(
+    'SELECT d.row_id, d.month, d."position", d.messages'
+    " FROM unnest(%s::bigint[], %s::date[], %s::integer[]) AS wanted (row_id, month, place)"
+    " JOIN documents d ON d.row_id = wanted.row_id AND d.month = wanted.month"
+    ' AND d."position" = wanted.place'
 )
 
 
@@ -51,6 +62,28 @@ def matches_steps(
     """The documents of some threads that hold some patterns, each with a bit for each pattern."""
     rows = yield _MATCHES, [[*row_ids], [*patterns]]
     return [(Place(*place), held) for *place, held in rows]
+
+
+def counts_steps(patterns: Sequence[str], most: int) -> Steps[tuple[int, list[int]]]:
+    """How many documents there are, and how many may hold each pattern, each up to ``most``; none
+    of a pattern that is too short to tell."""
+    documents, holding = (yield (_COUNTS, [[*patterns], most]))[0]
+    return documents, holding or []
+
+
+def scores_steps(
+    patterns: Sequence[str], weights: Sequence[int], most: int
+) -> Steps[list[tuple[Place, int]]]:
+    """The documents with the highest sums of the weights of the patterns that they may hold."""
+    rows = yield _SCORES, [[*patterns], [*weights], most]
+    return [(Place(*place), score) for *place, score in rows]
+
+
+def documents_steps(places: Sequence[Place]) -> Steps[dict[Place, bytes]]:
+    """The messages of documents, as they are stored."""
+    row_ids, months, positions = map(list, zip(*places, strict=True))
+    rows = yield _DOCUMENTS, [row_ids, months, positions]
+    return {Place(*place): bytes(data) for *place, data in rows}
 
 
 def title_rows_steps(query: Query) -> Steps[list[int] | None]:

@@ -1,0 +1,1 @@
+"""Search the messages of a fleet."""
