@@ -98,8 +98,10 @@ def push(machine: "psycopg.Connection[Any]", thread_id: str) -> tuple[int, int]:
         "SELECT row_id FROM threadkeep.threads WHERE id = %s", [thread_id]
     ).fetchone() or (0,)
     insert(machine, "user_data", who, thread_id=thread_id, key="note", value=SECRET)
-    for table in ("thread_usage", "thread_limits", "documents"):
+    for table in ("thread_usage", "thread_limits"):
         insert(machine, table, who, row_id=row_id)
+    text = SECRET.lower()
+    insert(machine, "documents", who, row_id=row_id, text=text, month="1970-01-01")
     insert(machine, "pieces", who, data=SECRET.encode())
     insert(machine, "rollouts", who, thread_id=thread_id, path=SECRET)
     machine.execute("UPDATE threadkeep.machines SET sequence = 7, epoch_key = 'key'")
