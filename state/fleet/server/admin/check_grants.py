@@ -95,14 +95,17 @@ def check_grants(connection: "psycopg.Connection[Any]") -> Iterator[Finding]:
     granted = set()
     for kind, name, part, privilege, can_pass_on, to in connection.execute(_GRANTS).fetchall():
         granted.add((to, name, privilege))
-        if can_pass_on or not _is_allowed(kind, name, part, privilege, to):
+        is_allowed = _is_allowed(kind, name, part, privilege, to)
+        if can_pass_on or not is_allowed:
             what = f"the column {part} of {name}" if part else f"the {kind} {name}"
             columns = f" ({part})" if part else ""
             of = "TABLE" if kind in ("view", "partition") else kind.upper()
+            passes_on = ", and may pass it on" if can_pass_on else ""
+            only = "GRANT OPTION FOR " if is_allowed else ""
             yield Finding(
                 KINDS["fleet_grant"],
-                f"{to} has the privilege {privilege} on {what}.",
-                mend=f"REVOKE {privilege}{columns} ON {of} {name} FROM {to}",
+                f"{to} has the privilege {privilege} on {what}{passes_on}.",
+                mend=f"REVOKE {only}{privilege}{columns} ON {of} {name} FROM {to}",
             )
     for to, name, privilege, of in _needed(connection):
         if (to, name, privilege) not in granted:
