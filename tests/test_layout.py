@@ -91,7 +91,8 @@ cli.browse            -> cli.browse.reader cli.browse.threads
 cli.web               -> cli.filter cli.turns cli.edit
 cli.mcp               -> cli.turns cli.runtime cli.redact
 cli.fleet             -> cli.arguments cli.edit
-cli.commands          -> cli.fleet cli.browse cli.web cli.mcp cli.redact cli.server.transport
+cli.push              -> cli.fleet cli.runtime cli.redact
+cli.commands          -> cli.push cli.browse cli.web cli.mcp cli.redact cli.server.transport
 cli.app               -> cli.commands
 cli.completion        -> cli.app
 cli.main              -> cli.completion cli.later

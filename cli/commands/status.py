@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from state.db.steps import Steps
     from state.jobs.progress import Away
     from state.rows.ledger import Changes
-    from state.sync.status import Status
+    from state.sync.status import PushStatus, Status
     from state.thread_index import ThreadIndex
 
 _SHOWN_PROBLEMS: Final = 20
@@ -96,6 +96,13 @@ def _document(here: Locations, found: _Found) -> dict[str, Any]:
         "pending": found.pending,
         "away": [entry._asdict() for entry in found.away],
         "search": {"toIndex": status.fulltext_pending},
+        "push": status.push
+        and {
+            "level": status.push.level,
+            "waiting": status.push.waiting,
+            "pushedAt": iso(status.push.pushed_at_ms or None) or None,
+            "lastError": status.push.last_error,
+        },
         "backfill": {
             "status": job.status,
             "active": job.is_being_worked_on(_now_ms()),
@@ -140,6 +147,8 @@ def _print(here: Locations, found: _Found) -> None:
     if status.fulltext_pending:
         threads = plural(status.fulltext_pending, "thread")
         lines.append(("search", f"{threads} still to index: the next threadkeep search does it"))
+    if status.push:
+        lines += _push(status.push)
     if status.backfill.last_error:
         lines.append(("", f"last error: {one_line(status.backfill.last_error)}"))
     for path, reason in found.away[:_SHOWN_PROBLEMS]:
@@ -152,6 +161,17 @@ def _print(here: Locations, found: _Found) -> None:
         lines.append(("", f"… and more; these are the newest {_SHOWN_PROBLEMS}"))
     width = output.width() if output.on_terminal() else None
     output.lines(labelled(lines, _LABEL, width))
+
+
+def _push(push: "PushStatus") -> list[tuple[str, str]]:
+    last = output.moment(push.pushed_at_ms) if push.pushed_at_ms else "never complete"
+    waiting = f"{plural(push.waiting, 'thread')} wait for threadkeep push"
+    if push.waiting == 1:
+        waiting = waiting.replace("wait", "waits")
+    lines = [("fleet", f"last push: {last}{f'; {waiting}' if push.waiting else ''}")]
+    if push.last_error:
+        lines.append(("", f"last error: {one_line(push.last_error)}"))
+    return lines
 
 
 def _changes(found: _Found) -> str:

@@ -40,6 +40,11 @@ def path() -> Path:
     return folder / "threadkeep" / "fleet.toml"
 
 
+def expanded(folder: str) -> str:
+    """A folder of the user's file, with ``~`` for the user's own."""
+    return str(Path(folder).expanduser()) if folder.startswith("~") else folder
+
+
 def read_config() -> dict[str, Any]:
     """What the user's file says; nothing if there is none."""
     try:

@@ -201,6 +201,11 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         ),
     },
     "Fleet": {
+        "push": (
+            "Push threads that have changed into a fleet.",
+            "threadkeep push --dry-run",
+            "threadkeep push --level text --watch",
+        ),
         "pull": (
             "Bring a thread of another machine here.",
             "threadkeep pull 01a1e766",

@@ -47,6 +47,17 @@ class BackfillStatus(NamedTuple):
         return held and self.owner is not None and not self.owner.is_dead()
 
 
+class PushStatus(NamedTuple):
+    """How far the fleet of an index is behind."""
+
+    pushed_at_ms: int
+    """When the last push was complete; 0 if none was."""
+    level: str
+    waiting: int
+    """Threads that the next push sends."""
+    last_error: str | None
+
+
 class Status(NamedTuple):
     """The condition of an index."""
 
@@ -61,6 +72,8 @@ class Status(NamedTuple):
     backfill: BackfillStatus
     fulltext_pending: int
     """Threads that changed since they were added to the full-text index."""
+    push: PushStatus | None
+    """None if the index is in no fleet."""
     index_bytes: int
 
 
@@ -90,8 +103,14 @@ def status_steps(index: Path) -> Steps[Status]:
     threads, archived, damaged, left_out, pending = (yield counts, [])[0]
     buckets = yield "SELECT bucket, count(*) FROM rollout_files GROUP BY bucket", []
     job = yield from backfill_steps()
+    push = yield (
+        "SELECT pushed_at_ms, level, (SELECT count(*) FROM fleet_outbox), last_error"
+        " FROM fleet_state WHERE joined",
+        [],
+    )
+    pushed = PushStatus(*push[0]) if push else None
     size = size_of(index)
-    return Status(threads, archived, dict(buckets), damaged, left_out, job, pending, size)
+    return Status(threads, archived, dict(buckets), damaged, left_out, job, pending, pushed, size)
 
 
 def problems_steps(limit: int) -> Steps[list[dict[str, Any]]]:

@@ -1,0 +1,1 @@
+"""``threadkeep push``: once, while changes come, or only shown."""

@@ -1,0 +1,63 @@
+"""Show what a push would send. Nothing is sent, and no connection is made."""
+
+from cli import errors
+from cli.arguments.locations import Locations
+from cli.push.wanted import Wanted, options_for
+from cli.runtime.open_index import catch_up, with_index
+from cli.terminal import output
+from cli.terminal.text import amount, one_line, plural
+from state.fleet.push.batch import LEVELS
+from state.fleet.push.plan import Plan, plan_push
+from state.thread_index import ThreadIndex
+
+_LONGEST_TITLE = 60
+
+
+def show_plan(here: Locations, wanted: Wanted, *, as_json: bool) -> int:
+    """Show what a push would send. Returns the exit status."""
+
+    async def work(index: ThreadIndex) -> Plan:
+        if note := await catch_up(index, "the next push has the rest"):
+            output.say(note)
+        return await plan_push(index, wanted.address, options_for(index, wanted))
+
+    plan = with_index(here, work)
+    if as_json:
+        output.data(
+            {
+                "version": 1,
+                "dryRun": True,
+                "level": wanted.level,
+                "everything": plan.everything,
+                "threads": plan.threads,
+                "rowBytes": plan.row_bytes,
+                "rolloutBytes": plan.rollout_bytes,
+                "deleted": plan.gone,
+                "excluded": plan.excluded,
+                "newest": [each._asdict() for each in plan.shown],
+            }
+        )
+    else:
+        output.lines(_lines(plan, wanted.level))
+    return errors.OK
+
+
+def _lines(plan: Plan, level: str) -> list[str]:
+    rows = f"{plural(plan.threads, 'row')} ({amount(plan.row_bytes)}B)"
+    rollouts = f"rollouts ({amount(plan.rollout_bytes)}B before they are compressed)"
+    sent = {
+        LEVELS[0]: rows,
+        LEVELS[1]: f"{rows}, and the messages of these threads",
+        LEVELS[2]: f"{rows}, and the messages and {rollouts} of these threads",
+    }[level]
+    lines = [f"A push would send {sent}."]
+    if plan.everything:
+        lines.append("This index has not pushed into this fleet yet, or not at this level.")
+    lines += [f"  {each.id}  {one_line(each.title)[:_LONGEST_TITLE]}" for each in plan.shown]
+    if (more := plan.threads - len(plan.shown)) > 0:
+        lines.append(f"  … and {more:,} more")
+    if plan.gone:
+        lines.append(f"{plural(plan.gone, 'thread')} would be marked as deleted.")
+    for why, count in sorted(plan.excluded.items()):
+        lines.append(f"Left out by {one_line(why)}: {plural(count, 'thread')}.")
+    return lines

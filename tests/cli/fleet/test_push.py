@@ -1,0 +1,114 @@
+"""``threadkeep push``: what it says, and what it takes from the user's file."""
+
+import signal
+import subprocess
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from cli import errors
+from cli.fleet.config import VARIABLE
+from tests.support.command import Cli, Inside, thread_id, write_rollout
+from tests.support.effort import PATIENCE_S
+from tests.support.postgres.cluster import Fleet
+from tests.support.watching import Watching
+
+
+@pytest.fixture
+def cli(fleet: Fleet, tmp_path: Path) -> Cli:
+    home = tmp_path / "home"
+    for number in range(3):
+        write_rollout(home, number, f"prompt {number}, token ghp_{'x' * 36}", cwd=f"/w/{number}")
+    return Inside(home, tmp_path, {VARIABLE: fleet.machine("laptop")})
+
+
+def configure(cli: Cli, text: str) -> None:
+    folder = cli.base / "user" / ".config" / "threadkeep"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "fleet.toml").write_text(text)
+
+
+def titles(fleet: Fleet) -> dict[str, str]:
+    with psycopg.connect(fleet.admin) as admin:
+        found = admin.execute("SELECT id, title FROM threadkeep.threads WHERE NOT deleted")
+        return dict(found.fetchall())
+
+
+def test_push_says_what_it_did(cli: Cli, fleet: Fleet) -> None:
+    assert "fleet" not in cli.run("status").out
+    plan = cli.run("push", "--dry-run")
+    assert plan.lines[0].startswith("A push would send 3 rows (")
+    assert thread_id(2) in plan.lines[2]
+    assert "ghp_" not in plan.out
+    assert titles(fleet) == {}
+    assert cli.run("push").err.startswith("Pushed 3 threads as laptop, in ")
+    assert sorted(titles(fleet)) == [thread_id(number) for number in range(3)]
+    assert "ghp_" not in repr(titles(fleet))
+    write_rollout(cli.home, 3)
+    cli.run("sync")
+    assert "1 thread waits for threadkeep push" in cli.run("status").out
+    status = cli.run("status", "--json").json["push"]
+    assert (status["level"], status["waiting"], status["lastError"]) == ("metadata", 1, None)
+    done = cli.run("push", "--json").json
+    assert (done["threads"], done["everything"], done["machine"]) == (1, False, "laptop")
+    assert "wait" not in cli.run("status").out
+
+
+def test_the_file_says_what_is_left_out(cli: Cli, fleet: Fleet) -> None:
+    cli.run("tag", "private", thread_id(2))
+    configure(cli, '[exclude]\nfolders = ["/w/1"]\ntags = ["private"]\n')
+    plan = cli.run("push", "--dry-run", "--json").json
+    assert plan["excluded"] == {"folder /w/1": 1, "tag private": 1}
+    assert [each["id"] for each in plan["newest"]] == [thread_id(0)]
+    assert "left 2 out" in cli.run("push").err
+    assert [*titles(fleet)] == [thread_id(0)]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[exclude]\nfolder = []\n", "exclude has no folder"),
+        ('[exclude]\ntags = "private"\n', "tags is not a list of texts"),
+        ("exclude = 1\n", "exclude is not a table"),
+        ('level = "all"\n', "there is no level all"),
+        ("level = \n", "cannot be used"),
+    ],
+)
+def test_a_file_that_is_wrong_keeps_all_here(cli: Cli, fleet: Fleet, text: str, why: str) -> None:
+    configure(cli, text)
+    assert why in cli.run("push", status=errors.USAGE).err
+    assert titles(fleet) == {}
+
+
+def test_a_password_is_not_taken(cli: Cli) -> None:
+    for address in ("postgresql://me:hunter2@h/d", "host=h password=hunter2"):
+        ran = cli.run("push", address, status=errors.USAGE)
+        assert "hunter2" not in ran.err
+        assert "~/.pgpass" in ran.err
+
+
+def test_what_goes_wrong_is_told_by_status(cli: Cli) -> None:
+    cli.run("push")
+    write_rollout(cli.home, 3)
+    ran = cli.run("push", "host=127.0.0.1 port=1 dbname=x", status=errors.BUSY)
+    assert "the fleet cannot be reached" in ran.err
+    out = cli.run("status").out
+    assert "1 thread waits" in out
+    assert "last error: the fleet cannot be reached" in out
+
+
+def test_watch_pushes_what_changes(cli: Cli, fleet: Fleet) -> None:
+    started = Cli(cli.home, cli.base, cli.extra).start(
+        "push", "--watch", "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    with started as process:
+        watching = Watching(process)
+        assert watching.next()["threads"] == 3
+        write_rollout(cli.home, 3)
+        change = watching.next()
+        assert (change["threads"], change["everything"]) == (1, False)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE_S) == errors.INTERRUPTED
+    assert len(titles(fleet)) == 4
+    assert watching.said == [f"Watching {cli.home}. Ctrl-C ends it.\n"]
