@@ -11,13 +11,14 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+from rollout.errors import SHORTAGES
 from rollout.files.layout import parse_uuid
 from rollout.pieces.cutting import cut
 from rollout.pieces.joining import compressed
 from rollout.pieces.manifest import BadPiece, Manifest, Piece
 from state.db.sql import AMONG, listed
 from state.db.steps import Steps
-from state.fleet.server.pieces import UNUSED, stored_digest, unused
+from state.fleet.server.pieces import COUNTS, UNUSED, of_threads, stored_digest
 from state.thread_index import ThreadIndex
 
 if TYPE_CHECKING:
@@ -115,12 +116,15 @@ class RawContent:
         self._known: dict[str, _Known] = {}
         self._cut: dict[str, tuple[_File, Manifest | None]] = {}
         """By path, the manifests of the files as they are now; None for one that cannot be read."""
+        self._incomplete: set[str] = set()
+        """Threads that lack pieces which their manifests name."""
 
     async def prepare(
         self, connection: "psycopg.AsyncConnection[Any]", threads: "Sequence[PushedThread]"
     ) -> None:
         """Send the pieces that the fleet lacks. To be called outside of a transaction, before the
-        one of :meth:`send` for the same threads."""
+        one of :meth:`send` for the same threads. Raises OSError if the system lacks memory, file
+        descriptors or the like."""
         months = {each.id: each.month for each in threads if parse_uuid(each.id) == each.id}
         found = await self._index.database.query(_files_steps([*months]))
         self._known = await _known(connection, [*months], [path for _, path in found])
@@ -136,6 +140,8 @@ class RawContent:
                 manifest = moved.get((thread_id, month, _name(path)))
             else:
                 manifest = known.manifest
+            if thread_id in self._incomplete:
+                manifest = None
             files.append(_File(thread_id, month, path, manifest))
         pieces = self._pieces(files)
         run = self._index.database.workers.run
@@ -146,7 +152,8 @@ class RawContent:
         self, connection: "psycopg.AsyncConnection[Any]", threads: "Sequence[PushedThread]"
     ) -> None:
         """Send the manifests of the threads that were prepared, in the transaction of their rows,
-        and remove what is not needed any more."""
+        and remove what is not needed any more. If pieces are gone that were there, this fails as
+        two transactions that collide, and both are to be done again."""
         ids = {each.id for each in threads}
         gone = [
             path
@@ -173,20 +180,50 @@ class RawContent:
             if known := self._known.get(path):
                 touched.add((known.thread_id, known.month))
         await _remove_unused(connection, touched)
+        await self._check(connection, {(file.thread_id, file.month) for _, file, _ in changed})
+
+    async def _check(
+        self, connection: "psycopg.AsyncConnection[Any]", of: "set[tuple[str, date]]"
+    ) -> None:
+        """Check that all pieces are there which the manifests of threads name, each with a month:
+        an administrator may have removed some that nobody named before."""
+        named: dict[tuple[str, date], set[bytes]] = {each: set() for each in of}
+        for path, (file, manifest) in self._cut.items():
+            known = self._known.get(path)
+            manifest = manifest or (known and known.manifest)
+            if manifest and (file.thread_id, file.month) in named:
+                digests = (piece.digest for piece in manifest.pieces)
+                named[file.thread_id, file.month].update(digests)
+        if not of:
+            return
+        counted = await connection.execute(COUNTS, of_threads(of))
+        lacking = {
+            thread_id
+            for thread_id, month, count in await counted.fetchall()
+            if count != len(named[thread_id, month])
+        }
+        self._incomplete = lacking
+        if lacking:
+            from psycopg.errors import SerializationFailure
+
+            raise SerializationFailure("pieces of rollouts were removed meanwhile")
 
     def _pieces(self, files: Sequence[_File]) -> Iterator[_Pushed]:
         """The pieces of files that their known manifests do not have."""
         for file in files:
             self._cut[file.path] = (file, None)
             cutting = cut(self._index.home / file.path, file.known)
-            with suppress(OSError):  # gone, or without permission: the next sync will see that
-                while True:
-                    try:
-                        piece, data = next(cutting)
-                    except StopIteration as ended:
-                        self._cut[file.path] = (file, ended.value)
-                        break
-                    yield _Pushed(file.month, file.thread_id, piece, data)
+            while True:
+                try:
+                    piece, data = next(cutting)
+                except StopIteration as ended:
+                    self._cut[file.path] = (file, ended.value)
+                    break
+                except OSError as error:
+                    if error.errno in SHORTAGES:
+                        raise
+                    break  # gone, or without permission: the next sync will see that
+                yield _Pushed(file.month, file.thread_id, piece, data)
 
     async def _send_pieces(
         self, connection: "psycopg.AsyncConnection[Any]", window: list[_Pushed]
@@ -222,7 +259,7 @@ async def _remove_unused(
 ) -> None:
     """Remove the pieces of threads, each with a month, that no manifest names."""
     if of:
-        await connection.execute(UNUSED, unused(of))
+        await connection.execute(UNUSED, of_threads(of))
 
 
 async def _known(

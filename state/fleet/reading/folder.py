@@ -20,6 +20,7 @@ _LONGEST_S: Final = 7 * 24 * 3600
 _LOOK_S: Final = 3600
 """Copies that nobody has used for so long go, which is looked at so often."""
 _WAIT_S: Final = 0.02
+_PATIENCE_S: Final = 60.0
 
 
 class Mark:
@@ -72,13 +73,16 @@ def make_private(cache: Path, below: str = "") -> Path:
 @asynccontextmanager
 async def marked(cache: Path, machine_id: int, path: str) -> AsyncGenerator[Mark]:
     """Hold the mark of the file at ``path`` in the home of a machine. Raises OSError if there can
-    be none."""
+    be none, or if another process has held it for too long."""
     folder, _, name = path.rpartition("/")
+    until = time.monotonic() + _PATIENCE_S
     while True:
         place = make_private(cache, f"{machine_id}/{_MARKS}/{folder}") / name
         descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
-            while not try_lock(descriptor):  # noqa: ASYNC110 - of another process
+            while not try_lock(descriptor):
+                if time.monotonic() > until:
+                    raise OSError(errno.EBUSY, "another process has been fetching it", str(place))
                 await asyncio.sleep(_WAIT_S)
             if _is_still(place, descriptor):
                 yield Mark(descriptor)

@@ -20,6 +20,8 @@ NOTE: Final = (
     "[threadkeep] The fleet has only the messages of this thread. Its commands, patches and other"
     " items are on the machine {}."
 )
+_LAST_MS: Final = 253402300799000
+"""The end of the year 9999: no time is later."""
 _EVENTS: Final = {"userMessage": "user_message", "agentMessage": "agent_message"}
 _COLUMNS: Final = (
     *("created_at_ms", "cwd", "originator", "cli_version", "source", "model_provider"),
@@ -53,7 +55,8 @@ def rollout_of_messages(copy: Copy, path: str, messages: Messages) -> tuple[str,
     path = logical_path(path)
     if not is_rollout_path(path):
         raise copy.unusable(f"its path {path[:240]!r} is none of a rollout")
-    created = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=messages.row["created_at_ms"])
+    created_ms = min(max(messages.row["created_at_ms"], 0), _LAST_MS)
+    created = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=created_ms)
     time = created.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     lines = [{"type": "session_meta", "payload": _meta(copy.thread_id, time, messages.row)}]
     note = _event("agent_message", message=NOTE.format(copy.machine))

@@ -10,26 +10,34 @@ from rollout.pieces.manifest import DIGEST_BYTES, ENTRY_BYTES, HEADER_BYTES, SIZ
 FIRST: Final = "decode(replace(t.id, '-', ''), 'hex')"
 LAST: Final = f"{FIRST} || decode(repeat('ff', {DIGEST_BYTES}), 'hex')"
 """Between these are the names of the pieces of a thread ``t``."""
+_OF: Final = (
+    "unnest(%s::text[], %s::date[], %s::bytea[], %s::bytea[]) AS of(id, month, first, last)"
+)
+_ARE_OF: Final = "p.month = of.month AND p.digest >= of.first AND p.digest <= of.last"
 UNUSED: Final = (
-    "WITH of AS MATERIALIZED (SELECT * FROM"
-    " unnest(%s::text[], %s::date[], %s::bytea[], %s::bytea[]) AS of(id, month, first, last)),"
+    f"WITH of AS MATERIALIZED (SELECT * FROM {_OF}),"
     " named AS MATERIALIZED (SELECT of.id, of.month,"
     f" substring(r.pieces FROM i FOR {DIGEST_BYTES}) AS digest"
     " FROM of JOIN threadkeep.rollouts r ON r.thread_id = of.id AND r.month = of.month"
     f" CROSS JOIN generate_series({HEADER_BYTES + SIZE_BYTES + 1}, octet_length(r.pieces),"
     f" {ENTRY_BYTES}) i)"
     " DELETE FROM threadkeep.pieces p USING of"
-    " WHERE p.month = of.month AND p.digest >= of.first AND p.digest <= of.last"
+    f" WHERE {_ARE_OF}"
     " AND NOT EXISTS (SELECT 1 FROM named n WHERE n.id = of.id AND n.month = of.month"
     " AND n.digest = substring(p.digest FROM 17))"
 )
-"""Removes the pieces of threads that no manifest of theirs names: takes the ids of the threads, a
-month for each, and where the names of its pieces begin and end. These are not computed there, as
-policies let no SQL index serve what is compared with the result of a function."""
+"""Removes the pieces of threads that no manifest of theirs names. It takes what :func:`of_threads`
+gives: where names begin and end is not computed there, as policies let no SQL index serve what is
+compared with the result of a function."""
+COUNTS: Final = (
+    f"SELECT of.id, of.month, (SELECT count(*) FROM threadkeep.pieces p WHERE {_ARE_OF}) FROM {_OF}"
+)
+"""How many pieces threads have; with the same parameters."""
 
 
-def unused(of: Iterable[tuple[str, date]]) -> list[list[Any]]:
-    """The parameters of :data:`UNUSED` for threads, each with a month."""
+def of_threads(of: Iterable[tuple[str, date]]) -> list[list[Any]]:
+    """Threads, each with a month, as parameters: ids, months, and where the names of their pieces
+    begin and end."""
     found = sorted(of)
     prefixes = [UUID(thread_id).bytes for thread_id, _ in found]
     return [

@@ -14,13 +14,13 @@ from tests.support.command import Cli, Inside, thread_id, write_rollout
 from tests.support.postgres.cluster import Cluster, new_fleet
 from tests.support.postgres.copied import put_index
 
-ONE, TWO, THREE = map(thread_id, (1, 2, 3))
+ONE, TWO, THREE, FOUR = map(thread_id, (1, 2, 3, 4))
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """Ann's desk has three threads, of which it has pushed all of two and the row of the third.
-    Bob's lap has the first one, too, as it was before."""
+    """A desk has four threads, of which it has pushed all of two, the row of the third, and the
+    messages of the fourth. A lap has the first one, too, as it was before."""
 
     desk: Cli
     here: Cli
@@ -31,7 +31,7 @@ class Fleet:
 def filled(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     base = tmp_path_factory.mktemp("machines")
     with new_fleet(cluster) as fleet:
-        for name, numbers in (("desk", (1, 2, 3)), ("lap", (1,))):
+        for name, numbers in (("desk", (1, 2, 3, 4)), ("lap", (1,))):
             home = base / name / "home"
             for number in numbers:
                 path = write_rollout(home, number, f"question {number}")
@@ -44,6 +44,7 @@ def filled(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
                 async with machine(fleet, base / name, name, user=f"of {name}") as pushing:
                     put_index(fleet, name, pushing.index.database.path)
                     await pushing.push(*(thread_id(number) for number in numbers if number < 3))
+                    await pushing.push_messages(fleet, FOUR)
 
             asyncio.run(push(name, numbers))
         with psycopg.connect(fleet.admin) as admin:
@@ -99,6 +100,21 @@ def test_of_metadata_alone_the_row_is_shown(filled: Fleet) -> None:
     assert filled.here.run("show", THREE, "--fleet", "--tree", "--json").json["id"] == THREE
 
 
+def test_of_messages_alone_a_thread_is_made(filled: Fleet) -> None:
+    shown = filled.here.run("show", FOUR, "--fleet").out
+    assert "question 4" in shown
+    assert "The fleet has only the messages of this thread" in shown
+    assert shown.index("question 4") < shown.index("The fleet has only")
+    document = filled.here.run("show", FOUR, "--fleet", "--json").json["thread"]
+    local = filled.desk.run("show", FOUR, "--json").json["thread"]
+    assert [turn["id"] for turn in document["turns"]] == [turn["id"] for turn in local["turns"]]
+    for key in ("preview", "cwd", "createdAt", "source", "modelProvider", "gitInfo", "historyMode"):
+        assert document[key] == local[key]
+    error = filled.here.run("pull", FOUR, status=3).err
+    assert f"machine desk has pushed only the messages of thread {FOUR}" in error
+    assert "threadkeep push --level raw" in error
+
+
 def test_threads_of_a_fleet_are_exported(filled: Fleet, tmp_path: Path) -> None:
     theirs = filled.desk.run("export", TWO, "--format", "jsonl").out
     assert filled.here.run("export", TWO, "--fleet", "--format", "jsonl").out == theirs
@@ -121,7 +137,7 @@ def test_threads_of_a_fleet_are_exported(filled: Fleet, tmp_path: Path) -> None:
         "--json",
     )
     document = filled.here.run(*words, status=6).json
-    assert len(document["exported"]) == 2
+    assert len(document["exported"]) == 3
     assert [each["kind"] for each in document["failed"]] == ["content_not_pushed"]
 
 

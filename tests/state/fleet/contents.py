@@ -12,6 +12,7 @@ import psycopg
 
 from state.db.steps import Steps
 from state.fleet.push.raw import RawContent
+from state.fleet.push.text import TextContent
 from state.fleet.reading.cache import CachedThread, bring
 from state.fleet.reading.database import FleetDatabase, open_fleet_database
 from state.fleet.reading.rollouts import Copy
@@ -19,6 +20,7 @@ from state.fleet.reading.scope import machines_steps
 from state.fleet.server.connect import connected
 from state.thread_index import ThreadIndex, open_index
 from tests.support.postgres.cluster import Fleet
+from tests.support.postgres.copied import Copy as Copied
 
 MONTH = date(2026, 5, 1)
 
@@ -48,6 +50,21 @@ class Machine:
         await content.prepare(self.connection, threads)
         async with self.connection.transaction():
             await content.send(self.connection, threads)
+
+    async def push_messages(self, fleet: Fleet, *ids: str) -> None:
+        """Push the messages of some threads, whose rows the fleet has."""
+        found = rows(
+            fleet,
+            "SELECT id, row_id, threadkeep.month_of(created_at_ms) FROM threadkeep.threads"
+            " JOIN threadkeep.machines USING (tenant_id, machine_id)"
+            " WHERE machines.name = %s AND id = ANY(%s)",
+            [self.name, [*ids]],
+        )
+        copies = [Copied(*row) for row in found]
+        content = TextContent(self.index, str)
+        await content.prepare(self.connection, copies)
+        async with self.connection.transaction():
+            await content.send(self.connection, copies)
 
 
 @asynccontextmanager

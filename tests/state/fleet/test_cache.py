@@ -1,6 +1,7 @@
 """Copies of rollouts in a cache: whatever a fleet says, they are what was pushed, or refused."""
 
 import asyncio
+import fcntl
 import os
 import stat
 import time
@@ -105,6 +106,24 @@ def test_many_at_once_bring_one_copy(tmp_path: Path, fleet: Fleet) -> None:
         async with asyncio.TaskGroup() as group:
             for _ in range(3):
                 group.create_task(one())
+
+    run(fleet, tmp_path, work)
+
+
+def test_nobody_is_waited_for_for_ever(
+    tmp_path: Path, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("state.fleet.reading.folder._PATIENCE_S", 0.0)
+    path = write(tmp_path / "home", 1)
+
+    async def work(machine: Machine, reader: Reader) -> None:
+        await machine.push(ONE)
+        await reader.bring(ONE, relative(machine, path))
+        (mark,) = (reader.cache / "1" / "marks").rglob("*.jsonl")
+        with mark.open("rb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            with pytest.raises(FileUnusable, match="another process has been fetching it"):
+                await reader.bring(ONE, relative(machine, path))
 
     run(fleet, tmp_path, work)
 

@@ -14,7 +14,7 @@ from rollout.pieces.manifest import Manifest
 from state.fleet.push.raw import RawContent, forget
 from state.fleet.server.pieces import stored_digest
 from tests.samples.homes import encoded, event, thread_id, write
-from tests.state.fleet.contents import Machine, Reader, Thread, rows, run
+from tests.state.fleet.contents import Machine, Reader, Thread, execute, rows, run
 from tests.support.postgres.cluster import Fleet
 
 ONE, TWO = thread_id(1), thread_id(2)
@@ -156,6 +156,28 @@ def test_what_is_compressed_is_not_compressed_again(fleet: Fleet) -> None:
         " WHERE attrelid::regclass::text LIKE 'threadkeep.pieces%%' AND attname = 'data'",
     )
     assert found == [("e",)]
+
+
+def test_pieces_that_are_removed_meanwhile_are_sent_again(tmp_path: Path, fleet: Fleet) -> None:
+    path = write(tmp_path / "home", 1)
+
+    async def work(machine: Machine, _: Reader) -> None:
+        await machine.push(ONE)
+        with path.open("ab") as file:
+            file.write(b"{}\n")
+        content, threads = RawContent(machine.index), [Thread(ONE)]
+        await content.prepare(machine.connection, threads)
+        execute(fleet, "DELETE FROM threadkeep.pieces")  # as an administrator may
+        with pytest.raises(psycopg.errors.SerializationFailure):
+            async with machine.connection.transaction():
+                await content.send(machine.connection, threads)
+        assert rows(fleet, "SELECT size_bytes FROM rollouts_") == [(path.stat().st_size - 3,)]
+        await content.prepare(machine.connection, threads)
+        async with machine.connection.transaction():
+            await content.send(machine.connection, threads)
+        check(fleet, machine.home, tmp_path, path)
+
+    run(fleet, tmp_path, work)
 
 
 def test_a_file_that_cannot_be_read_keeps_what_was_pushed(tmp_path: Path, fleet: Fleet) -> None:

@@ -237,8 +237,10 @@ def _tombstones(connection: Connection, scope: _Scope, rule: Rule) -> int:
 
 
 def _unused_pieces(connection: Connection, scope: _Scope, rule: Rule) -> int:
-    """Remove what a push has left that was cut off, of months that are old."""
+    """Remove what a push has left that was cut off, of months that are old. A push that is about to
+    name some of it waits, and then sends it again."""
     with transaction(connection, schema.ADMIN):
+        connection.execute("LOCK TABLE threadkeep.rollouts IN SHARE MODE")
         return connection.execute(_UNUSED, _values(scope, rule)).rowcount
 
 
