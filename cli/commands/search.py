@@ -361,10 +361,12 @@ def _searched(
             f"The search index is {plural(found.pending, 'thread')} behind:"
             " some matches may be missing."
         )
-    if found.unreadable:
-        from cli.runtime.raw_search import UNREADABLE
+    if found.stopped or found.unreadable:
+        from cli.runtime.raw_search import STOPPED, UNREADABLE
 
-        searched.notes.append(UNREADABLE.format(plural(len(found.unreadable), "thread")))
+        unread = len(found.unreadable)
+        searched.notes += [STOPPED] * found.stopped
+        searched.notes += [UNREADABLE.format(plural(unread, "thread"))] * bool(unread)
     return searched
 
 

@@ -17,6 +17,10 @@ from state.query.rows import Row
 from state.thread_index import ThreadIndex
 
 UNREADABLE: Final = "{} may match too, but cannot be read: threadkeep explain shows why."
+STOPPED: Final = (
+    "Too many threads had to be looked into, and the last ones were not: some matches may be"
+    " missing. Add a word, or --since, --project or --machine."
+)
 
 
 @dataclass(slots=True)

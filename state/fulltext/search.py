@@ -93,6 +93,9 @@ class Found(NamedTuple):
     """Threads that were not searched, because they are not indexed yet."""
     unreadable: frozenset[str] = frozenset()
     """Files that exist and may match, but could not be read."""
+    stopped: bool = False
+    """Whether a fleet was searched no further than to the next cursor: there are too many threads
+    that may match, and do not."""
 
 
 async def search(index: "ThreadIndex", wanted: Search, count: int | None = None) -> Found:

@@ -159,9 +159,15 @@ TITLE_ROWS = """
         RETURN CASE WHEN cardinality(found) <= few THEN found END;
     END $$
 """
+# As state.fleet.push.batch.month_of: a time beyond all dates has the first or the last month.
 MONTH_OF = """
-    CREATE FUNCTION month_of(at_ms bigint) RETURNS date LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS
-    $$ SELECT date_trunc('month', timestamp '1970-01-01' + at_ms * interval '1 millisecond')::date $$
+    CREATE FUNCTION month_of(at_ms bigint) RETURNS date LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+        SELECT CASE WHEN at_ms < -62135596800000 THEN date '0001-01-01'
+            WHEN at_ms > 253402300799999 THEN date '9999-12-01'
+            ELSE date_trunc('month', timestamp '1970-01-01'
+                + (at_ms / 1000 - (mod(at_ms, 1000) < 0)::integer) * interval '1 second')::date
+        END
+    $$
 """
 DEFINITIONS = (MONTH_OF, TRIGRAMS, TEXT_ROWS, TEXT_MATCHES, TEXT_COUNTS, TEXT_SCORES, TITLE_ROWS)
 GRANTED = (

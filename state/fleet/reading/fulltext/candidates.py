@@ -23,6 +23,8 @@ _FIRST: Final = 128
 _FAR: Final = 1_500
 """If a page is expected within so many threads, they are walked to."""
 _AT_ONCE: Final = 500
+_MOST_WALKED: Final = 50_000
+"""So many threads are looked into for one page, at most: three seconds."""
 _COMMON: Final = 0.1
 """To look up a term that so many threads have leaves hardly any out."""
 
@@ -40,7 +42,11 @@ class Walk:
 
     def __init__(self, among: Query, place: Cursor | None, terms: Sequence[Term]) -> None:
         """The threads of ``among`` behind ``place``, whatever its own cursor is."""
-        self._query, self._place = among, place
+        self.place = place
+        """Behind the last thread that was looked into."""
+        self.stopped = False
+        """Whether there are more threads than are looked into."""
+        self._query = among
         self._patterns = [spelled(term.normalized) for term in terms]
         self._all = (1 << len(terms)) - 1
         self._held = [0] * len(terms)
@@ -48,25 +54,27 @@ class Walk:
         self._fitting = self._walked = 0
         """... all of them, and how many these were."""
         self._size = _FIRST
-        self._candidates: list[Key] | None = None
+        self._rows: list[int] | None = None
+        """Of all threads that may match, once they are known to be few."""
         self._asked = self._done = False
 
     def more(self, wanted: int) -> Steps[list[Fitting] | None]:
         """The next of them, of which so many are wanted; None at the end."""
-        if self._done:
+        if self._done or self.stopped:
             return None
-        if self._candidates is None:
-            keys = yield from key_steps(self._query, self._place, self._size)
-            self._done = len(keys) < self._size
-        else:
-            keys, self._candidates = self._candidates[:_AT_ONCE], self._candidates[_AT_ONCE:]
-            self._done = not self._candidates
+        keys = yield from key_steps(self._query, self.place, self._size, self._rows)
+        self._done = len(keys) < self._size
         if not keys:
             return None
+        found: list[Fitting] = []
+        for start in range(0, len(keys), _AT_ONCE):
+            if start and len(found) >= wanted:
+                keys, self._done = keys[:start], False
+                break
+            found += yield from self._look_into(keys[start : start + _AT_ONCE])
         query = self._query
-        self._place = Cursor(query.sort_key, query.descending, "", *keys[-1][:2])
-        found = yield from self._look_into(keys)
-        if self._candidates is None and not self._done and len(found) < wanted:
+        self.place = Cursor(query.sort_key, query.descending, "", *keys[-1][:2])
+        if not self._done and len(found) < wanted:
             yield from self._go_on(wanted - len(found))
         return found
 
@@ -90,6 +98,9 @@ class Walk:
 
     def _go_on(self, left: int) -> Steps[None]:
         """Choose how to find the next ``left`` threads."""
+        if self._rows is not None:
+            self._size = len(self._rows)  # the first of them, in order, did not suffice
+            return
         expected = left * self._walked // self._fitting if self._fitting else _FAR + 1
         if expected > _FAR and not self._asked:
             self._asked = True
@@ -98,10 +109,7 @@ class Walk:
             ]
             # Of those that were seen as often, the longest is probably the rarest.
             rare.sort(key=lambda each: (self._held[each], -len(self._patterns[each])))
-            patterns = [self._patterns[number] for number in rare]
-            rows = (yield from text_rows_steps(patterns)) if rare else None
-            if rows is not None:
-                self._candidates = yield from key_steps(self._query, self._place, len(rows), rows)
-                self._done = not self._candidates
-                return
+            if rare:
+                self._rows = yield from text_rows_steps([self._patterns[each] for each in rare])
         self._size = min(max(2 * self._size, expected), _AT_ONCE)
+        self.stopped = self._rows is None and self._walked >= _MOST_WALKED

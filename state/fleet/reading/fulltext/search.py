@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _SPARE: Final = 2
 """So many threads more than are wanted are read at once, as some may not match after all."""
+_MOST_IN_VAIN: Final = 3_000
+"""So many threads that do not match after all are read for one page, at most: a second."""
 
 
 async def search(index: "FleetIndex", wanted: Search, count: int | None = None) -> Found:
@@ -37,12 +39,13 @@ async def search(index: "FleetIndex", wanted: Search, count: int | None = None) 
         make = partial(page_steps, replace(wanted, among=among))
         pages.append(await index.database.again(make, scope))
         left -= len(pages[-1].hits)
-        if pages[-1].next_cursor is None:
+        if pages[-1].next_cursor is None or pages[-1].stopped:
             break
     return pages[0]._replace(
         hits=[hit for page in pages for hit in page.hits],
         next_cursor=pages[-1].next_cursor,
         unreadable=frozenset().union(*(page.unreadable for page in pages)),
+        stopped=pages[-1].stopped,
     )
 
 
@@ -54,19 +57,26 @@ def page_steps(wanted: Search) -> Steps[Found]:
     judge = Judge(Matcher(wanted.terms), wanted.most_hits, wanted.ranked)
     found: list[Match] = []
     unreadable: set[str] = set()
-    while len(found) < most:
+    in_vain = 0
+    while len(found) < most and in_vain < _MOST_IN_VAIN:
         fitting = yield from walk.more(most - len(found))
         if fitting is None:
             break
         while fitting and len(found) < most:
-            some = most - len(found) + _SPARE
-            found += yield from _match_steps(judge, fitting[:some], unreadable)
-            del fitting[:some]
+            some = fitting[: most - len(found) + _SPARE]
+            matches = yield from _match_steps(judge, some, unreadable)
+            found += matches
+            in_vain += len(some) - len(matches)
+            del fitting[: len(some)]
+    stopped = len(found) < most and (walk.stopped or in_vain >= _MOST_IN_VAIN)
     del found[most:]
     if wanted.ranked:
         found = ranked_of(wanted, found, cursor)
     rows = yield from rows_steps([match.key[1] for match in found[: wanted.among.limit]])
-    return page_of(wanted, found, rows, 0)._replace(unreadable=frozenset(unreadable))
+    page = page_of(wanted, found, rows, 0)
+    if stopped and not wanted.ranked and walk.place is not None:
+        page = page._replace(next_cursor=wanted.cursor(walk.place.key_ms, walk.place.thread_id))
+    return page._replace(unreadable=frozenset(unreadable), stopped=stopped)
 
 
 def _match_steps(

@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from state.fleet.push.batch import month_of
 from tests.support.postgres.cluster import Fleet
 
 OWN = {
@@ -172,3 +173,22 @@ def test_the_index_serves_below_row_security(tenants: Fleet) -> None:
     titles = [plan for plan in plans if "search_text LIKE ALL" in plan]
     assert "Bitmap Index Scan on threads_" in titles[0]
     assert not [plan for plan in (*text, *looked, *titles) if "Seq Scan" in plan]
+
+
+def test_postgresql_knows_the_month_that_a_push_writes(fleet: Fleet) -> None:
+    months = [
+        (0, "1970-01-01"),
+        (-1, "1969-12-01"),
+        (1_796_000_000_000, "2026-11-01"),
+        (1_793_491_199_999, "2026-10-01"),
+        (1_793_491_200_000, "2026-11-01"),
+        (-62_135_596_800_000, "0001-01-01"),
+        (253_402_300_799_999, "9999-12-01"),
+        (-(2**63), "0001-01-01"),
+        (2**63 - 1, "9999-12-01"),
+    ]
+    with psycopg.connect(fleet.admin) as admin:
+        for at_ms, month in months:
+            row = admin.execute("SELECT threadkeep.month_of(%s)::text", [at_ms]).fetchone()
+            assert row == (month,)
+            assert month_of(at_ms).isoformat() == month

@@ -120,9 +120,16 @@ def seen(found: Found, wanted: Search) -> Any:
     return [*map(shown, found.hits)], found.next_cursor, found.backwards_cursor
 
 
+def terms_of_literal(text: str) -> tuple[Term, ...]:
+    """What ``--literal`` searches for."""
+    term = Term.of(text)
+    assert term is not None
+    return (term,)
+
+
 def searches() -> Iterator[Search]:
     terms = [tuple(terms_of(query)) for query in QUERIES]
-    terms += [(term,) for literal in LITERALS if (term := Term.of(literal))]
+    terms += map(terms_of_literal, LITERALS)
     for number, each in enumerate(filter(None, terms)):
         fields = FIELDS[number % len(FIELDS)]
         ranked = number % 4 == 3
@@ -145,6 +152,26 @@ def test_a_fleet_finds_what_the_index_of_its_machine_does(
     monkeypatch.setattr("state.fleet.reading.fulltext.candidates._FAR", 0)
     named = replace(wanted, among=replace(wanted.among, machine="laptop-two"))
     assert [seen(page, wanted) for page in machines.pages(machines.among, named)] == own
+
+
+@pytest.mark.parametrize("literal", ["ye", "a", "zq"])
+def test_a_search_that_looks_into_too_many_threads_says_where_it_stopped(
+    machines: Machines, literal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No index tells which threads hold so short a text."""
+    wanted = Search(terms_of_literal(literal), Query(all_sources=True, limit=50))
+    own = [hit.row["id"] for page in machines.pages(machines.local, wanted) for hit in page.hits]
+    for name, value in (("_FIRST", 7), ("_AT_ONCE", 7), ("_MOST_WALKED", 20)):
+        monkeypatch.setattr(f"state.fleet.reading.fulltext.candidates.{name}", value)
+    pages = machines.pages(machines.alone, wanted)
+    assert [hit.row["id"] for page in pages for hit in page.hits] == own
+    assert len(pages) > 2
+    assert all(page.stopped for page in pages[:-1] if len(page.hits) < 50)
+    assert not pages[-1].stopped
+    counted = machines.runner.run(search(machines.alone, wanted, 50))
+    assert (counted.stopped, counted.next_cursor) == (pages[0].stopped, pages[0].next_cursor)
+    monkeypatch.setattr("state.fleet.reading.fulltext.search._MOST_IN_VAIN", 0)
+    assert machines.runner.run(search(machines.alone, replace(wanted, ranked=True))).stopped
 
 
 SENTENCES = [
