@@ -32,6 +32,7 @@ from cli.browse.picked import Picked
 from cli.browse.reader.screen import ReaderScreen
 from cli.render.labels import label
 from cli.terminal.cells import settled
+from cli.turns.source import TurnSource
 from state.db.steps import run_steps
 from state.query.listing import page_steps
 from state.query.model import Query
@@ -210,7 +211,7 @@ async def _once(store: ThreadIndex, row: Row) -> Cost:
     async with app.run_test(size=_SCREEN) as pilot:
         await pilot.pause()
         began, used = time.perf_counter(), time.process_time()
-        screen = ReaderScreen(store, row)
+        screen = ReaderScreen(TurnSource(store, row))
         await app.push_screen(screen)
         while not screen.turns.drawn:
             await pilot.pause(_LOOK_S)

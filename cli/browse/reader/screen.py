@@ -17,14 +17,13 @@ from cli.browse.reader.work import TROUBLE, begin
 from cli.browse.words.keys import bindings_of
 from cli.filter.wanted import typed_terms
 from cli.render.blocks.block import Role
+from cli.render.labels import machine_of
 from cli.terminal.cells import settled
 from cli.terminal.text import amount, plural
 from cli.turns.heads import Hit, KnownTurns
 from cli.turns.search import Found, order_of, search
 from cli.turns.source import TurnSource
 from rollout.search.terms import Matcher, Term
-from state.query.rows import Row
-from state.thread_index import ThreadIndex
 
 _LOOK_S: Final = 0.4
 """How often a file that may grow is looked at, in seconds."""
@@ -34,12 +33,12 @@ _TELL_S: Final = 0.2
 
 
 class ReaderScreen(ReaderFrame):
-    """Shows the thread of a row. With ``at``, the first match of that."""
+    """Shows the turns of a thread. With ``at``, the first match of that."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("reader")]
 
-    def __init__(self, index: ThreadIndex, row: Row, at: str = "") -> None:
-        super().__init__(TurnSource(index, row))
+    def __init__(self, source: TurnSource, at: str = "") -> None:
+        super().__init__(source)
         self._at = at
         self._gone = False
         self._brought = False
@@ -245,6 +244,9 @@ class ReaderScreen(ReaderFrame):
         begin(self, self._edit, "take", instead=True)
 
     async def _edit(self) -> None:
+        if where := machine_of(self.row):
+            self.say(f"The file is on {where}.")
+            return
         head, shown, at = self.turns.current, self.turns.shown, self.turns.text_at
         block = None
         try:

@@ -12,6 +12,7 @@ from textual.widgets import Input, Static
 
 from cli.browse.picked import Picked
 from cli.browse.reader.screen import ReaderScreen
+from cli.turns.source import TurnSource
 from state.query.rows import Row
 from state.thread_index import ThreadIndex, open_index
 from tests.samples.histories import first_line, numbered, spell
@@ -26,7 +27,7 @@ class ReaderApp(App[Picked | None]):
 
     def __init__(self, index: ThreadIndex, row: Row, at: str) -> None:
         super().__init__(ansi_color=True)
-        self.reader = ReaderScreen(index, row, at)
+        self.reader = ReaderScreen(TurnSource(index, row), at)
 
     def on_mount(self) -> None:
         self.theme = "ansi-dark"

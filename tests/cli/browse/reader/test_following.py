@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cli.browse.reader.screen import ReaderScreen
+from cli.turns.source import TurnSource
 from rollout.schema.modes import LEGACY, PAGINATED
 from state.edit.archive import move_threads
 from state.edit.move_plan import Action
@@ -173,7 +174,8 @@ def test_the_reader_can_be_left_at_any_moment(home: Path, monkeypatch: pytest.Mo
 
     async def work(reader: Reader) -> None:
         for steps in range(12):
-            screen = ReaderScreen(reader.index, reader.screen.row, "answer")
+            source = TurnSource(reader.index, reader.screen.row)
+            screen = ReaderScreen(source, "answer")
             await reader.app.push_screen(screen)
             for _ in range(steps):
                 await asyncio.sleep(0)
