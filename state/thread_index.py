@@ -17,7 +17,8 @@ from state.db.translate import translated
 from state.errors import IndexBusy, LeaseHeld, LeaseLost, ThreadInTrash, ThreadNotFound
 from state.jobs.progress import DEFAULT_LEASE_S, Away, Report, SyncProgress
 from state.prices.spending import Spending, spending
-from state.query.listing import count_steps, page_steps, short_id_steps
+from state.query.cursor import Cursor
+from state.query.listing import Key, count_steps, key_steps, page_steps, short_id_steps
 from state.query.model import LARGEST_PAGE, Counted, Page, Query
 from state.query.resolve import resolve_steps, thread_steps, unreadable_file_steps
 from state.query.rows import Row, details_steps, existing_steps, is_fresh, rows_steps
@@ -82,6 +83,14 @@ class ThreadIndex:
                 fresh = await self.rows_of([row["id"] for row in page.rows])
                 return page._replace(rows=[fresh.get(row["id"], row) for row in page.rows])
         return page
+
+    async def stored_page(self, query: Query) -> Page:
+        """The same as the index has it, whatever the files are now."""
+        return await self.database.query(page_steps(query))
+
+    async def keys(self, query: Query, after: Cursor | None, count: int) -> list[Key]:
+        """The first ``count`` keys of the list behind a place, as the index has it."""
+        return await self.database.query(key_steps(query, after, count))
 
     async def all_rows(self, query: Query) -> AsyncGenerator[Row]:
         """The rows of a list from the cursor of ``query`` on, as :meth:`page` gives them."""
@@ -161,6 +170,10 @@ class ThreadIndex:
     async def read(self, make: Callable[[], Steps[Result]], query: Query = _ANY) -> Result:
         """What steps give that are read for ``query``."""
         return await self.database.query(make())
+
+    def seen(self, query: Query) -> Query:
+        """The query with what it is to be of where it does not say: itself, but for a fleet."""
+        return query
 
     async def look_up_prices(self) -> bool:
         """See :func:`state.prices.rates.ensure_rates`."""
@@ -249,8 +262,8 @@ class ThreadIndex:
         """What could not be accessed when the index last caught up with the files."""
         return await self.database.query(away_steps())
 
-    async def rows_of(self, ids: Sequence[str]) -> dict[str, Row]:
-        """The rows of threads as the index has them, by id."""
+    async def rows_of(self, ids: Sequence[str], query: Query = _ANY) -> dict[str, Row]:
+        """The rows of threads as the index has them, by id; of a fleet, what ``query`` sees."""
         return await self.database.query(rows_steps(ids))
 
     async def existing(self, ids: Sequence[str]) -> set[str]:

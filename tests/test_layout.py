@@ -62,6 +62,8 @@ state.repair          -> state.fulltext
 state.fleet.server      -> state.checks
 state.fleet.push        -> state.fleet.server state.fulltext state.edit
 state.fleet.reading     -> state.fleet.server state.thread_store state.reports
+state.fleet.machines    -> state.fleet.reading
+state.fleet.store       -> state.fleet.reading
 
 cli.later
 cli.installed

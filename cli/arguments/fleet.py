@@ -57,7 +57,7 @@ class FleetOptions(NamedTuple):
             return locations(context)
         from cli.fleet.config import address
 
-        return locations(context)._replace(fleet=address(self.fleet))
+        return locations(context)._replace(fleet=address(self.fleet), **self.filters)
 
     @property
     def filters(self) -> dict[str, Any]:

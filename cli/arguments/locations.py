@@ -16,7 +16,11 @@ class Locations(NamedTuple):
     sqlite_home: Path | None = None
     """Where Codex's own database is, if not in the home: ``CODEX_SQLITE_HOME``."""
     fleet: str | None = None
-    """The address of a fleet that is read in the place of the index."""
+    """The address of a fleet that is read in the place of the index ..."""
+    machine: str | None = None
+    """... of this machine, ..."""
+    users: tuple[str, ...] = ()
+    """... or of these users, where nothing else is said."""
 
 
 def locations_of(home: str | None, database: str | None) -> Locations:

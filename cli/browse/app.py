@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from io import UnsupportedOperation
 from types import MappingProxyType
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual import events, on
 from textual.binding import BindingType
@@ -35,14 +35,20 @@ from cli.browse.threads.scope import Scope
 from cli.browse.threads.source import ThreadSource
 from cli.browse.words.keys import OwnKeys, bindings_of, keymap_of, line_of
 from cli.errors import INTERRUPTED
+from cli.filter.known import known_of
 from cli.filter.language import parse
 from cli.filter.wanted import Wanted, wanted
 from state.jobs.progress import JobProgress
 from state.query.rows import Row
 from state.thread_index import ThreadIndex, open_index
 
+if TYPE_CHECKING:
+    from cli.browse.fleet_threads import FleetThreads
+
 _PREVIEW_S: Final = 0.05
-"""A thread is read for the preview when the cursor has rested on it for so long."""
+"""A thread is read for the preview when the cursor has rested on it for so long ..."""
+_FETCHED_S: Final = 0.4
+"""... and one of a fleet is fetched for it."""
 _ACTIONS: Final = frozenset(each.action for each in bindings_of("picker")) - {"interrupt"}
 
 
@@ -86,6 +92,7 @@ class BrowseApp(ListKeys, OrderedApp):
         self.failure: Exception | None = None
         """Why the app ended, if it had to."""
         self._given, self._text = index, text
+        self._fleet: FleetThreads | None = None
         self._scope = Scope(folder)
         self._page = page
         self._asked: str | None = None
@@ -158,10 +165,17 @@ class BrowseApp(ListKeys, OrderedApp):
     async def _work_with(self, index: ThreadIndex) -> None:
         self.index = index
         self._source.index = index
+        follow = IndexSync(index, self.reload, self._behind).run
+        if self.here.fleet is not None:
+            from cli.browse.fleet_threads import FleetThreads
+
+            self._fleet = FleetThreads(self, self._behind)
+            self.box.known = await known_of(index)  # else nothing is known of machine: and user:
+            follow = self._fleet.run
         await self._scope.look_up(index)
         await self.reload(keep=self._page is not None)
         self.ready.set()
-        syncing = asyncio.create_task(IndexSync(index, self.reload, self._behind).run())
+        syncing = asyncio.create_task(follow())
         ending = asyncio.create_task(self._ending.wait())
         try:
             await asyncio.wait((syncing, ending), return_when=asyncio.FIRST_COMPLETED)
@@ -171,6 +185,8 @@ class BrowseApp(ListKeys, OrderedApp):
             for task in (syncing, ending):
                 task.cancel()
             ended, _ = await asyncio.gather(syncing, ending, return_exceptions=True)
+            if self._fleet is not None:
+                await self._fleet.store.close()
         if isinstance(ended, Exception):
             raise ended
 
@@ -289,7 +305,7 @@ class BrowseApp(ListKeys, OrderedApp):
         self.run_worker(work, group="preview", exclusive=True)
 
     async def _show_preview(self) -> None:
-        await asyncio.sleep(_PREVIEW_S)
+        await asyncio.sleep(_PREVIEW_S if self._fleet is None else _FETCHED_S)
         entry = self.threads.current_entry
         if entry is None:
             self._screen.heading.show("", "")
@@ -299,7 +315,12 @@ class BrowseApp(ListKeys, OrderedApp):
         self._screen.heading.show(one_title(row), facts(entry, os.path.expanduser("~")))
         hit = self._finder.hits.get(row["id"])
         said = hit.messages if hit else ()
-        await self.preview.show_thread(self.index, row, self.wanted().terms, said)
+        index = self.index
+        if self._fleet is not None:
+            if (found := await self._fleet.for_preview(row)) is None:
+                return
+            index, row = found
+        await self.preview.show_thread(index, row, self.wanted().terms, said)
 
     # Keys
 
@@ -337,8 +358,13 @@ class BrowseApp(ListKeys, OrderedApp):
     def read(self, row: Row) -> None:
         """Open the reader on a thread."""
         from cli.browse.reader.screen import ReaderScreen
+        from cli.turns.source import TurnSource
 
-        self.push_screen(ReaderScreen(self.index, row, self._at()))
+        if self._fleet is None:
+            self.push_screen(ReaderScreen(TurnSource(self.index, row), self._at()))
+        else:
+            work: Any = self._fleet.reading(row, self._at())
+            self.run_worker(work, group="fetch", exclusive=True)
 
     def _at(self) -> str:
         """What the reader is to show first."""

@@ -65,6 +65,11 @@ class PreviewView(ScrollView, can_focus=False):
         self._of = stamp
         self._show(drawn)
 
+    def say(self, text: str) -> None:
+        """Show why there is no thread."""
+        self._of = None
+        self._show(Drawn(self._sentence(text)))
+
     def _show(self, drawn: Drawn) -> None:
         self._lines = drawn.lines
         self.virtual_size = Size(0, len(drawn.lines))

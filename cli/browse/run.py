@@ -27,7 +27,8 @@ def browse(
 ) -> "Picked | None":
     """What is picked; None if the picker is left without. Raises what opening the index raises,
     as other commands do, and SystemExit if a signal or a fault of ours ends the picker."""
-    check_codex_home(here.home)
+    if here.fleet is None:
+        check_codex_home(here.home)
     size = terminal_size()
     layout = Layout.of(*size)
     page = None if text else first_page(here, layout.list_height)

@@ -18,8 +18,9 @@ from typing import Annotated, Any, Final
 import typer
 
 from cli import errors
+from cli.arguments.fleet import FleetOptions, takes_fleet
 from cli.arguments.locations import Locations
-from cli.arguments.options import LogFileOption, LogLevelOption, locations
+from cli.arguments.options import LogFileOption, LogLevelOption
 from cli.remote.client import socket_path
 from cli.runtime import logs
 from cli.runtime.serving.kept_index import have_descriptors, use_one_arena
@@ -45,6 +46,7 @@ _log = logging.getLogger("threadkeep.server")
 Serve = Callable[[Service], Coroutine[Any, Any, None]]
 
 
+@takes_fleet
 def command(
     context: typer.Context,
     listen: Annotated[
@@ -57,9 +59,11 @@ def command(
     ] = "stdio://",
     log_level: LogLevelOption = None,
     log_file: LogFileOption = None,
+    *,
+    fleet: FleetOptions,
 ) -> int:
     """Serve threads over Codex's app-server protocol, until the input ends."""
-    here, root = locations(context), context.find_root().command
+    here, root = fleet.locations(context), context.find_root().command
     options = ["--home", str(here.home), "--db", str(here.index)]
 
     def program(args: list[str]) -> int:
@@ -67,7 +71,8 @@ def command(
 
     serve = _server_of(listen, here)
     logs.begin(log_level, log_file, waits=False)
-    check_home(here.home)
+    if here.fleet is None:
+        check_home(here.home)
     have_descriptors()
     use_one_arena()
     end = _End()
@@ -97,6 +102,10 @@ def _server_of(listen: str, here: Locations) -> Serve:
     if kind == "stdio" and not place:
         return serve_stdio
     if kind == "unix":
+        if not place and here.fleet is not None:
+            raise typer.BadParameter(
+                "--listen: unix:// alone is for a server of this home\nname a socket: unix://PATH"
+            )
         return partial(_serve_unix, path=Path(place or socket_path(here.index)))
     if kind == "ws":
         host, _, port = place.rpartition(":")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from cli import errors
-from cli.arguments.options import locations
+from cli.arguments.fleet import FleetOptions, takes_fleet
 from cli.terminal import output
 from cli.terminal.text import filled, one_line
 
@@ -20,6 +20,7 @@ FIELDS: Final = ("id", "title", "cwd", "path", "model", "branch")
 """What ``--format`` may name."""
 
 
+@takes_fleet
 def command(
     context: typer.Context,
     words: Annotated[
@@ -46,6 +47,8 @@ def command(
     archived: Annotated[
         bool, typer.Option("--archived", help="Begin with the archived threads.")
     ] = False,
+    *,
+    fleet: FleetOptions,
 ) -> int:
     """Find threads as you type, read them, and continue them in Codex.
 
@@ -76,7 +79,7 @@ def command(
     from cli.browse.words.own_keys import keys_file, own_keys
 
     own = own_keys(keys_file())
-    here = locations(context)
+    here = fleet.locations(context)
     typed = [*(["is:archived"] if archived else []), *map(_typed, words or [])]
     text = "".join(f"{word} " for word in typed)
     picked = browse(here, pick=pick, text=text, own_keys=own)
@@ -121,7 +124,7 @@ def _values(row: "Row", here: "Locations") -> dict[str, str]:
         "id": row["id"],
         "title": label(row),
         "cwd": row["cwd"],
-        "path": here.home / row["rollout_path"],
+        "path": row["rollout_path"] if "machine" in row else here.home / row["rollout_path"],
         "model": row["model"],
         "branch": row["git_branch"],
     }

@@ -7,14 +7,15 @@ from typing import Annotated, Any, Final
 import typer
 
 from cli import errors
+from cli.arguments.fleet import FleetOptions, takes_fleet
 from cli.arguments.listening import listening_socket, own_token
 from cli.arguments.locations import Locations
-from cli.arguments.options import locations
 
 PORT: Final = 7448
 _HOST: Final = "127.0.0.1"
 
 
+@takes_fleet
 def command(
     context: typer.Context,
     http: Annotated[
@@ -39,9 +40,11 @@ def command(
             "--sync/--no-sync", help="Keep the index in step; without that, nothing is written."
         ),
     ] = True,
+    *,
+    fleet: FleetOptions,
 ) -> int:
     """Serve read-only tools for agents over MCP, until the input ends."""
-    here = locations(context)
+    here = fleet.locations(context)
     if http:
         _serve_http(here, PORT if port is None else port, redact=redact, sync=sync)
         return errors.OK

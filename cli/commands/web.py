@@ -10,8 +10,8 @@ from typing import Annotated, Final
 import typer
 
 from cli import errors
+from cli.arguments.fleet import FleetOptions, takes_fleet
 from cli.arguments.listening import TOKEN, PortTaken, listening_socket, own_token
-from cli.arguments.options import locations
 from cli.later import later
 from cli.terminal import output
 from rollout.files.scan import check_codex_home
@@ -22,6 +22,7 @@ _NOT_CALLED: Final = ("uvicorn.main",)
 """Its command line, which it imports with a second copy of click."""
 
 
+@takes_fleet
 def command(
     context: typer.Context,
     port: Annotated[
@@ -51,10 +52,17 @@ def command(
             "--allow-changes/--read-only", help="Let pages rename, tag, pin and archive threads."
         ),
     ] = False,
+    *,
+    fleet: FleetOptions,
 ) -> int:
     """Read threads in a browser, until Ctrl-C."""
-    here = locations(context)
-    check_codex_home(here.home)
+    here = fleet.locations(context)
+    if here.fleet is None:
+        check_codex_home(here.home)
+    elif allow_changes:
+        raise typer.BadParameter(
+            "--allow-changes: a fleet is only read\nleave it out: machines change their threads"
+        )
     token = _token(host)
     with _listening(host, port) as listening:
         gc.disable()  # modules are no garbage, and looking for some takes a tenth of the time

@@ -7,11 +7,23 @@ from cli.filter.language import Known
 from state.db.steps import Steps
 from state.query.marks import tag_counts_steps
 from state.query.projects import project_steps
+from state.thread_index import ThreadIndex
 
 _MOST: Final = 1000
 _VALUES: Final = (
     "SELECT {0} FROM threads WHERE {0} <> '' GROUP BY {0} ORDER BY max(recency_at_ms) DESC LIMIT ?"
 )
+
+
+async def known_of(index: ThreadIndex) -> Known:
+    """What an index, or a fleet, has. Raises StateError if it cannot be read."""
+    if not index.database.is_fleet:
+        return await index.database.query(known_steps())
+    from state.fleet.machines import names_steps
+
+    known = await index.database.query(known_steps())
+    machines, users = await index.database.query(names_steps(_MOST))
+    return known._replace(machines=machines, users=users)
 
 
 def known_steps() -> Steps[Known]:

@@ -44,6 +44,10 @@ class Known(NamedTuple):
     branches: tuple[str, ...] = ()
     providers: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
+    machines: tuple[str, ...] = ()
+    """Only a fleet has some ..."""
+    users: tuple[str, ...] = ()
+    """... and users."""
 
 
 class Word(NamedTuple):
@@ -77,6 +81,8 @@ WORDS: Final = (
     Word("folder", "cwd", "folder:~/api", "In this folder or below", known="folders"),
     Word("provider", "provider", "provider:openai", "Of this model provider", known="providers"),
     Word("source", "source", "source:exec", "Started by: cli, vscode, exec, …", SOURCE_KINDS),
+    Word("machine", "", "machine:laptop", "In a fleet: as this machine has it", known="machines"),
+    Word("user", "", "user:anna", "In a fleet: of this user", known="users"),
     Word("tokens", "min_tokens", "tokens:>100k", "With so many tokens, or more",
          (">100k", ">1M", ">10M")),
     Word("size", "min_size", "size:>10M", "With a file of this size, or larger", (">1M", ">100M")),
@@ -107,6 +113,7 @@ _OTHER_STATES: Final[dict[str, dict[str, Any]]] = {
     "hidden": {"all_sources": False},
 }
 """What they are with a minus."""
+_OF_FLEETS: Final = ("machines", "users")
 _MOST: Final = 20
 
 
@@ -120,6 +127,7 @@ def parse(text: str, now_s: float, known: Known | None = None) -> Filter:
     without: list[str] = []
     problems: list[str] = []
     filters, archived, file = Filters(), False, ""
+    of_fleet: dict[str, Any] = {}
     for token in tokens(text, NAMES):
         if not token.name:
             if token.word.strip('"'):
@@ -130,7 +138,15 @@ def parse(text: str, now_s: float, known: Known | None = None) -> Filter:
         try:
             values = _values(word, token, known, typed=token.end == len(text))
             if word.name == "file" and not token.minus:
+                if known is not None and known.machines:
+                    raise ValueError("a fleet does not know which files threads have changed")
                 file = values[0]
+                continue
+            if word.name == "machine" and not token.minus:
+                of_fleet["machine"] = values[0]
+                continue
+            if word.name == "user" and not token.minus:
+                of_fleet["users"] = (*of_fleet.get("users", ()), *values)
                 continue
             given = dict(_given(word, token, values))
             archived_now = bool(given.pop("archived", archived))
@@ -142,7 +158,7 @@ def parse(text: str, now_s: float, known: Known | None = None) -> Filter:
             filters, archived = more, archived_now
     found = filters.query(now_s, archived=archived)
     fields = {field.name: getattr(found, field.name) for field in dataclasses.fields(Query)}
-    query = {name: value for name, value in fields.items() if value != _USUAL[name]}
+    query = {name: value for name, value in fields.items() if value != _USUAL[name]} | of_fleet
     return Filter(" ".join(words), tuple(without), query, "; ".join(problems), file)
 
 
@@ -174,6 +190,12 @@ def _values(word: Word, token: Token, known: Known | None, *, typed: bool) -> li
     every: tuple[str, ...] = getattr(known, word.known)
     same = [each for each in every if each.casefold() == value.casefold()]
     begun = [each for each in every if typed and each.casefold().startswith(value.casefold())]
+    if word.known in _OF_FLEETS:
+        if not known.machines:
+            raise ValueError("only a fleet has machines and users: add --fleet")
+        if not (same or begun):
+            raise ValueError(f"the fleet has no {word.name} {value}")
+        return same or begun[:1]
     if begun and not same and word.name == "tag":  # a thread must have all of several
         raise ValueError(f"{', '.join(begun[:3])}{', …' if len(begun) > 3 else ''}?")
     return [value] if value in same else same or [value, *begun]

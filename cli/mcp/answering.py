@@ -42,6 +42,11 @@ class Answering:
         self.redaction = Redaction(on=redact)
         self._working: set[asyncio.Task[Any]] = set()
 
+    @property
+    def is_fleet(self) -> bool:
+        """Whether the threads are those of a fleet."""
+        return self._kept.here.fleet is not None
+
     async def store(self) -> "ThreadStore":
         """The store of threads. Raises RolloutError or StateError if there is none now."""
         return await self._kept.store()

@@ -23,12 +23,21 @@ _INSTRUCTIONS: Final = (
     " These tools only read. A thread is named by its id, the beginning of that, or its title."
     " The newest one may be the session that asks."
 )
+_ABOUT_A_FLEET: Final = (
+    "Past threads (sessions) of Codex on the machines of a fleet: what was asked, said, run and"
+    " changed. These tools only read. A thread is named by its id, the beginning of that, or its"
+    " title."
+)
 _OFFERED: Final = (
     *("tools.current_project", "tools.list_threads", "tools.search_threads"),
     *("tools.find_file_changes", "tools.thread_outline", "tools.read_turns"),
     *("tools.usage_summary", "thread_resource", "prompts"),
 )
 """The modules of what is offered. They are imported when a client wants to see it."""
+_OF_FLEETS: Final = ("machine", "user")
+"""Parameters that there are only where the threads are of a fleet."""
+_NOT_OF_FLEETS: Final = "tools.find_file_changes"
+"""Which files threads have changed, machines do not push."""
 _HANDSHAKE: Final = ("initialize", "server/discover")
 _LOADED_BEFORE: Final = (
     "cli.arguments.filters",
@@ -58,10 +67,11 @@ def bare_server(answering: Answering) -> MCPServer:
     server = StrictServer(
         "threadkeep",
         title="threadkeep",
-        instructions=_INSTRUCTIONS,
+        instructions=_ABOUT_A_FLEET if answering.is_fleet else _INSTRUCTIONS,
         version=__version__,
         log_level="WARNING",
     )
+    server.left_out = frozenset(() if answering.is_fleet else _OF_FLEETS)
     server.middleware.append(answering.redaction.middleware)
     completion.register(server, answering)
     return server
@@ -69,6 +79,8 @@ def bare_server(answering: Answering) -> MCPServer:
 
 def _offer_all(server: MCPServer, answering: Answering) -> None:
     for name in _OFFERED:
+        if answering.is_fleet and name == _NOT_OF_FLEETS:
+            continue
         import_module(f"cli.mcp.{name}").register(server, answering)
 
 

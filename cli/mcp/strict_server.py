@@ -24,11 +24,16 @@ _MOST: Final = 5
 class StrictServer(MCPServer[Any]):
     """See the module."""
 
+    left_out: frozenset[str] = frozenset()
+    """Parameters that tools do not have here."""
+
     async def list_tools(self) -> list[Tool]:
         """The tools, whose schemas take no other arguments than theirs."""
         tools = await super().list_tools()
         for tool in tools:
             tool.input_schema["additionalProperties"] = False
+            for name in self.left_out:
+                tool.input_schema["properties"].pop(name, None)
         return tools
 
     async def call_tool(

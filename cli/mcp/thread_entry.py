@@ -34,6 +34,8 @@ class ThreadEntry(BaseModel):
     folder: str = ""
     branch: str = ""
     model: str = ""
+    machine: str = Field("", description="Of a fleet: the machine with its newest copy.")
+    user: str = Field("", description="Whose that is.")
     archived: bool = False
     pinned: bool = False
     status: str = Field("", description="todo, doing, waiting or done, if the user set one.")
@@ -48,6 +50,8 @@ class ThreadEntry(BaseModel):
             self.used_at,
             self.folder,
             f"on {self.branch}" if self.branch else "",
+            f"machine {self.machine}" if self.machine else "",
+            f"user {self.user}" if self.user else "",
             "archived" if self.archived else "",
             "pinned" if self.pinned else "",
             self.status,
@@ -80,6 +84,8 @@ async def entries(answering: Answering, rows: "Sequence[Row]") -> list[ThreadEnt
                 folder=clean(row["cwd"]),
                 branch=clean(row["git_branch"] or ""),
                 model=row["model"] or "",
+                machine=clean(row.get("machine") or ""),
+                user=clean(row.get("user") or ""),
                 archived=bool(row["archived"]),
                 pinned=marks.pinned,
                 status=marks.status,

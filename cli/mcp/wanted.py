@@ -1,6 +1,7 @@
 """Which threads a tool is asked for: its parameters, and the query for them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -23,6 +24,8 @@ AllSources = Annotated[
     bool, Field(description="Include those that no user started: codex exec, subagents.")
 ]
 MOST_THREADS: Final = 50
+Machine = Annotated[str, Field(description="A machine: its threads, as it has them.")]
+User = Annotated[str, Field(description="Whose machine has the newest copy.")]
 ThreadLimit = Annotated[
     int, at_most(MOST_THREADS), Field(description=f"Threads, at most {MOST_THREADS}.")
 ]
@@ -42,6 +45,8 @@ async def wanted(
     archived: bool = False,
     all_sources: bool = False,
     cursor: str = "",
+    machine: str = "",
+    user: str = "",
 ) -> "Query":
     """The query for at most so many threads. Raises InvalidQuery for a project that there is not,
     typer.BadParameter for a time that is none, and what :meth:`Answering.index` raises."""
@@ -61,6 +66,8 @@ async def wanted(
         archived=archived,
     )
     await check_projects(answering, made.projects)
+    if machine or user:
+        return replace(made, machine=machine or None, users=(user,) if user else ())
     return made
 
 

@@ -41,3 +41,9 @@ def machine_of(row: Row) -> str:
     """The machine and the user of a thread of a fleet; empty for others."""
     user = f" ({row['user']})" if row.get("user") else ""
     return f"machine {row['machine']}{user}" if row.get("machine") else ""
+
+
+def owner_of(row: Row) -> str:
+    """The same where there is little room: ``anna@laptop``."""
+    name, user = settled(row.get("machine") or ""), settled(row.get("user") or "")
+    return f"{user}@{name}" if user and name else name

@@ -199,6 +199,7 @@ async def _read_fleet(here: Locations, address: str, work: Work[Result]) -> Resu
     from state.fleet.reading.index import open_fleet
 
     async with open_fleet(here.home, here.index, address) as index:
+        await index.see(here.machine, here.users)
         return await work(index)
 
 

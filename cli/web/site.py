@@ -59,6 +59,11 @@ class Site:
         object.__setattr__(self, "templates", templates)
 
     @property
+    def is_fleet(self) -> bool:
+        """Whether these are threads of a fleet."""
+        return self.here.fleet is not None
+
+    @property
     def allow_changes(self) -> bool:
         """Whether threads may be changed on these pages."""
         return self.access.allow_changes

@@ -240,8 +240,10 @@ class ActingApp(ActionKeys, App[Picked | None]):
         """Begin an action on some threads, by default the chosen ones, unless another one is
         running."""
         if ids := self.chosen if ids is None else ids:
-            module = import_module(f"cli.browse.actions.{_MODULES[name]}")
-            self._begin(getattr(module, name), ids, changes=_MODULES[name] != "resume")
+            name_of_module = _MODULES[name] if self.here.fleet is None else "fleet"
+            module = import_module(f"cli.browse.actions.{name_of_module}")
+            changes = name_of_module not in ("resume", "fleet")
+            self._begin(getattr(module, name), ids, changes=changes)
         else:
             self.say("There is no thread here.")
 

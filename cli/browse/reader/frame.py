@@ -15,7 +15,7 @@ from cli.browse.reader.pieces import TOOLS
 from cli.browse.reader.view import TurnsView
 from cli.browse.reader.work import Trouble
 from cli.browse.words.keys import OwnKeys, line_of
-from cli.render.labels import label
+from cli.render.labels import label, machine_of
 from cli.render.threads import PIN
 from cli.terminal.cells import cells, cut, cut_folder, settled, wrapped
 from cli.terminal.text import amount, local, plural
@@ -134,6 +134,7 @@ class ReaderFrame(ThreadScreen):
         self._title.update(Text(cut(settled(label(row)) or row["id"], width), no_wrap=True))
         turns = self._known and not self._known.partial and len(self._known.heads)
         facts = [
+            settled(machine_of(row)),
             f"on {settled(row['git_branch'])}" if row["git_branch"] else "",
             settled(" ".join(filter(None, (row["model"], row["reasoning_effort"])))),
             f"{amount(row['tokens_used'])} tokens" if row["tokens_used"] else "",

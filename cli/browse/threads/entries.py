@@ -10,7 +10,7 @@ from state.query.marks import NO_MARKS, Marks, marks_steps
 from state.query.model import Query
 from state.query.rows import Row, row_ids_steps, rows_steps
 
-_MOST_PINNED: Final = 500
+MOST_PINNED: Final = 500
 
 
 class Entry(NamedTuple):
@@ -36,5 +36,5 @@ def pinned_steps(query: Query) -> "Steps[list[int]]":
     """The row ids of the pinned threads of a list."""
     if query.pinned is not None:
         return []
-    keys = yield from key_steps(replace(query, pinned=True), None, _MOST_PINNED)
+    keys = yield from key_steps(replace(query, pinned=True), None, MOST_PINNED)
     return [row_id for _, _, row_id in keys]

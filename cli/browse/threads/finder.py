@@ -47,6 +47,7 @@ class Finder:
         """Show what is ``wanted``; ``shown`` is set when its first threads are. With ``keep``, the
         list is the same but for what has changed. A search that is cancelled shows nothing."""
         finding = Finding(problem=wanted.problem, searching=wanted.searches_messages)
+        self.source.query = wanted.query
         if keep:
             self.source.outdate()
         else:

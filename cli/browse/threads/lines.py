@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from cli.browse.threads.entries import Entry
-from cli.render.labels import folder, label
+from cli.render.labels import folder, label, owner_of
 from cli.render.threads import title
 from cli.terminal.cells import around, cells, cut, cut_folder, settled
 from cli.terminal.text import age, amount
@@ -147,6 +147,8 @@ def _marks(entry: Entry, room: int) -> Pieces:
     """What stands behind a title: status, tags, and that a thread is archived."""
     marks = entry.marks
     found: Pieces = []
+    if where := owner_of(entry.row):
+        found.append((f" {where}", "dim magenta"))
     if entry.row["archived"]:
         found.append((" archived", "dim"))
     if marks.status:
@@ -209,6 +211,7 @@ def facts(entry: Entry, user_home: str, room: int = _HEADING) -> str:
     ``room`` to the rest."""
     row = entry.row
     others = (
+        owner_of(row),
         folder(row["cwd"], user_home),
         settled(row["git_branch"] or ""),
         settled(" ".join(filter(None, (row["model"], row["reasoning_effort"])))),

@@ -1,13 +1,16 @@
 """The threads of the index for the picker: keys of a whole list in chunks, rows of what is seen."""
 
 from array import array
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
-from cli.browse.threads.entries import Entry, entry_steps, pinned_steps
+from cli.browse.threads.entries import MOST_PINNED, Entry, entry_steps
+from state.db.steps import Result, Steps
 from state.query.cursor import Cursor
-from state.query.listing import Key, any_steps, count_steps, key_steps
-from state.query.model import Counted, Query
+from state.query.listing import Key, any_steps
+from state.query.marks import NO_MARKS, marks_steps
+from state.query.model import MOST_COUNTED, Counted, Query
 from state.query.rows import ids_steps, row_ids_steps
 from state.thread_index import ThreadIndex
 
@@ -25,6 +28,8 @@ class ThreadSource:
 
     def __init__(self, entries: Mapping[int, Entry] | None = None) -> None:
         self._entries: dict[int, Entry] = dict(entries or {})
+        self.query = Query()
+        """What is listed: of a fleet it says which copies are seen."""
         self._stale: set[int] = set()
         """Row ids whose rows may have changed since they were read."""
 
@@ -42,7 +47,7 @@ class ThreadSource:
 
     async def load(self, row_ids: Sequence[int]) -> None:
         """Read threads."""
-        found = await self.index.database.query(entry_steps(row_ids))
+        found = await self._read(row_ids)
         for row_id in row_ids:
             self._entries.pop(row_id, None)  # to the end, as one that was used last
         self._entries.update(found)
@@ -52,24 +57,41 @@ class ThreadSource:
             del self._entries[oldest]
             self._stale.discard(oldest)
 
+    async def _read(self, row_ids: Sequence[int]) -> dict[int, Entry]:
+        if not self.index.database.is_fleet:
+            return await self.index.database.query(entry_steps(row_ids))
+        ids = await self._ask(lambda: ids_steps(row_ids))
+        rows = await self.index.rows_of([*ids.values()], self.query)  # with their machines
+        marks = await self._ask(lambda: marks_steps([*rows]))
+        return {
+            row_id: Entry(rows[id_], marks.get(id_, NO_MARKS))
+            for row_id, id_ in ids.items()
+            if id_ in rows
+        }
+
     async def keys(self, query: Query) -> AsyncGenerator["array[int]"]:
-        """The row ids of a list in its order: a few, then the others in chunks."""
+        """The row ids of a list in its order: a few, then the others in chunks. A fleet may have
+        millions, of which nobody scrolls through more than the first."""
         after: Cursor | None = None
-        count = FIRST_KEYS
+        count, given = FIRST_KEYS, 0
         while True:
-            keys = await self.index.database.query(key_steps(query, after, count))
+            keys = await self.index.keys(query, after, count)
             yield array("q", (row_id for _, _, row_id in keys))
-            if len(keys) < count:
+            given += len(keys)
+            if len(keys) < count or (self.index.database.is_fleet and given > MOST_COUNTED):
                 return
             after, count = behind(query, keys[-1]), CHUNK
 
     async def pinned(self, query: Query) -> "array[int]":
         """The row ids of the pinned threads of a list, which come first in it."""
-        return array("q", await self.index.database.query(pinned_steps(query)))
+        if query.pinned is not None:
+            return array("q")
+        keys = await self.index.keys(replace(query, pinned=True), None, MOST_PINNED)
+        return array("q", (row_id for _, _, row_id in keys))
 
     async def counted(self, query: Query) -> Counted:
         """How many threads a list has, and what it leaves out."""
-        return await self.index.database.query(count_steps(query))
+        return await self.index.count(query)
 
     async def any(self) -> bool:
         """Whether there is any thread at all."""
@@ -77,12 +99,15 @@ class ThreadSource:
 
     async def ids(self, row_ids: Sequence[int]) -> list[str]:
         """The ids of threads by their row ids, in that order."""
-        found = await self.index.database.query(ids_steps(row_ids))
+        found = await self._ask(lambda: ids_steps(row_ids))
         return [found[row_id] for row_id in row_ids if row_id in found]
 
     async def row_ids(self, ids: Sequence[str]) -> dict[str, int]:
         """The row ids of threads, by id."""
-        return await self.index.database.query(row_ids_steps(ids))
+        return await self._ask(lambda: row_ids_steps(ids))
+
+    async def _ask(self, make: Callable[[], Steps[Result]]) -> Result:
+        return await self.index.read(make, self.query)
 
 
 def behind(query: Query, key: Key) -> Cursor:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from textual.suggester import Suggester
 from textual.widgets import Input
 
-from cli.filter.known import known_steps
+from cli.filter.known import known_of
 from cli.filter.language import Known, completed, completions
 from state.errors import StateError
 
@@ -41,7 +41,7 @@ class FilterBox(Input):
         fresh_s = self._learned_s + _FRESH_S - time.monotonic() if any(self.known) else 0.0
         await asyncio.sleep(max(_PAUSE_S, fresh_s))
         with suppress(StateError):  # of which the list tells, too
-            self.known = await index.database.query(known_steps())
+            self.known = await known_of(index)
             self._learned_s = time.monotonic()
 
     @property

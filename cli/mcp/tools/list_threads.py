@@ -13,10 +13,12 @@ from cli.mcp.wanted import (
     MOST_THREADS,
     AllSources,
     Archived,
+    Machine,
     Project,
     Since,
     ThreadLimit,
     Until,
+    User,
     wanted,
 )
 
@@ -44,6 +46,8 @@ def register(server: MCPServer, answering: Answering) -> None:
         query: Annotated[str, Field(description="A text in the name or first message.")] = "",
         archived: Archived = False,
         all_sources: AllSources = False,
+        machine: Machine = "",
+        user: User = "",
         limit: ThreadLimit = MOST_THREADS,
         cursor: Cursor = "",
         max_tokens: MaxTokens = USUAL_TOKENS,
@@ -66,6 +70,8 @@ def register(server: MCPServer, answering: Answering) -> None:
             archived=archived,
             all_sources=all_sources,
             cursor=cursor,
+            machine=machine,
+            user=user,
         )
         page = await index.page(among)
         made = await entries(answering, page.rows)

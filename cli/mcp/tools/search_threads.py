@@ -11,7 +11,16 @@ from cli.mcp.answering import Answering, answered
 from cli.mcp.budget import USUAL_TOKENS, Budget, Cursor, MaxTokens, continued
 from cli.mcp.thread_entry import ThreadEntry, entries
 from cli.mcp.tools.list_threads import left_out
-from cli.mcp.wanted import AllSources, Archived, Project, Since, ThreadLimit, wanted
+from cli.mcp.wanted import (
+    AllSources,
+    Archived,
+    Machine,
+    Project,
+    Since,
+    ThreadLimit,
+    User,
+    wanted,
+)
 
 if TYPE_CHECKING:
     from cli.mcp.redaction import Redaction
@@ -99,6 +108,8 @@ def register(server: MCPServer, answering: Answering) -> None:
         since: Since = "",
         archived: Archived = False,
         all_sources: AllSources = False,
+        machine: Machine = "",
+        user: User = "",
         limit: ThreadLimit = _USUAL_LIMIT,
         cursor: Cursor = "",
         max_tokens: MaxTokens = USUAL_TOKENS,
@@ -111,6 +122,8 @@ def register(server: MCPServer, answering: Answering) -> None:
             *(answering, query, project, since, limit, cursor, max_tokens),
             archived=archived,
             all_sources=all_sources,
+            machine=machine,
+            user=user,
         )
         return answered(found, found.text)
 
@@ -128,6 +141,8 @@ async def threads_with(
     *,
     archived: bool = False,
     all_sources: bool = False,
+    machine: str = "",
+    user: str = "",
 ) -> FoundThreads:
     """As many of the threads that match a query as fit. Raises EmptySearch, InvalidCursor and
     InvalidQuery for what is no search, and what :meth:`Answering.index` raises."""
@@ -145,6 +160,8 @@ async def threads_with(
         archived=archived,
         all_sources=all_sources,
         cursor=cursor,
+        machine=machine,
+        user=user,
     )
     found = await search_sentence(index, terms, among)
     made = await _found_threads(answering, found, terms)
@@ -178,10 +195,9 @@ async def _found_threads(
     made = []
     threads = await entries(answering, [each.hit.row for each in found.hits])
     for entry, each, those in zip(threads, found.hits, passages, strict=True):
-        places = [Found(turn_id) for turn_id, _ in those]
-        for (_, passage), turn in zip(
-            those, await turn_numbers(store, each.hit.row, places), strict=True
-        ):
+        places = [Found(turn_id) for turn_id, _ in those if not store.index.database.is_fleet]
+        numbers = await turn_numbers(store, each.hit.row, places)
+        for (_, passage), turn in zip(those, numbers, strict=False):  # of a fleet there are none
             passage.turn = turn
         rarest = sorted(each.terms, key=lambda term: (-found.weights[term], term))
         told = [term for term in rarest if found.weights[term] * _HARDLY > found.weights[rarest[0]]]

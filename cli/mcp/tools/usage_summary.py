@@ -110,11 +110,11 @@ def register(server: MCPServer, answering: Answering) -> None:
         calendar, zone = calendar_of(None)
         begin = None if since == _ALL else since or None
         span, *_ = span_of(begin, until or None, calendar, time.time())
-        query = Filters(project=[project] if project else None).query()
+        query = index.seen(Filters(project=[project] if project else None).query())
         await check_projects(answering, query.projects)
         asked = Asked((by,), calendar, span, query)
         notes = [await answering.incomplete(), await look_up_prices(index)]
-        found = await index.database.query(usage_steps(asked, limit, ()))
+        found = await index.read(lambda: usage_steps(asked, limit, ()), asked.query)
         statistics, budget = found.statistics[0], Budget(max_tokens)
         taken = budget.first_of((usage, usage.text) for usage in _rows(found, limit, answering))
         if left := statistics.count - len(taken):

@@ -49,7 +49,7 @@ class KeptIndex:
     asynchronous context manager.
 
     With ``sync=False`` nothing is kept in step: the index is only read, as it is, and not a byte is
-    written.
+    written. Where a fleet is read, that is in place of the index.
     """
 
     def __init__(self, here: Locations, *, sync: bool = True) -> None:
@@ -82,11 +82,14 @@ class KeptIndex:
             RolloutError, StateError: the reason why there is none now; it is tried again and again.
             OSError: it cannot be seen whether there is a home.
         """
-        check_home(self.here.home)
+        if self.here.fleet is None:
+            check_home(self.here.home)
         until = time.monotonic() + _PATIENCE_S
         while (store := self._usable()) is None:
             if self._error is not None:
                 raise self._error.with_traceback(None)
+            if self.here.fleet is not None and self._supervisor and self._supervisor.lost:
+                raise self._supervisor.lost.with_traceback(None)
             if self._task is None or self._task.done():
                 raise RuntimeError("the index is not kept any more")
             try:
@@ -110,8 +113,8 @@ class KeptIndex:
     async def incomplete(self) -> str:
         """Why answers may be incomplete, as a sentence; empty if they are not."""
         store, supervisor = self._usable(), self._supervisor
-        if store is None:
-            return ""
+        if store is None or self.here.fleet is not None:
+            return ""  # a page that cannot be answered says so itself
         try:
             job = await store.index.backfill_status()
         except StateError as error:
@@ -143,7 +146,8 @@ class KeptIndex:
     async def _run(self) -> None:
         while True:
             try:
-                await (self._keep_or_read() if self._sync else self._read())
+                reads = not self._sync and self.here.fleet is None
+                await (self._read() if reads else self._keep_or_read())
             except (RolloutError, StateError, OSError) as error:
                 if str(error) != str(self._error):
                     _log.error("%s", error)
@@ -169,9 +173,9 @@ class KeptIndex:
     async def _keep(self) -> None:
         # Loaded in a thread: a server listens before all of it is there.
         await asyncio.to_thread(importlib.import_module, "cli.runtime.serving.supervisor")
-        from cli.runtime.serving.supervisor import Supervisor
+        from cli.runtime.serving.supervisor import supervisor_of
 
-        self._supervisor = Supervisor(self.here, self._opened)
+        self._supervisor = supervisor_of(self.here, self._opened)
         await self._supervisor.run()
 
     async def _read(self) -> None:

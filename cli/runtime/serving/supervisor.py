@@ -57,7 +57,7 @@ class Supervisor:
                 self.lost = None
                 self._opened(store)
                 self._lost = asyncio.Future()
-                self.lost = _detached(await self._keep_fresh(index, store.turns))
+                self.lost = detached(await self._keep_fresh(index, store.turns))
                 _log.warning("%s; the index is opened again", self.lost)
                 await opened.aclose()  # first, as an open index locks its file
                 index, opened = await self._open_again(self.lost)
@@ -90,7 +90,7 @@ class Supervisor:
             except StateError as another:
                 if str(another) != str(error):
                     _log.error("%s", another)
-                self.lost = error = _detached(another)
+                self.lost = error = detached(another)
                 await asyncio.sleep(_AGAIN_S)
 
     async def _keep_fresh(self, index: ThreadIndex, turns: TurnIndex) -> StateError:
@@ -138,11 +138,21 @@ class Supervisor:
             _log.warning("the index is behind: %s", error)
 
 
-def _detached(error: StateError) -> StateError:
+def detached(error: StateError) -> StateError:
     """The error without its traceback, which keeps cancelled tasks alive and with them locks on the
     file that has to be opened again."""
     error.__traceback__ = error.__cause__ = error.__context__ = None
     return error
+
+
+def supervisor_of(here: Locations, opened: Callable[[ThreadStore], None]) -> Supervisor:
+    """What keeps the store of a home, or of a fleet, for a server. Create it in a running event
+    loop."""
+    if here.fleet is None:
+        return Supervisor(here, opened)
+    from cli.runtime.serving.fleet_supervisor import FleetSupervisor
+
+    return FleetSupervisor(here, opened)
 
 
 async def _index_turns(turns: TurnIndex) -> None:

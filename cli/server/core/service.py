@@ -47,7 +47,10 @@ class Service:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def store(self) -> "ThreadStore":
-        """The store, once it is open. Raises StateError if it cannot be opened."""
+        """The store, once it is open. Raises StateError if it cannot be opened, or not now."""
+        lost = (await self.supervisor()).lost
+        if lost is not None and not self._store.done():
+            raise lost.with_traceback(None)
         return await asyncio.shield(self._store)
 
     async def supervisor(self) -> "Supervisor":
@@ -128,7 +131,8 @@ class Service:
         try:
             yield self
         finally:
-            await asyncio.wait({self._store})  # opening is not interrupted
+            if self.locations.fleet is None:
+                await asyncio.wait({self._store})  # opening is not interrupted
             task.cancel()
             await asyncio.wait({task})
             if not task.cancelled():
@@ -138,9 +142,9 @@ class Service:
         try:
             # Imported here, in a thread: ``initialize`` is answered before all of it is loaded.
             await asyncio.to_thread(importlib.import_module, "cli.runtime.serving.supervisor")
-            from cli.runtime.serving.supervisor import Supervisor
+            from cli.runtime.serving.supervisor import supervisor_of
 
-            supervisor = Supervisor(self.locations, self._opened)
+            supervisor = supervisor_of(self.locations, self._opened)
             self._supervisor.set_result(supervisor)
             await supervisor.run()
         except Exception as error:

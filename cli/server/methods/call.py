@@ -39,7 +39,8 @@ class Call:
             HomeNotFound: its home has disappeared; its threads must not look deleted.
             StateError: the store cannot be opened.
         """
-        check_home(self.service.locations.home)
+        if self.service.locations.fleet is None:
+            check_home(self.service.locations.home)
         return await self.service.store()
 
     def id(self, text: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from cli.server.core.client import Client
 from cli.server.core.service import Service
 from cli.server.methods.call import Call
-from cli.server.methods.registry import METHODS, Method
+from cli.server.methods.registry import METHODS, OF_FLEETS, Method
 from cli.server.methods.unsupported import OF_CODEX
 from cli.server.protocol.errors import rpc_error
 from cli.server.protocol.messages import UNSUPPORTED, Request, RpcError, invalid_request
@@ -30,6 +30,10 @@ async def dispatch(
         raise RpcError(UNSUPPORTED, text, "unsupported_method")
     if method.experimental and not client.experimental:
         raise _experimental(request.method)
+    if service.locations.fleet is not None and request.method not in OF_FLEETS:
+        text = f"{request.method} is not supported for a fleet: it is only read"
+        hint = "ask a server of the machine that has the thread"
+        raise RpcError(UNSUPPORTED, text, "unsupported_method", hint=hint)
     params = parse_params(request, method.params)
     if not client.experimental:
         _check_fields(request, method)

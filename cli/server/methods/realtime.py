@@ -34,6 +34,7 @@ async def realtime_list(call: Call, params: p.ThreadRealtimeListParams) -> Field
         return _answer([], "unsupported")
     if row["history_mode"] != PAGINATED:
         return _answer([], "unsupported")
+    store, row = await store.holding(row)
     path = store.home / row["rollout_path"]
     try:
         sessions = await store.index.database.workers.run(partial(read_sessions, path))

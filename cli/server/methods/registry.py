@@ -80,3 +80,12 @@ METHODS: Final[dict[str, Method]] = {
     "threadkeep/changes": Method(ChangesParams, changes),
     "threadkeep/command": Method(CommandParams, command),
 }
+OF_FLEETS: Final = frozenset(
+    {
+        *("thread/list", "thread/read", "thread/turns/list", "thread/items/list"),
+        *("thread/items/read", "thread/search", "thread/search/stream", "thread/search/cancel"),
+        *("thread/search/stream/cancel", "thread/searchOccurrences", "thread/realtime/list"),
+        "thread/loaded/list",
+    }
+)
+"""The methods that read stored threads, which there are for a fleet, too."""

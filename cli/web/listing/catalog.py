@@ -5,9 +5,8 @@ import math
 import time
 from typing import Final
 
-from cli.filter.known import known_steps
+from cli.filter.known import known_of
 from cli.filter.language import Known
-from state.db.steps import Steps
 from state.query.model import Query
 from state.query.projects import Projects
 from state.reports.counts import Counts, counts_steps
@@ -18,6 +17,8 @@ _FRESH_S: Final = 2.0
 for which nobody waits ..."""
 _OLD_S: Final = 10.0
 """... who does not find it as old as this."""
+_TIMES_OF_FLEET: Final = 30
+"""That of a fleet may be so many times older: it may have many more threads."""
 EVERY: Final = Query(sort_key="recency_at")
 """The list without filters, whose threads are counted."""
 
@@ -34,6 +35,8 @@ class Catalog:
         """What the index had a moment ago. Raises StateError if it has not been read lately, and
         cannot be read now."""
         age_s = math.inf if self._read_s is None else time.monotonic() - self._read_s
+        if index.database.is_fleet:
+            age_s /= _TIMES_OF_FLEET
         if age_s > _OLD_S or not self._found[1].projects:  # an index may be being filled
             await asyncio.shield(self._begin(index))
         elif age_s > _FRESH_S:
@@ -52,7 +55,7 @@ class Catalog:
         return self._reading
 
     async def _read(self, index: ThreadIndex) -> None:
-        found = await index.database.query(_steps())
+        found = await known_of(index), await index.read(lambda: counts_steps(EVERY), EVERY)
         if asyncio.current_task() is self._reading:  # else something was changed since
             self._found, self._read_s = found, time.monotonic()
 
@@ -61,8 +64,3 @@ def _heard(reading: asyncio.Task[None]) -> None:
     """An error is told to those who wait; the list tells all others of it."""
     if not reading.cancelled():
         reading.exception()
-
-
-def _steps() -> Steps[tuple[Known, Counts]]:
-    known = yield from known_steps()
-    return known, (yield from counts_steps(EVERY))

@@ -16,7 +16,6 @@ from state.fulltext.hits import Hit
 from state.fulltext.search import Found as Hits
 from state.fulltext.search import Search, search
 from state.fulltext.sentence import SentenceFound, search_sentence
-from state.query.listing import key_steps, page_steps
 from state.query.model import MOST_INCLUDED, Query
 from state.query.rows import Row
 from state.thread_index import ThreadIndex
@@ -138,8 +137,7 @@ async def _rows(asked: _Asked, query: Query) -> tuple[list[Found], str | None]:
     found: list[Found] = []
     cursor = asked.cursor
     while True:
-        steps = page_steps(replace(query, cursor=cursor, limit=asked.count))
-        page = await asked.index.database.query(steps)
+        page = await asked.index.stored_page(replace(query, cursor=cursor, limit=asked.count))
         found += [Found(row) for row in page.rows if row["id"] not in asked.part.left_out]
         cursor = page.next_cursor
         if cursor is None or len(found) >= asked.count:
@@ -219,8 +217,8 @@ async def _of_list(index: ThreadIndex, query: Query, ids: Sequence[str]) -> set[
     found: set[str] = set()
     for start in range(0, len(ids), MOST_INCLUDED):
         some = tuple(ids[start : start + MOST_INCLUDED])
-        steps = key_steps(replace(query, included_ids=some), None, len(some))
-        found.update(id_ for _, id_, _ in await index.database.query(steps))
+        keys = await index.keys(replace(query, included_ids=some), None, len(some))
+        found.update(id_ for _, id_, _ in keys)
     return found
 
 

@@ -45,6 +45,11 @@ class Shown(NamedTuple):
     marks: Marks
     project: str
     """As the filter has it; empty if it cannot be typed."""
+    machine: str
+    """Of a fleet: the machine with the newest copy ..."""
+    user: str
+    others: str
+    """... and those that have older ones."""
     folder: str
     branch: str
     model: str
@@ -94,6 +99,9 @@ def shown(found: Found, look: Look) -> Shown:
         archived=bool(row["archived"]),
         marks=marks,
         project=project if project.isprintable() else "",
+        machine=one_line(row.get("machine") or ""),
+        user=one_line(row.get("user") or ""),
+        others=", ".join(map(one_line, row.get("machines", ())[1:])),
         folder=one_line(row["cwd"]),
         branch=one_line(row["git_branch"] or ""),
         model=one_line(row["model"] or ""),
@@ -110,7 +118,8 @@ def shown(found: Found, look: Look) -> Shown:
 
 def version(row: Row, marks: Marks) -> str:
     """Is another one when something of a thread has changed."""
-    decisive = (row["mtime_ns"], row["size_bytes"], row["name"], row["archived"], *marks)
+    of_file = (row["mtime_ns"], row["size_bytes"], row["name"], row["archived"])
+    decisive = (*of_file, *marks, *row.get("machines", ()))
     return blake2b(repr(decisive).encode(), digest_size=6).hexdigest()
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Final, NamedTuple
 
+from cli.filter.language import Known
 from cli.web.listing.address import SORTS, Address
 from state.reports.counts import Counts
 from state.userdata.marks import STATUSES
@@ -37,7 +38,7 @@ class Side(NamedTuple):
     """Those that are seen when one asks for them."""
 
 
-def sides(counts: Counts, address: Address) -> list[Side]:
+def sides(known: Known, counts: Counts, address: Address) -> list[Side]:
     """What stands beside a list at this address."""
     statuses = {each: counts.statuses[each] for each in STATUSES if each in counts.statuses}
     times = [
@@ -49,11 +50,13 @@ def sides(counts: Counts, address: Address) -> list[Side]:
         _side("Projects", "project", counts.projects, address),
         _side("Tags", "tag", counts.tags, address),
         _side("Status", "status", statuses, address),
+        _side("Machines", "machine", dict.fromkeys(known.machines), address),
+        _side("Users", "user", dict.fromkeys(filter(None, known.users)), address),
     )
     return [side for side in every if side.first] if counts.projects else []
 
 
-def _side(title: str, name: str, counts: Mapping[str, int], address: Address) -> Side:
+def _side(title: str, name: str, counts: Mapping[str, int | None], address: Address) -> Side:
     choices = [
         Choice(value, count, address.toggling(name, value), address.has(name, value))
         for value, count in islice(counts.items(), _MOST)

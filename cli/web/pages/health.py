@@ -3,8 +3,10 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any, Final
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -22,11 +24,15 @@ from state.errors import StateError
 from state.sync.status import Status, problems_steps, status_steps
 
 _SHOWN: Final = 20
+_MACHINES: Final = 500
+"""Machines of a fleet that the page has."""
 
 
 async def health(request: Request) -> Response:
     """The page. What takes longer its script asks for, or a reader with ``?checks=1``."""
     site = site_of(request)
+    if site.is_fleet:
+        return await page(request, "health/fleet.html", current="health", **await _fleet(site))
     here = site.here
     checks = await asyncio.to_thread(lambda: [*examine(here)]) if _asks(request, "checks") else None
     values = {**await _state(site), **_verification(site), "checks": checks}
@@ -35,11 +41,13 @@ async def health(request: Request) -> Response:
 
 async def state(request: Request) -> Response:
     """The state of the index, which a page asks for again while it changes."""
+    _check_home(request)
     return await fragment(request, "health/state.html", **await _state(site_of(request)))
 
 
 async def checks(request: Request) -> Response:
     """What ``doctor`` finds."""
+    _check_home(request)
     here = site_of(request).here
     found = await asyncio.to_thread(lambda: [*examine(here)])
     return await fragment(request, "health/checks.html", checks=found)
@@ -48,6 +56,7 @@ async def checks(request: Request) -> Response:
 async def verification(request: Request) -> Response:
     """What ``verify`` has found so far; with ``?start=1`` it begins anew, for a script of ours: a
     link may be that of another site."""
+    _check_home(request)
     site = site_of(request)
     if _asks(request, "start") and is_part(request):
         site.verification.start(site.here)
@@ -57,6 +66,22 @@ async def verification(request: Request) -> Response:
 async def progress(request: Request) -> Response:
     """How far the index is, for the line at the head of open pages."""
     return JSONResponse({"incomplete": await site_of(request).kept.incomplete()})
+
+
+async def _fleet(site: Site) -> dict[str, Any]:
+    """The values of ``health/fleet.html``."""
+    from state.fleet.machines import database_steps, machines_steps
+
+    index = (await site.kept.store()).index
+    count, machines = await index.database.query(machines_steps(_MACHINES))
+    database = await index.database.query(database_steps())
+    return {"count": count, "machines": machines, "database": database}
+
+
+def _check_home(request: Request) -> None:
+    """Refuse the request if there is none: the files of a fleet are not here."""
+    if site_of(request).is_fleet:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
 
 
 def _asks(request: Request, name: str) -> bool:

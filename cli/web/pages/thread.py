@@ -6,7 +6,7 @@ import binascii
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from markupsafe import Markup
 from starlette.requests import Request
@@ -26,7 +26,11 @@ from cli.web.thread.outline import PAGE, Listing, listing
 from cli.web.thread.window import Spot, Window, above, block_url, window
 from rollout.errors import RolloutError, TurnNotFound
 from state.errors import CursorNotInHistory, EmptySearch, IndexBusy, InvalidCursor, StateError
+from state.query.rows import Row
 from state.turns.cache import Closed
+
+if TYPE_CHECKING:
+    from state.fleet.machines import Copy
 
 _PATIENCE_S: Final = 1.0
 """How long a page waits for the turns of a long thread that was never read, in seconds."""
@@ -73,6 +77,7 @@ async def _page(request: Request, thread: OpenThread) -> Response:
         title=heading.title(row),
         facts=heading.facts(row, known),
         marks=source.marks,
+        copy=await _copy(request, row),
         kindred=await _kindred(request, thread),
         known=known,
         window=found,
@@ -90,6 +95,17 @@ async def _kindred(request: Request, thread: OpenThread) -> heading.Kindred:
         return await heading.kindred(store.index, thread.source.row)
     except StateError:  # the turns can be read all the same
         return heading.Kindred()
+
+
+async def _copy(request: Request, row: Row) -> "Copy | None":
+    """What of a fleet the thread is; None for one of this machine."""
+    site = site_of(request)
+    if not site.is_fleet:
+        return None
+    from state.fleet.machines import copy_steps
+
+    store = await site.kept.store()
+    return await store.index.database.query(copy_steps(row["id"]))
 
 
 async def _hit(thread: OpenThread, known: KnownTurns, text: str) -> Hit | None:

@@ -23,7 +23,7 @@ from cli.web.site import Site, fragment, page, site_of
 from cli.web.streams import Event, EventStream
 from rollout.files.text import printed
 from state.db.steps import Steps
-from state.query.listing import any_steps, count_steps
+from state.query.listing import any_steps
 from state.query.marks import Marks, marks_steps
 from state.query.projects import Projects
 from state.thread_index import ThreadIndex
@@ -66,7 +66,7 @@ async def _values(request: Request) -> dict[str, Any]:
     else:
         found, values["summary"] = await _begun(site, index, address, asked)
     values["rows"] = await _rows(index, found, address, asked, counts.names)
-    values["sides"] = sides(counts, address)
+    values["sides"] = sides(known, counts, address)
     values["next"] = found.cursor
     return values
 
@@ -75,9 +75,7 @@ async def _begun(
     site: Site, index: ThreadIndex, address: Address, asked: Wanted
 ) -> tuple[Part, Summary]:
     """The first part of a list, and what is said of it."""
-    found, counted = await asyncio.gather(
-        find(index, asked), index.database.query(count_steps(asked.query))
-    )
+    found, counted = await asyncio.gather(find(index, asked), index.count(asked.query))
     left_out = await count_of_list(index, asked.query, found.left_out) if found.left_out else 0
     empty = ""
     if not found.found and not await index.database.query(any_steps()):

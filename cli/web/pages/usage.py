@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cli.arguments.span import calendar_of, span_before, span_of
-from cli.filter.known import known_steps
+from cli.filter.known import known_of
 from cli.filter.tokens import quoted
 from cli.filter.wanted import wanted
 from cli.render.stats.page import Links, numbers
@@ -136,8 +136,8 @@ async def usage(request: Request) -> Response:
     site = site_of(request)
     index = (await site.kept.store()).index
     wish, now_s = Wish.of(request), time.time()
-    known = await index.database.query(known_steps()) if wish.q else None
-    wants = wanted(wish.q, Query(), now_s, known)
+    known = await known_of(index) if wish.q else None
+    wants = wanted(wish.q, index.seen(Query()), now_s, known)
     values: dict[str, Any] = {
         "wish": wish,
         "spans": [
@@ -159,7 +159,7 @@ async def usage(request: Request) -> Response:
         values["problem"], status = _in_words(error), HTTPStatus.BAD_REQUEST
     else:
         notes = await _notes(index)
-        found = await index.database.query(usage_steps(asked, wish.rows, _TABLES))
+        found = await index.read(lambda: usage_steps(asked, wish.rows, _TABLES), asked.query)
         found.notes = notes
         made = report(found, site.here, zone, "Usage")
         links = Links(wish.link, wish.address(rows=min(wish.rows * 5, _MOST_ROWS)))
@@ -175,7 +175,7 @@ async def usage(request: Request) -> Response:
 async def _notes(index: ThreadIndex) -> list[str]:
     """Why the numbers may be incomplete, besides that files are still being indexed."""
     notes = [await look_up_prices(index)]
-    if await index.database.query(copies_due_steps()):
+    if not index.database.is_fleet and await index.database.query(copies_due_steps()):
         notes.append("Some copies of rollouts cannot be compared now: they count only once.")
     return [note for note in notes if note]
 

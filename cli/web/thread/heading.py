@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from cli.render.labels import folder, label
+from cli.render.labels import folder, label, machine_of
 from cli.render.threads import tree_note
 from cli.terminal.cells import settled
 from cli.terminal.text import amount, local, one_line, plural, shortened
@@ -48,6 +48,7 @@ def facts(row: Row, known: KnownTurns | None) -> list[str]:
     """The main facts about a thread."""
     turns = sum(bool(head.number) for head in known.heads) if known and not known.partial else 0
     found = (
+        one_line(machine_of(row)),
         folder(row["cwd"], os.path.expanduser("~")) if row["cwd"] else "",
         f"on {one_line(row['git_branch'])}" if row["git_branch"] else "",
         one_line(" ".join(filter(None, (row["model"], row["reasoning_effort"])))),

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -18,7 +19,8 @@ from state.fleet.reading.rates import look_up_rates
 from state.fleet.reading.scope import Machine, Scope, machines_steps, scope_of
 from state.jobs.progress import Report, SyncProgress
 from state.prices.spending import Spending, known_spending_steps
-from state.query.listing import short_id_steps
+from state.query.cursor import Cursor
+from state.query.listing import Key, short_id_steps
 from state.query.model import Counted, Page, Query
 from state.query.resolve import is_id_prefix
 from state.query.rows import Row
@@ -39,21 +41,46 @@ class FleetIndex(ThreadIndex):
         self.search = partial(search, self)
         self.rank = partial(rank, self)
         self._machines: list[Machine] | None = None
+        self._users: tuple[str, ...] = ()
+
+    async def see(self, machine: str | None, users: Sequence[str]) -> None:
+        """Have what names no machine and no user be of these. Raises InvalidQuery if there is no
+        such one."""
+        self._users = tuple(users)
+        query = replace(LATEST, machine=machine, users=self._users)
+        self.database.scope = await self.scope(query)
+
+    def seen(self, query: Query) -> Query:
+        """The query with the users that it is to be of where it names none."""
+        if self._users and query.machine is None and not query.users:
+            return replace(query, users=self._users)
+        return query
 
     async def page(self, query: Query) -> Page:
         """The page that ``query`` asks for. Raises what
         :func:`state.query.listing.page_steps` does, and InvalidQuery for a machine or user that
         there is not."""
-        return await self.read(lambda: pages.page_steps(query), query)
+        seen = self.seen(query)
+        return await self.read(lambda: pages.page_steps(seen), seen)
+
+    async def stored_page(self, query: Query) -> Page:
+        """The same."""
+        return await self.page(query)
+
+    async def keys(self, query: Query, after: Cursor | None, count: int) -> list[Key]:
+        """The first ``count`` keys of the list behind a place."""
+        seen = self.seen(query)
+        return await self.read(lambda: pages.key_steps(seen, after, count), seen)
 
     async def count(self, query: Query) -> Counted:
         """How many threads the list of ``query`` has, and what the defaults keep out of it, each
         up to :data:`state.query.model.MOST_COUNTED`."""
-        return await self.read(lambda: pages.count_steps(query), query)
+        seen = self.seen(query)
+        return await self.read(lambda: pages.count_steps(seen), seen)
 
-    async def rows_of(self, ids: Sequence[str]) -> dict[str, Row]:
+    async def rows_of(self, ids: Sequence[str], query: Query = LATEST) -> dict[str, Row]:
         """The rows of threads, by id."""
-        return await self.read(lambda: pages.rows_steps(ids))
+        return await self.read(lambda: pages.rows_steps(ids), query)
 
     async def short_ids(self, ids: Sequence[str]) -> dict[str, str]:
         """For each id the shortest prefix, of eight letters or more, that only it has."""

@@ -172,7 +172,7 @@ function number(numbers) {
 
 function tellEnd() {
   const live = articles().at(-1)?.querySelector(".block:last-child > .note .name")?.textContent === "not finished";
-  end.textContent = live && atLast() ? "New messages appear here." : "";
+  end.textContent = live && atLast() && !("copyOfFleet" in root.dataset) ? "New messages appear here." : "";
 }
 
 function seenEnd() {

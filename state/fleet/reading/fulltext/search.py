@@ -29,6 +29,7 @@ _MOST_IN_VAIN: Final = 3_000
 async def search(index: "FleetIndex", wanted: Search, count: int | None = None) -> Found:
     """The page of hits that ``wanted`` asks for, or as many pages as have ``count`` hits. Raises
     InvalidCursor if the cursor is not one of this search."""
+    wanted = replace(wanted, among=index.seen(wanted.among))
     scope = await index.scope(wanted.among)
     pages: list[Found] = []
     left = count or wanted.among.limit

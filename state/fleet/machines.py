@@ -1,0 +1,103 @@
+"""The machines of a fleet as their last push left them, and how fresh a copy is."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from state.db.steps import Steps
+from state.fleet.reading.dialect import Native
+
+if TYPE_CHECKING:
+    from state.fleet.reading.index import FleetIndex
+
+_MS: Final = "(extract(epoch FROM {}) * 1000)::bigint"
+_MACHINES: Final = Native(
+    f"SELECT name, user_name, level, version, {_MS.format('pushed_at')}, pending FROM machines"
+    " WHERE revoked_at IS NULL ORDER BY pushed_at NULLS FIRST, name LIMIT %s"
+)
+_COUNT: Final = Native("SELECT count(*) FROM machines WHERE revoked_at IS NULL")
+_NAMES: Final = Native(
+    "SELECT name, user_name FROM machines WHERE revoked_at IS NULL"
+    " ORDER BY pushed_at DESC NULLS LAST, name LIMIT %s"
+)
+_COPY: Final = Native(
+    f"SELECT m.name, m.user_name, t.level, {_MS.format('t.pushed_at')} FROM threads t"
+    " JOIN machines m ON m.machine_id = t.machine_id WHERE t.id = %s"
+)
+_LAST: Final = Native("SELECT max(pushed_at)::text FROM machines")
+_DATABASE: Final = Native(
+    "SELECT pg_database_size(current_database()), (SELECT numbackends FROM pg_stat_database"
+    " WHERE datname = current_database())"
+)
+
+
+class MachineState(NamedTuple):
+    """A machine, as its last push left it."""
+
+    name: str
+    user: str
+    level: str
+    version: str
+    """Of threadkeep."""
+    pushed_at_ms: int | None
+    """None if it has not pushed yet."""
+    pending: int
+    """Threads that it was still to push then."""
+
+
+class Copy(NamedTuple):
+    """The copy of a thread that is shown."""
+
+    machine: str
+    user: str
+    level: str
+    pushed_at_ms: int
+
+
+class DatabaseState(NamedTuple):
+    """The database of a fleet."""
+
+    size_bytes: int
+    connections: int
+
+
+def machines_steps(most: int) -> Steps[tuple[int, list[MachineState]]]:
+    """How many machines a fleet has, and at most so many of them, those first that have not pushed
+    for the longest time."""
+    ((count,),) = yield _COUNT, []
+    return count, [MachineState(*row) for row in (yield _MACHINES, [most])]
+
+
+def names_steps(most: int) -> Steps[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """The names of at most so many machines, those that pushed last first, and of their users."""
+    rows = yield _NAMES, [most]
+    users = dict.fromkeys(user for _, user in rows if user)
+    return tuple(name for name, _ in rows), tuple(users)
+
+
+def copy_steps(thread_id: str) -> Steps[Copy | None]:
+    """The copy that is shown of a thread; None if the fleet does not have it any more."""
+    return next((Copy(*row) for row in (yield _COPY, [thread_id])), None)
+
+
+def database_steps() -> Steps[DatabaseState]:
+    """How large the database is, and how many connections it has."""
+    return DatabaseState(*(yield _DATABASE, [])[0])
+
+
+def last_push_steps() -> Steps[str | None]:
+    """When a machine pushed last."""
+    ((last,),) = yield _LAST, []
+    return None if last is None else str(last)
+
+
+async def pushes(index: "FleetIndex", every_s: float) -> AsyncGenerator[None]:
+    """Yields at first, and when a machine has pushed since it was looked last, which is done every
+    so often. Raises FleetError if the fleet cannot be read."""
+    before: str | None = ""
+    while True:
+        last = await index.database.query(last_push_steps())
+        if last != before:
+            before = last
+            yield None
+        await asyncio.sleep(every_s)

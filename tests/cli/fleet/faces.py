@@ -1,0 +1,105 @@
+"""One home, as its own index has it and as a fleet does, for tests of what shows either."""
+
+import asyncio
+import socket
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from cli.arguments.locations import Locations
+from state.edit.marks import set_marks
+from state.userdata.marks import NOTE, ON, tag_key
+from tests.state.fleet.contents import machine
+from tests.support.command import thread_id, write_rollout
+from tests.support.postgres.cluster import Fleet
+from tests.support.postgres.copied import put_index
+
+COUNT: Final = 6
+MACHINE: Final = "laptop"
+ONLY_ROW: Final = thread_id(COUNT)
+"""The thread that is pushed without its rollout."""
+
+
+class Door:
+    """Stands before a fleet, and can be shut: connections end, and there are no new ones."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        cluster = fleet.cluster
+        self._target = f"{cluster.folder}/.s.PGSQL.{cluster.port}"
+        self._open: list[socket.socket] = []
+        self._listening: socket.socket | None = None
+        self.port = 0
+
+    def open(self) -> None:
+        """Let clients in, at the same port as before."""
+        self._listening = socket.create_server(("127.0.0.1", self.port))
+        self.port = self._listening.getsockname()[1]
+        threading.Thread(target=self._serve, args=(self._listening,), daemon=True).start()
+
+    def shut(self) -> None:
+        """End all connections, and let nobody in."""
+        assert self._listening is not None
+        for each in (self._listening, *self._open):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+        self._open.clear()
+
+    def _serve(self, listening: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listening.accept()
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(self._target)
+                self._open += [client, server]
+                for one, other in ((client, server), (server, client)):
+                    threading.Thread(target=_pass_on, args=(one, other), daemon=True).start()
+
+
+def _pass_on(one: socket.socket, other: socket.socket) -> None:
+    with suppress(OSError):
+        while data := one.recv(65536):
+            other.sendall(data)
+    with suppress(OSError):
+        other.shutdown(socket.SHUT_WR)
+
+
+class Faces(NamedTuple):
+    """Where the same threads are."""
+
+    local: Locations
+    fleet: Locations
+    door: Door
+    """What is before the fleet."""
+
+
+def faces(fleet: Fleet, folder: Path) -> Faces:
+    """A machine that has pushed its threads with their rollouts, but for the last one; the newest
+    has a tag and a note."""
+    home = folder / "home"
+    for number in range(1, COUNT + 1):
+        path = write_rollout(home, number, f"prompt {number}", cwd=f"/w/project{number % 2}")
+        with path.open("a") as file:
+            file.write(_ANSWER % number)
+
+    async def push() -> None:
+        async with machine(fleet, folder, MACHINE) as pushing:
+            await set_marks(pushing.index, [thread_id(3)], {tag_key("bug"): ON, NOTE: "look here"})
+            await pushing.push(*map(thread_id, range(1, COUNT)))
+
+    asyncio.run(push())
+    put_index(fleet, MACHINE, folder / "index.sqlite3")
+    local = Locations(home, folder / "index.sqlite3")
+    door = Door(fleet)
+    door.open()
+    login = fleet.reader().split("user=")[1]
+    address = f"host=127.0.0.1 port={door.port} dbname={fleet.database} user={login}"
+    reader = Locations(folder / "none", folder / "reader" / "index.sqlite3", None, address)
+    return Faces(local, reader, door)
+
+
+_ANSWER: Final = (
+    '{"timestamp": "2026-10-15T01:00:00.000Z", "type": "event_msg", "payload":'
+    ' {"type": "agent_message", "message": "answer %d"}}\n'
+)
