@@ -34,11 +34,12 @@ _SCORES: Final = Native(
     f" FROM threadkeep.text_scores({_OWN}, %s, %s::integer[], %s)"
 )
 _DOCUMENTS: Final = Binary(
-    'SELECT d.row_id, d.month, d."position", d.messages'
-    " FROM unnest(%s::bigint[], %s::date[], %s::integer[]) AS wanted (row_id, month, place)"
-    " JOIN documents d ON d.row_id = wanted.row_id AND d.month = wanted.month"
-    ' AND d."position" = wanted.place'
+    'SELECT w.row_id, w.month, w."position", d.messages'
+    ' FROM unnest(%s::bigint[], %s::date[], %s::integer[]) AS w (row_id, month, "position")'
+    " CROSS JOIN LATERAL (SELECT messages FROM documents WHERE row_id = w.row_id"
+    ' AND month = w.month AND "position" = w."position" OFFSET 0) d'
 )
+"""Joined one by one, whatever PostgreSQL expects of tables that nobody has analyzed yet."""
 
 
 class Place(NamedTuple):

@@ -78,7 +78,7 @@ def machines(
 ) -> Iterator[Machines]:
     folder = tmp_path_factory.mktemp("machines")
     home = Path(shutil.copytree(corpus_home, folder / "home"))
-    for number in range(150):
+    for number in range(80):
         said = [SAID[number % len(SAID)], f"common number{number % 3}", "word " * (number % 40)]
         talk = [event(STAMP, "agent_message", message=text) for text in said]
         write(home, number, encoded([*lines(number, f"prompt {number}"), *talk]))
@@ -92,7 +92,7 @@ def machines(
             put_index(fleet, f"laptop-{tenant}", local.database.path, tenant=tenant)
             await put_messages(fleet, f"laptop-{tenant}", address, local)
         other = folder / "other"
-        for number in range(100, 200):
+        for number in range(60, 120):
             text = event(STAMP, "agent_message", message="common, but on another machine")
             write(other, number, encoded([*lines(number, f"prompt {number}"), text]))
         address = fleet.machine("desktop", tenant="two")
