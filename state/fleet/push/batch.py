@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from state.errors import PushOvertaken
 from state.fleet.push.machine import Machine
-from state.fleet.push.rows import ROW, BatchRows, Values, arrays, kinds_of
+from state.fleet.push.rows import ROW, BatchRows, Values, arrays, kinds_of, text_array
 from state.fleet.server import schema
 
 if TYPE_CHECKING:
@@ -118,13 +118,14 @@ async def _send_rows(
         moved = await _move_number(connection, machine, batch.number)
         lowered = await connection.execute(
             f"SELECT id, row_id, created_at_ms FROM threadkeep.threads WHERE {mine}"
-            " AND id = ANY(%s) AND level = ANY(%s)",
-            [[*rows.local], higher],
+            " AND id = ANY(%s::text[]) AND level = ANY(%s::text[])",
+            [text_array(rows.local), text_array(higher)],
         )
         put = await connection.execute(
             *_put_threads(machine, batch, level) if rows.threads else ("SELECT '', 0 LIMIT 0",)
         )
-        gone = await _mark_deleted(connection, machine, batch.number, "id = ANY(%s)", [rows.gone])
+        which = "id = ANY(%s::text[])", [text_array(rows.gone)]
+        gone = await _mark_deleted(connection, machine, batch.number, *which)
         await _delete_dependents(connection, machine, ids)
         if rows.user_data:
             kinds = kinds_of(schema.user_data, schema.USER_DATA)
@@ -189,13 +190,14 @@ async def _delete_dependents(
     connection: "Connection", machine: Machine, ids: Sequence[str]
 ) -> None:
     mine = f"tenant_id = {machine.tenant_id} AND machine_id = {machine.machine_id}"
+    asked = text_array(ids)
     await connection.execute(
-        f"DELETE FROM threadkeep.user_data WHERE {mine} AND thread_id = ANY(%s)", [ids]
+        f"DELETE FROM threadkeep.user_data WHERE {mine} AND thread_id = ANY(%s::text[])", [asked]
     )
-    rows = f"SELECT row_id FROM threadkeep.threads WHERE {mine} AND id = ANY(%s)"
+    rows = f"SELECT row_id FROM threadkeep.threads WHERE {mine} AND id = ANY(%s::text[])"
     for table in ("thread_usage", "thread_limits"):
         await connection.execute(
-            f"DELETE FROM threadkeep.{table} WHERE {mine} AND row_id IN ({rows})", [ids]
+            f"DELETE FROM threadkeep.{table} WHERE {mine} AND row_id IN ({rows})", [asked]
         )
 
 
@@ -229,12 +231,12 @@ async def sweep(
     of = f"tenant_id = {machine.tenant_id} AND machine_id = {machine.machine_id}"
     earlier = (
         f"id = ANY(ARRAY(SELECT id FROM threadkeep.threads WHERE {of} AND NOT deleted"
-        f" AND epoch < {machine.epoch} AND NOT id = ANY(%s) LIMIT {most}))"
+        f" AND epoch < {machine.epoch} AND NOT id = ANY(%s::text[]) LIMIT {most}))"
     )
     async with connection.transaction():
         if (await _move_number(connection, machine, number)).rowcount != 1:
             raise PushOvertaken
-        marked = await _mark_deleted(connection, machine, number, earlier, [[*kept]])
+        marked = await _mark_deleted(connection, machine, number, earlier, [text_array(kept)])
         gone = await marked.fetchall()
         await _delete_dependents(connection, machine, [id_ for id_, *_ in gone])
         await _withdraw(connection, machine, gone)

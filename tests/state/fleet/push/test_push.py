@@ -295,8 +295,8 @@ def test_the_plan_is_what_is_pushed(home: Path, small: Path, fleet: Fleet, addre
 
 
 def test_arrays_are_as_postgres_reads_them(fleet: Fleet) -> None:
-    texts = ['a"b', "c\\d", "", "NULL", None, "{x,y}", "ü\n\t ", "\ud800x\0"]
-    taken = [*texts[:-1], "�x�"]
+    texts = ['a"b', "c\\d", "", "NULL", None, "{x,y}", "ü\n\t ", "x\0"]
+    taken = [*texts[:-1], "x�"]
     values = [(text, at if text else None) for at, text in enumerate(texts)]
     made = pushed_rows.arrays(values, ["text", "bigint"])
     with psycopg.connect(fleet.admin) as admin:
