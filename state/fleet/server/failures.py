@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     import psycopg
 
 _BY_STATE: Final[dict[str, type[errors.FleetError]]] = {
-    "08": errors.FleetLost,
     "25006": errors.FleetReadOnly,
     "28": errors.FleetLoginRefused,
     "3D000": errors.FleetDatabaseMissing,
@@ -74,6 +73,8 @@ def failure(error: "psycopg.Error") -> errors.FleetError:
     """What an error of psycopg is called here."""
     text = " ".join((str(error).splitlines() or [type(error).__name__])[0].split())
     state = error.sqlstate or ""
+    if state.startswith("08"):  # which PgBouncer gives to all that it says
+        state = ""
     for length in (5, 3, 2):
         if (kind := _BY_STATE.get(state[:length])) and len(state) >= length:
             return kind(text)
