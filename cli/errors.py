@@ -147,8 +147,8 @@ damaged   FleetLoginRefused  put the line that threadkeep fleet machine add or r
 damaged   FleetLoginRevoked  ask the administrator; threadkeep fleet machine add or reader add lets
                              it in again
 damaged   FleetLoginUnknown  ask the administrator for threadkeep fleet machine add or reader add
-damaged   FleetDenied        give the address with another user; fleet commands need an
-                             administrator: a superuser, or who set the fleet up
+damaged   FleetDenied        give the address with another user: machines push, readers read, and a
+                             superuser, or who set the fleet up, does the rest
 not_found FleetDatabaseMissing createdb NAME makes one, as a user that may, such as postgres
 not_found FleetMissing       threadkeep fleet init sets one up, as an administrator of PostgreSQL
 too_new   FleetTooNew        update threadkeep; what changes here meanwhile is pushed later

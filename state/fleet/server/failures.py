@@ -47,7 +47,7 @@ _BY_TEXT: Final[tuple[tuple[str, type[errors.FleetError]], ...]] = (
 )
 """What a server says before it lets somebody in comes without SQLSTATE. One that speaks another
 language is only told to be unreachable, in its own words."""
-_FRONT: Final = re.compile(r"^connection (failed|is bad): ")
+_FRONT: Final = re.compile(r"^connection (failed|is bad): |fe_sendauth: ")
 _SERVER_SAYS: Final = re.compile(r"\b(?:FATAL|ERROR):\s+")
 
 

@@ -43,6 +43,18 @@ def test_a_fleet_is_set_up_once(cluster: Cluster, empty: str, cli: Cli) -> None:
     assert cli.run("fleet", "check", env=env).err == "No problems found.\n"
 
 
+def test_a_migration_that_fails_leaves_nothing(cluster: Cluster, empty: str, cli: Cli) -> None:
+    address = cluster.address(empty)
+    with psycopg.connect(address, autocommit=True) as admin:
+        admin.execute("CREATE SCHEMA threadkeep_index")
+    error = cli.run("fleet", "init", address, "--json", status=7).json["error"]
+    assert error["kind"] == "fleet_failed"
+    assert 'schema "threadkeep_index" already exists' in error["message"]
+    with psycopg.connect(address) as admin:
+        ours = "SELECT nspname FROM pg_namespace WHERE starts_with(nspname, 'threadkeep')"
+        assert admin.execute(ours).fetchall() == [("threadkeep_index",)]
+
+
 def test_what_is_no_fleet_is_neither_upgraded_nor_checked(
     cluster: Cluster, empty: str, cli: Cli
 ) -> None:

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from state.errors import FleetBusy
+from state.fleet.push.batch import Content
 from state.fleet.push.push import Pushed, PushOptions, push
 from state.fleet.push.raw import RawContent
 from state.fleet.push.text import TextContent
@@ -126,7 +127,7 @@ def test_all_of_a_fleet_works_behind_pgbouncer(
     sync(home, index_path)
 
     async def send(index: ThreadIndex) -> Pushed:
-        contents = [TextContent(index, str), RawContent(index)]
+        contents: list[Content] = [TextContent(index, str), RawContent(index)]
         return await push(index, machine, PushOptions(level="raw", contents=contents))
 
     assert in_index(home, index_path, send).threads == 3

@@ -129,7 +129,7 @@ def _migrate(connection: "psycopg.Connection[Any]") -> None:
         with engine.connect() as config.attributes["connection"]:
             command.upgrade(config, schema.HEAD)
     except sa.exc.DBAPIError as error:
-        raise (error.orig or error) from error
+        raise (error.orig or error) from None  # the one is the cause of the other already
     connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
 
 
