@@ -49,6 +49,9 @@ class FleetStore(ThreadStore):
 
     async def _opened(self, home: Path) -> ThreadStore:
         async with self._opening:
+            if home in self._homes and not index_of(home).exists():
+                _, stack = self._homes.pop(home)  # removed, as nobody had used it for long
+                await stack.aclose()
             if home not in self._homes:
                 stack = AsyncExitStack()
                 opened = open_store(home, index_of(home))

@@ -120,7 +120,9 @@ def _remove_if_unused(machine: Path, mark: Path, now: float) -> None:
         descriptor = os.open(mark, os.O_RDWR | os.O_NOFOLLOW)
         try:
             if now - os.fstat(descriptor).st_mtime > _LONGEST_S and try_lock(descriptor):
-                (machine / HOME / mark.relative_to(machine / _MARKS)).unlink(missing_ok=True)
+                file = machine / HOME / mark.relative_to(machine / _MARKS)
+                for each in (file, file.with_name(f".{file.name}.new")):  # as a kill leaves it
+                    each.unlink(missing_ok=True)
                 mark.unlink()
         finally:
             os.close(descriptor)

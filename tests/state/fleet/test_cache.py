@@ -3,9 +3,11 @@
 import asyncio
 import fcntl
 import os
+import shutil
 import stat
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -14,13 +16,17 @@ from rollout.jsonl.zstd import Limits
 from rollout.pieces.joining import compressed
 from rollout.pieces.manifest import Manifest, Piece
 from state.errors import ContentNotPushed, CopyUnusable, FileUnusable
+from state.fleet.reading import cache
 from state.fleet.reading.folder import home_of, index_of
+from state.fleet.reading.index import open_fleet
 from state.fleet.server.pieces import stored_digest
+from state.fleet.store import FleetStore
 from state.thread_index import open_index
 from tests.samples.homes import encoded, event, lines, thread_id, write
 from tests.state.fleet.contents import Machine, Reader, execute, rows, run
 from tests.state.fleet.contents import reader as another
 from tests.support.postgres.cluster import Fleet
+from tests.support.postgres.copied import put_index
 
 ONE, TWO = thread_id(1), thread_id(2)
 LINE = encoded([event("2026-05-28T20:01:00.000Z", "agent_message", message="done")])
@@ -70,6 +76,43 @@ def test_only_what_was_appended_is_fetched(tmp_path: Path, fleet: Fleet) -> None
         copy.write_bytes(b"damaged here")
         with pytest.raises(CopyUnusable, match=f"{ONE} from machine one: .*cannot be decompressed"):
             await reader.bring(ONE, relative(machine, path))
+
+    run(fleet, tmp_path, work)
+
+
+@pytest.mark.parametrize("change", ["append", "rewrite"])
+def test_what_was_cut_off_is_made_whole(
+    change: str, tmp_path: Path, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("manifest", "cutting", "joining"):
+        monkeypatch.setattr(f"rollout.pieces.{module}.MOST_BYTES", 4096)
+    monkeypatch.setattr("state.fleet.reading.rollouts._WINDOW_PIECES", 1)
+    path = write(tmp_path / "home", 1)
+
+    class Killed(BaseException):
+        pass
+
+    async def work(machine: Machine, reader: Reader) -> None:
+        for left in range(4):
+            if change == "rewrite":
+                path.write_bytes(encoded(lines(1, f"try {left}")))
+            with path.open("ab") as file:
+                file.write(os.urandom(3 * 4096).replace(b"\n", b"") + b"\n")
+            await machine.push(ONE)
+            with monkeypatch.context() as patched:
+                add, rest = cache._add, [None] * left
+
+                def killed(*of: Any, add: Any = add, rest: list[None] = rest) -> None:
+                    if not rest:
+                        raise Killed
+                    rest.pop()
+                    add(*of)
+
+                patched.setattr(cache, "_add", killed)
+                with pytest.raises(Killed):
+                    await reader.bring(ONE, relative(machine, path))
+            brought = await reader.bring(ONE, relative(machine, path))
+            assert (brought.home / brought.own[0]).read_bytes() == path.read_bytes()
 
     run(fleet, tmp_path, work)
 
@@ -135,6 +178,7 @@ def test_copies_that_nobody_uses_go(tmp_path: Path, fleet: Fleet) -> None:
     async def work(machine: Machine, reader: Reader) -> None:
         await machine.push(ONE, TWO)
         brought = await reader.bring(ONE, relative(machine, old))
+        (brought.home / relative(machine, old)).with_name(f".{old.name}.new").touch()
         long_ago = time.time() - 8 * 24 * 3600
         for mark in (reader.cache / "1" / "marks").rglob("*.jsonl"):
             os.utime(mark, (long_ago, long_ago))
@@ -142,8 +186,25 @@ def test_copies_that_nobody_uses_go(tmp_path: Path, fleet: Fleet) -> None:
         assert (brought.home / brought.own[0]).exists()  # nobody has looked
         os.utime(reader.cache / "looked", (long_ago, long_ago))
         await reader.bring(TWO, relative(machine, new))
-        assert [path.name for path in brought.home.rglob("*.jsonl")] == [new.name]
+        assert [path.name for path in brought.home.rglob("*.jsonl*")] == [new.name]
         assert [path.name for path in (reader.cache / "1" / "marks").rglob("*.jsonl")] == [new.name]
+
+    run(fleet, tmp_path, work)
+
+
+def test_a_store_outlives_what_was_removed_from_the_cache(tmp_path: Path, fleet: Fleet) -> None:
+    write(tmp_path / "home", 1)
+
+    async def work(machine: Machine, reader: Reader) -> None:
+        put_index(fleet, "one", machine.index.database.path)
+        await machine.push(ONE)
+        async with open_fleet(tmp_path, tmp_path / "none.sqlite3", reader.address) as index:
+            store = FleetStore(index, reader.cache)
+            for _ in range(2):
+                assert await store.lists_items(ONE) is False
+                assert index_of(home_of(reader.cache, 1)).exists()
+                shutil.rmtree(reader.cache)
+            await store.close()
 
     run(fleet, tmp_path, work)
 
