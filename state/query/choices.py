@@ -26,7 +26,7 @@ from state.userdata.folders import (
 MOST_RARE: Final = 2000
 """So many rows are looked up one by one. What more of them have is found faster by walking the list
 in its order."""
-_MOST_VALUES: Final = 1000
+MOST_VALUES: Final = 1000
 """If there are more different values to look at, each row is compared instead."""
 _INDEX_OF: Final = {
     "cwd_key": "ix_threads_cwd_recency_at",
@@ -65,14 +65,15 @@ class Choice(NamedTuple):
         return self.values is not None or self.column not in _INDEX_OF
 
 
-def choice_steps(query: Query) -> Steps[list[Choice]]:
-    """What the filters of ``query`` choose, each of another column."""
+def choice_steps(query: Query, most: int = MOST_VALUES) -> Steps[list[Choice]]:
+    """What the filters of ``query`` choose, each of another column. If there are more than ``most``
+    values to look at, they are not named."""
     choices = []
     if query.cwds is not None or query.folders or query.projects:
-        choices.append((yield from _folder_steps(query)))
+        choices.append((yield from _folder_steps(query, most)))
     for column, patterns in (("model", query.models), ("git_branch", query.branches)):
         if patterns:
-            choices.append((yield from _pattern_steps(column, patterns)))
+            choices.append((yield from _pattern_steps(column, patterns, most)))
     for column, least in (("tokens_used", query.min_tokens), ("size_bytes", query.min_size)):
         if least > 0:
             choices.append(Choice(column, None, "{0} >= ?", [least]))
@@ -109,12 +110,12 @@ def pattern_condition(column: str, patterns: Sequence[str]) -> tuple[str, list[s
     return f"({' OR '.join([f'{column} GLOB ?'] * len(globs))})", globs
 
 
-def _pattern_steps(column: str, patterns: Sequence[str]) -> Steps[Choice]:
+def _pattern_steps(column: str, patterns: Sequence[str], most: int) -> Steps[Choice]:
     values: list[str] | None = sorted({*patterns})
     if any("*" in pattern for pattern in patterns):
         heads = [pattern.partition("*") for pattern in patterns]
         ranges = [(head, head + (LAST_TEXT if star else "\0")) for head, star, _ in heads]
-        values = yield from _fitting(column, ranges, lambda v: matches_pattern(v, patterns))
+        values = yield from _fitting(column, ranges, lambda v: matches_pattern(v, patterns), most)
     return Choice(column, values, *pattern_condition("{0}", patterns))
 
 
@@ -128,7 +129,7 @@ def similar_steps(column: str, given: Sequence[str]) -> Steps[list[str]]:
     return [] if any(matches_pattern(value, given) for value in known) else known
 
 
-def _folder_steps(query: Query) -> Steps[Choice]:
+def _folder_steps(query: Query, most: int) -> Steps[Choice]:
     aliases = dict((yield (ALIASES_SQL, [])))
     roots = tree_roots([each for given in query.folders for each in spellings(given)], aliases)
 
@@ -146,7 +147,7 @@ def _folder_steps(query: Query) -> Steps[Choice]:
     if keys is not None:
         return Choice("cwd_key", [*filter(fits, keys)], "", [])
     ranges = [each for root in roots for each in _tree(root)]
-    values = yield from _fitting("cwd_key", ranges, fits)
+    values = yield from _fitting("cwd_key", ranges, fits, most)
     condition = " OR ".join(["({0} >= ? AND {0} < ?)"] * len(ranges))
     return Choice("cwd_key", values, f"({condition})", [end for each in ranges for end in each])
 
@@ -158,12 +159,12 @@ def _tree(root: str) -> list[_Range]:
 
 
 def _fitting(
-    column: str, ranges: Sequence[_Range], fits: Callable[[str], bool]
+    column: str, ranges: Sequence[_Range], fits: Callable[[str], bool], most: int = MOST_VALUES
 ) -> Steps[list[str] | None]:
     """The values in these ranges that fit; None if there are too many to look at."""
     indexed = yield from has_indexes_steps(_INDEX_OF[column])
     found: set[str] = set()
-    left = _MOST_VALUES
+    left = most
     for begin, end in ranges:
         if indexed:
             values = yield from different_steps(column, begin, end, left + 1)

@@ -126,20 +126,29 @@ TABLES = (
     "CREATE INDEX ON rollouts (tenant_id, thread_id)",
     "CREATE UNIQUE INDEX ON threads (tenant_id, id) WHERE newest",
     *(
-        f"CREATE INDEX ON threads (tenant_id, facet, {key}, id) WHERE newest"
+        f"CREATE INDEX ON threads (tenant_id, facet, {key}, id) INCLUDE (row_id) WHERE newest"
         for key in ("recency_at_ms", "updated_at_ms", "created_at_ms")
     ),
-    "CREATE INDEX ON threads (tenant_id, machine_id, facet, recency_at_ms, id) WHERE NOT deleted",
+    # Those that filters choose come in the usual order; into another one they are sorted, from the
+    # index alone.
+    "CREATE INDEX ON threads (tenant_id, machine_id, facet, recency_at_ms, id)"
+    " INCLUDE (created_at_ms, updated_at_ms, row_id, newest, deleted)",
     *(
-        f"CREATE INDEX ON threads (tenant_id, {column}, facet, recency_at_ms, id) WHERE newest"
+        f"CREATE INDEX ON threads (tenant_id, {column}, facet, recency_at_ms, id)"
+        " INCLUDE (created_at_ms, updated_at_ms, row_id) WHERE newest"
         for column in ("cwd_key", "model", "git_branch")
     ),
+    *(
+        f"CREATE INDEX ON threads (tenant_id, {column})"
+        " INCLUDE (facet, recency_at_ms, created_at_ms, updated_at_ms, id, row_id) WHERE newest"
+        for column in ("tokens_used", "size_bytes")
+    ),
     "CREATE INDEX ON threads (tenant_id, name) WHERE newest AND name IS NOT NULL",
-    "CREATE INDEX ON threads (tenant_id, spawned_by) WHERE NOT deleted AND spawned_by IS NOT NULL",
+    "CREATE INDEX ON threads (tenant_id, spawned_by) WHERE spawned_by IS NOT NULL",
     "CREATE INDEX ON threads (tenant_id, coalesce(parent_thread_id, forked_from_id), created_at_ms, id)"
-    " WHERE NOT deleted AND coalesce(parent_thread_id, forked_from_id) IS NOT NULL",
+    " WHERE coalesce(parent_thread_id, forked_from_id) IS NOT NULL",
     "CREATE INDEX ON threads USING gin (search_text gin_trgm_ops) WITH (fastupdate = on, gin_pending_list_limit = 1024)",
-    "CREATE INDEX ON user_data (tenant_id, key, value, thread_id) WHERE value IS NOT NULL",
+    "CREATE INDEX ON user_data (tenant_id, key, value, thread_id) INCLUDE (machine_id) WHERE value IS NOT NULL",
     *(
         f"CREATE TABLE {table}_{number} PARTITION OF {table} FOR VALUES WITH (MODULUS {PARTITIONS}, REMAINDER {number})"
         for table in ("threads", "user_data", "thread_usage", "thread_limits")
@@ -294,6 +303,7 @@ def _views(schema: str, copies: str) -> tuple[str, ...]:
         "threads": "SELECT t.tenant_id, t.machine_id, t.row_id, t.created_at_ms / 1000 AS created_at, t.updated_at_ms / 1000 AS updated_at,"
         f" t.recency_at_ms / 1000 AS recency_at, 0::bigint AS inode, t.level, t.pushed_at, {shown} {of}",
         "user_data": f"SELECT u.tenant_id, u.thread_id, u.key, u.value, u.set_at_ms FROM threadkeep.user_data u {join.format('t.id = u.thread_id')}",
+        "copied_data": "SELECT u.tenant_id, u.machine_id, u.thread_id, u.key, u.value FROM threadkeep.user_data u",
         "thread_usage": f"SELECT u.tenant_id, u.row_id, {usage} FROM threadkeep.thread_usage u {join.format('t.row_id = u.row_id')}",
         "thread_limits": f"SELECT u.tenant_id, u.row_id, u.at_ms, u.value FROM threadkeep.thread_limits u {join.format('t.row_id = u.row_id')}",
         "thread_spawn_edges": f"SELECT t.tenant_id, t.id AS child_thread_id, t.spawned_by AS parent_thread_id, 'open'::text AS status {of} AND t.spawned_by IS NOT NULL",
@@ -316,8 +326,7 @@ def _views(schema: str, copies: str) -> tuple[str, ...]:
 
 
 VIEWS = (
-    # What is newest is not deleted: said for the SQL indexes that only have what is not.
-    *_views("threadkeep_index", "t.newest AND NOT t.deleted"),
+    *_views("threadkeep_index", "t.newest"),
     *_views(
         "threadkeep_machine",
         "NOT t.deleted AND t.machine_id = (SELECT nullif(current_setting('threadkeep.machine_id', true), '')::integer)",

@@ -31,7 +31,7 @@ Value = Callable[[Any], Any]
 
 TENANTS_TABLES: Final = (
     *("threads", "user_data", "thread_usage", "thread_limits", "thread_spawn_edges"),
-    *("rollout_files", "machines", "copies"),
+    *("copied_data", "rollout_files", "machines", "copies"),
 )
 """Each has a column ``tenant_id``, which is made a constant: then PostgreSQL leaves out the
 partitions of other tenants before it runs a statement."""

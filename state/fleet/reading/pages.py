@@ -10,6 +10,7 @@ than that.
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from state.db.derived_columns import Facet
@@ -39,12 +40,25 @@ from state.query.rows import COLUMNS, Row
 MOST_SORTED: Final = 10_000
 """So many threads are sorted for a page, from an index that has what they are sorted by. A walk to
 one page of as few among a million takes as long."""
-_MOST_MARKED: Final = 2_000
+_MOST_MARKED: Final = 10_000
 """The same of threads with a mark, which no index has in any order."""
+_MOST_LOOKED_AT: Final = 1_000
+"""So many threads are counted if each has to be looked at."""
+_SAMPLE: Final = 300
+"""So many threads of a list have their titles looked at before the index on them is asked."""
+_COMMON: Final = 6
+"""If so many of them are found, a walk gets to the others sooner."""
+_MOST_VALUES: Final = 50
+"""Of so many values each is looked at. More are compared in SQL."""
 _MOST_BRANCHES: Final = 100
-"""So many places of an index are merged into one list."""
+"""So many places of an index are read at once for one list ..."""
+_MOST_MERGED: Final = 24
+"""... and so many thread by thread, which takes as long to plan as ten threads of each."""
 _FACETS: Final = "facet IN (SELECT value FROM json_each(?))"
 _AMONG: Final = "row_id IN (SELECT value FROM json_each(?))"
+_OWNERS: Final = (
+    "SELECT machine_id FROM machines WHERE user_name IN (SELECT value FROM json_each(?))"
+)
 _ROWS: Final = (
     f"SELECT {COLUMNS}, machine_id FROM threads WHERE id IN (SELECT value FROM json_each(?))"
 )
@@ -57,15 +71,48 @@ _COPIES: Final = (
 _NAMES: Final = (*COLUMNS.split(", "), "machine_id")
 
 
-class _Narrow(NamedTuple):
-    """A filter whose threads an index gives."""
+class _Filter(NamedTuple):
+    """A filter, as a condition by which an index finds its threads, and as one on single rows, for
+    which none is looked for. Both have the same parameters."""
 
-    table: str
-    """Where they are counted."""
-    where: str
+    found: str
+    """Empty if no index finds them."""
+    row: str
     parameters: list[Any]
-    most: int
+    most: int = MOST_SORTED
     """If there are more, they are not looked up."""
+    marks: str = ""
+    """What is counted of user data, in the place of threads."""
+    branches: Sequence[str | int] | None = None
+    """Values of a column that an index has in the usual order ..."""
+    branch: str = ""
+    """... and the condition that a thread has the value ``v``."""
+
+
+class _Plan(NamedTuple):
+    """How the threads that filters choose are found."""
+
+    first: _Filter | None
+    """The filter that leaves the fewest; None if there are none with an index."""
+    left: int
+    """How many it leaves, up to one more than its ``most``."""
+    others: list[_Filter]
+
+    @property
+    def is_few(self) -> bool:
+        return self.first is not None and self.left <= self.first.most
+
+    def conditions(self) -> tuple[list[str], list[Any]]:
+        """For an index on what the first filter chooses. Many marks are looked at row by row."""
+        first = [] if self.first is None else [self.first]
+        where = [each.found if self.is_few or not each.marks else each.row for each in first]
+        where += (each.row for each in self.others)
+        return where, [value for each in (*first, *self.others) for value in each.parameters]
+
+    def most(self, query: Query) -> int:
+        """How far threads are counted: not so far if each is looked at."""
+        by_row = self.others or (self.first and self.first.marks) or query.terms or query.without
+        return _MOST_LOOKED_AT if by_row and not self.is_few else MOST_COUNTED
 
 
 def page_steps(query: Query) -> Steps[Page]:
@@ -116,18 +163,42 @@ def key_steps(
     if query.parent_id or query.ancestor_id:
         return (yield from lineage_keys(query, place, count, among))
     facets = yield from facets_steps(query)
-    choices = yield from choice_steps(query)
-    if not facets or any(choice.values == [] for choice in choices):
+    filters = yield from _filter_steps(query)
+    if not facets or filters is None:
         return []
-    if among is None:
-        among = yield from title_rows_steps(query)
     if among is not None:
-        return (yield from _sorted_keys(query, choices, facets, place, count, among))
-    served = next((each for each in choices if _is_served(query, each, len(facets))), None)
-    narrow = _narrow(query, choices)
-    if len(narrow) > (served is not None) and (yield from _is_few(narrow, facets)):
-        return (yield from _sorted_keys(query, choices, facets, place, count))
-    return (yield from _walked_keys(query, choices, served, facets, place, count))
+        return (yield from _sorted_keys(query, _among(among, filters), facets, place, count))
+    served = next((each for each in filters if _is_served(query, each, len(facets))), None)
+    if served is None or len(filters) > 1:
+        plan = yield from _plan_steps(filters, facets)
+        if plan.is_few:
+            return (yield from _sorted_keys(query, plan, facets, place, count))
+    others = [each for each in filters if each is not served]
+    if query.terms:
+        plain = replace(query, search=None, words=())
+        first = yield from _walked_keys(plain, served, others, facets, place, _SAMPLE)
+        titled = yield from _titled_steps(query, first)
+        if len(titled) >= count or len(first) < _SAMPLE:
+            return titled[:count]
+        if len(titled) < _COMMON and (rows := (yield from title_rows_steps(query))) is not None:
+            return (yield from _sorted_keys(query, _among(rows, filters), facets, place, count))
+    return (yield from _walked_keys(query, served, others, facets, place, count))
+
+
+def _among(rows: list[int], filters: list[_Filter]) -> _Plan:
+    """A plan for rows that are known."""
+    return _Plan(_Filter(_AMONG, _AMONG, [json.dumps(rows)], len(rows)), len(rows), filters)
+
+
+def _titled_steps(query: Query, keys: list[Key]) -> Steps[list[Key]]:
+    """Those of some threads whose titles hold what ``query`` searches for."""
+    where, parameters = row_filter(Query(search=query.search, words=query.words), [], None)
+    found = yield (
+        f"SELECT row_id FROM threads WHERE {all_of([_AMONG, *map(_of_row, where)])}",
+        [json.dumps([row_id for _, _, row_id in keys]), *parameters],
+    )
+    titled = {row_id for (row_id,) in found}
+    return [key for key in keys if key[2] in titled]
 
 
 def count_steps(query: Query) -> Steps[Counted]:
@@ -139,111 +210,182 @@ def count_steps(query: Query) -> Steps[Counted]:
     for value in (yield from different_steps("facet")):
         if reason := reason_of(query, Facet.decode(value)):
             facets[reason].append(value)
-    choices = yield from choice_steps(query)
-    if not facets or any(choice.values == [] for choice in choices):
+    filters = yield from _filter_steps(query)
+    if not facets or filters is None:
         return counted({}, MOST_COUNTED)
-    where, parameters = row_filter(query, choices, begin_of(query), "+")
     if (among := (yield from title_rows_steps(query))) is not None:
-        where.append(_AMONG)
-        parameters.append(json.dumps(among))
-    limited = f"SELECT 1 FROM threads WHERE {all_of([_FACETS, *where])} LIMIT ?"
+        plan = _among(among, filters)
+    else:
+        every = [value for values in facets.values() for value in values]
+        plan = yield from _plan_steps(filters, every)
+    most = plan.most(query)
+    conditions, values = plan.conditions()
+    span, times = row_filter(_other_filters(query), [], begin_of(query))
+    limited = f"SELECT 1 FROM threads WHERE {all_of([_FACETS, *conditions, *span])} LIMIT ?"
     found = yield (
         f"SELECT {', '.join([f'(SELECT count(*) FROM ({limited}) c)'] * len(facets))}",
         [
             each
-            for values in facets.values()
-            for each in (json.dumps(values), *parameters, MOST_COUNTED + 1)
+            for chosen in facets.values()
+            for each in (json.dumps(chosen), *values, *times, most + 1)
         ],
     )
-    return counted(dict(zip(facets, found[0], strict=True)), MOST_COUNTED)
+    return counted(dict(zip(facets, found[0], strict=True)), most)
 
 
-def _is_served(query: Query, choice: Choice, facets: int) -> bool:
-    """Whether an index has the threads of each value and facet in the order of the list, and these
-    are few enough to be merged."""
-    few = choice.values is not None and len(choice.values) * facets <= _MOST_BRANCHES
-    return few and query.sort_key == "recency_at"
-
-
-def _narrow(query: Query, choices: Sequence[Choice]) -> list[_Narrow]:
+def _filter_steps(query: Query) -> Steps[list[_Filter] | None]:
+    """The filters of ``query``, but for facets, times and what :func:`_other_filters` leaves. None
+    if one of them chooses nothing."""
     found = []
-    for choice in choices:
-        if choice.is_indexed:
-            condition, parameters = choice.condition()
-            found.append(_Narrow("threads", condition, parameters, MOST_SORTED))
-    for condition, parameters in wanted_marks(query):
-        found.append(_Narrow("user_data", condition, parameters, _MOST_MARKED))
-    others = Query(users=query.users, included_ids=query.included_ids)
-    for condition, parameters in zip(*row_filter(others, [], None), strict=True):
-        found.append(_Narrow("threads", condition, [parameters], MOST_SORTED))
+    for choice in (yield from choice_steps(query, _MOST_VALUES)):
+        if choice.values == []:
+            return None
+        found.append(_of_choice(choice))
+    if query.users:
+        owners = [owner for (owner,) in (yield (_OWNERS, [json.dumps(query.users)]))]
+        condition = "machine_id IN (SELECT value FROM json_each(?))"
+        branch = "machine_id = CAST(v.value AS integer)"
+        found.append(
+            _Filter(
+                condition, _of_row(condition), [json.dumps(owners)], MOST_SORTED, "", owners, branch
+            )
+        )
+    for marks, values in wanted_marks(query):
+        having = f"(SELECT thread_id, machine_id FROM copied_data WHERE {marks})"
+        found.append(
+            _Filter(f"(id, machine_id) IN {having}", _has(marks), values, _MOST_MARKED, marks)
+        )
+    if query.pinned is False:
+        pinned = replace(query, pinned=True, tags=(), statuses=())
+        found += (_Filter("", f"NOT {_has(marks)}", []) for marks, _ in wanted_marks(pinned))
+    if query.included_ids is not None:
+        [condition], values = row_filter(Query(included_ids=query.included_ids), [], None)
+        found.append(_Filter(condition, condition, values))
     return found
 
 
-def _is_few(narrow: Sequence[_Narrow], facets: Sequence[str]) -> Steps[bool]:
-    """Whether one of the filters leaves few enough threads to look at each."""
+def _of_choice(choice: Choice) -> _Filter:
+    condition, parameters = choice.condition()
+    row = _of_row(condition)
+    if choice.values is not None:
+        branch = f"{choice.column} = v.value"
+        return _Filter(condition, row, parameters, MOST_SORTED, "", choice.values, branch)
+    if choice.column == "cwd_key":  # a tree, which one range of the index has, with little else
+        hull = [min(parameters[::2]), max(parameters[1::2])]
+        found = f"cwd_key >= ? AND cwd_key < ? AND {row}"
+        return _Filter(found, _of_row(found), [*hull, *parameters])
+    return _Filter(condition if choice.is_indexed else "", row, parameters)
+
+
+def _of_row(condition: str) -> str:
+    """A condition for which PostgreSQL looks for no index."""
+    return f"({condition}) IS TRUE"
+
+
+def _has(marks: str) -> str:
+    """The condition on a row that it has marks: one look by the primary key of user data."""
+    # With the OFFSET, PostgreSQL does not read all marks first, once for each facet.
+    return _of_row(
+        "EXISTS (SELECT 1 FROM copied_data d WHERE d.thread_id = threads.id"
+        f" AND d.machine_id = threads.machine_id AND {marks} OFFSET 0)"
+    )
+
+
+def _other_filters(query: Query) -> Query:
+    """What :func:`_filter_steps` leaves: times, titles, and threads that are left out."""
+    return Query(
+        sort_key=query.sort_key,
+        descending=query.descending,
+        since_ms=query.since_ms,
+        until_ms=query.until_ms,
+        search=query.search,
+        words=query.words,
+        without=query.without,
+        excluded_ids=query.excluded_ids,
+    )
+
+
+def _is_served(query: Query, each: _Filter, facets: int) -> bool:
+    """Whether an index has the threads of each value and facet in the order of the list, and these
+    are few enough to be merged."""
+    few = each.branches is not None and len(each.branches) * facets <= _MOST_BRANCHES
+    return few and query.sort_key == "recency_at"
+
+
+def _plan_steps(filters: list[_Filter], facets: Sequence[str]) -> Steps[_Plan]:
+    """Which filter leaves the fewest threads."""
+    indexed = [each for each in filters if each.found]
+    if not indexed:
+        return _Plan(None, 0, filters)
     counts, parameters = [], []
-    for each in narrow:
-        where, values = each.where, [*each.parameters]
-        if each.table == "threads":
-            where, values = f"{where} AND {_FACETS}", [*values, json.dumps(facets)]
-        counts.append(
-            f"(SELECT count(*) FROM (SELECT 1 FROM {each.table} WHERE {where} LIMIT ?) c)"
-        )
+    for each in indexed:
+        table, where, values = "copied_data", each.marks, [*each.parameters]
+        if not each.marks:
+            table, where = "threads", f"{each.found} AND {_FACETS}"
+            values.append(json.dumps(facets))
+        counts.append(f"(SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {where} LIMIT ?) c)")
         parameters += [*values, each.most + 1]
     found = yield f"SELECT {', '.join(counts)}", parameters
-    return any(count <= each.most for count, each in zip(found[0], narrow, strict=True))
+    count, place = min((count, place) for place, count in enumerate(found[0]))
+    first = indexed[place]
+    return _Plan(first, count, [each for each in filters if each is not first])
 
 
 def _sorted_keys(
-    query: Query,
-    choices: Sequence[Choice],
-    facets: Sequence[str],
-    place: Place | None,
-    count: int,
-    among: list[int] | None = None,
+    query: Query, plan: _Plan, facets: Sequence[str], place: Place | None, count: int
 ) -> Steps[list[Key]]:
-    where, parameters = row_filter(query, choices, place)
-    if among is not None:
-        where.append(_AMONG)
-        parameters.append(json.dumps(among))
+    conditions, values = plan.conditions()
+    where, parameters = row_filter(_other_filters(query), [], place)
     # What has no order, PostgreSQL does not look for in the order of the list.
     return (
         yield (
             f"WITH few AS MATERIALIZED (SELECT {query.sort_key}_ms AS k, id, row_id FROM threads"
-            f" WHERE {all_of([_FACETS, *where])})"
+            f" WHERE {all_of([_FACETS, *conditions, *where])})"
             f" SELECT k, id, row_id FROM few {order_by(query, 'k')} LIMIT ?",
-            [json.dumps(facets), *parameters, count],
+            [json.dumps(facets), *values, *parameters, count],
         )
     )
 
 
 def _walked_keys(
     query: Query,
-    choices: Sequence[Choice],
-    served: Choice | None,
+    served: _Filter | None,
+    others: Sequence[_Filter],
     facets: Sequence[str],
     place: Place | None,
     count: int,
 ) -> Steps[list[Key]]:
     """The merge of the first keys of all facets, and values of ``served``."""
-    others = [each for each in choices if each is not served]
-    where, parameters = row_filter(query, others, place, "+")
-    branches, values = "json_each(?) f", [json.dumps(facets)]
-    chosen = ["facet = f.value"]
-    if served is not None:
-        branches, values = (
-            f"{branches} CROSS JOIN json_each(?) v",
-            [*values, json.dumps(served.values)],
-        )
-        chosen.append(f"{served.column} = v.value")
+    where, parameters = row_filter(_other_filters(query), [], place)
+    is_filtered = len(where) > (place is not None) or bool(others)
+    where += (each.row for each in others)
+    parameters += (value for each in others for value in each.parameters)
+    values: Sequence[str | int] = [""] if served is None else served.branches or []
+    chosen = ["facet = f.value", *([] if served is None else [served.branch])]
     first = (
         f"SELECT {query.sort_key}_ms AS k, id, row_id FROM threads"
         f" WHERE {all_of([*chosen, *where])} {order_by(query, f'{query.sort_key}_ms')} LIMIT ?"
     )
+    if is_filtered and len(facets) * len(values) <= _MOST_MERGED:
+        # Of each no more is read than is needed: threads that are looked at in vain cost most.
+        first = first.replace("f.value", "?").replace("v.value", "?")
+        branches = [
+            [facet, *([] if served is None else [str(v)])] for facet in facets for v in values
+        ]
+        union = " UNION ALL ".join([f"({first})"] * len(branches))
+        return (
+            yield (
+                f"SELECT k, id, row_id FROM ({union}) w {order_by(query, 'k')} LIMIT ?",
+                [*(each for some in branches for each in (*some, *parameters, count)), count],
+            )
+        )
+    merged, of = "json_each(?) f", [json.dumps(facets)]
+    if served is not None:
+        merged, of = f"{merged} CROSS JOIN json_each(?) v", [*of, json.dumps([*map(str, values)])]
     return (
         yield (
-            f"SELECT w.k, w.id, w.row_id FROM {branches} CROSS JOIN LATERAL ({first}) w"
+            f"SELECT w.k, w.id, w.row_id FROM {merged} CROSS JOIN LATERAL ({first}) w"
             f" {order_by(query, 'w.k', 'w.id')} LIMIT ?",
-            [*values, *parameters, count, count],
+            [*of, *parameters, count, count],
         )
     )

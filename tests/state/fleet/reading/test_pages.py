@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from state.db.steps import run_steps
+from state.fleet.reading import pages
 from state.fleet.reading.index import FleetIndex, open_fleet
 from state.query.listing import count_steps, page_steps
 from state.query.model import Page, Query
@@ -94,3 +96,37 @@ def test_a_fleet_of_one_machine_has_its_lists(filled: Filled, query: Query) -> N
     named = replace(query, machine="laptop")
     assert without_machines(filled.pages(filled.among, named)) == own
     assert filled.runner.run(filled.among.count(named)) == counted
+
+
+@pytest.fixture
+def as_if_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has few threads be found as many are."""
+    for name, few in (
+        *(("MOST_SORTED", 4), ("_MOST_MARKED", 4), ("_SAMPLE", 12), ("_COMMON", 2)),
+        *(("_MOST_VALUES", 1), ("_MOST_BRANCHES", 3)),
+    ):
+        monkeypatch.setattr(pages, name, few)
+
+
+@pytest.mark.usefixtures("as_if_many")
+@pytest.mark.parametrize("merged", [0, 24])
+@given(query=QUERIES)
+@examples(150)
+def test_many_threads_are_found_where_few_are(filled: Filled, merged: int, query: Query) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pages, "_MOST_MERGED", merged)
+        found = filled.pages(filled.alone, query)
+        counted = filled.runner.run(filled.alone.count(query))
+    assert without_machines(found) == without_machines(local_pages(filled.local, query))
+    assert counted._replace(most=None) == run_steps(count_steps(query), filled.local)
+
+
+@given(query=QUERIES, users=st.sampled_from([("ann",), ("bob",), ("ann", "bob")]))
+@examples(100)
+def test_users_choose_by_the_newest_copy(
+    filled: Filled, query: Query, users: tuple[str, ...]
+) -> None:
+    every = [row for page in filled.pages(filled.among, query) for row in page.rows]
+    chosen = [row["id"] for row in every if row["user"] in users]
+    found = filled.pages(filled.among, replace(query, users=users))
+    assert [row["id"] for page in found for row in page.rows] == chosen
