@@ -169,13 +169,14 @@ NEWEST_OTHER = """
 FUNCTIONS = (
     # Of this one and of all later migrations.
     "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC",
+    # A function in SQL would be planned anew in each statement that asks: 80 us instead of 50.
     f"""
-    CREATE FUNCTION my_tenant() RETURNS integer LANGUAGE sql STABLE SECURITY DEFINER PARALLEL RESTRICTED {FIXED_PATH} AS
-    $$ SELECT tenant_id FROM threadkeep.logins WHERE role_name = session_user AND revoked_at IS NULL $$
+    CREATE FUNCTION my_tenant() RETURNS integer LANGUAGE plpgsql STABLE SECURITY DEFINER PARALLEL RESTRICTED {FIXED_PATH} AS
+    $$ BEGIN RETURN (SELECT tenant_id FROM threadkeep.logins WHERE role_name = session_user AND revoked_at IS NULL); END $$
     """,
     f"""
-    CREATE FUNCTION my_machine() RETURNS integer LANGUAGE sql STABLE SECURITY DEFINER PARALLEL RESTRICTED {FIXED_PATH} AS
-    $$ SELECT machine_id FROM threadkeep.logins WHERE role_name = session_user AND revoked_at IS NULL $$
+    CREATE FUNCTION my_machine() RETURNS integer LANGUAGE plpgsql STABLE SECURITY DEFINER PARALLEL RESTRICTED {FIXED_PATH} AS
+    $$ BEGIN RETURN (SELECT machine_id FROM threadkeep.logins WHERE role_name = session_user AND revoked_at IS NULL); END $$
     """,
     # What it does to other copies, it does below itself, and then it leaves them alone. The row of
     # an INSERT that becomes an UPDATE comes here again.
