@@ -133,7 +133,7 @@ busy      CodexChangedSince  threadkeep codex-check shows what is left to repair
 not_found NoCodexBackup      threadkeep codex-check --fix makes one before each change
 usage     FleetAddressInvalid give it as postgresql://USER@HOST:PORT/DATABASE, or as what else libpq
                              takes
-not_found FleetDriverMissing pip install 'threadkeep[fleet]' brings it
+not_found FleetDriverMissing install it: pip install 'threadkeep[fleet]'
 busy*     FleetUnavailable   see that PostgreSQL runs there: pg_isready -d ADDRESS; what changes
                              here meanwhile is pushed later
 busy*     FleetBusy          try again in a moment; the administrator can raise max_connections, or
@@ -251,6 +251,11 @@ def _fitting(error: RolloutError | errors.StateError, command: str | None) -> st
         return f"{hint}; or run the command above"
     if type(error) is errors.InvalidQuery and command:
         return f"threadkeep {command} -h shows what it takes"
+    if isinstance(error, errors.FleetDriverMissing):
+        from cli.installed import installed_with
+
+        is_pipx = installed_with() == "pipx"
+        return "install it: pipx inject threadkeep 'psycopg[binary]'" if is_pipx else ""
     if isinstance(error, errors.ThreadInTrash):
         return f"to put it back: threadkeep trash restore {error.thread_id}"
     if isinstance(error, errors.ContentNotPushed) and error.others:

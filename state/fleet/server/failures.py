@@ -59,14 +59,22 @@ def translated() -> Iterator[None]:
         FleetDriverMissing: psycopg cannot be imported.
         FleetError: of a class that says what to do.
     """
-    try:
-        import psycopg
-    except ImportError:
-        raise errors.FleetDriverMissing from None
+    check_driver()
+    import psycopg
+
     try:
         yield
     except psycopg.Error as error:
         raise failure(error) from error
+
+
+def check_driver() -> None:
+    """Raises FleetDriverMissing if psycopg cannot be imported: it is an extra, or its library for
+    PostgreSQL is missing."""
+    try:
+        import psycopg  # noqa: F401
+    except ImportError:
+        raise errors.FleetDriverMissing from None
 
 
 def failure(error: "psycopg.Error") -> errors.FleetError:

@@ -3,13 +3,17 @@
 import asyncio
 import math
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 
 import psycopg
 import pytest
 
+from cli.errors import outcome
 from state import errors
 from state.fleet.server import connect, schema
 from state.fleet.server.admin import setup
@@ -253,3 +257,40 @@ def test_an_error_of_our_own_stays_what_it_is(fleet: Fleet) -> None:
         with pytest.raises(kind) as caught:
             work()
         assert type(caught.value) is kind
+
+
+def test_without_the_driver_each_command_says_what_to_install(tmp_path: Path) -> None:
+    commands = (
+        ["fleet", "check"],
+        ["fleet", "machine", "add", "x"],
+        ["fleet", "status"],
+        ["push"],
+        ["list", "--fleet"],
+    )
+    program = (
+        "import sys\n"
+        "sys.modules['psycopg'] = None\n"
+        "from cli.main import main\n"
+        f"for words in {commands}:\n"
+        "    sys.argv[1:] = words\n"
+        "    try:\n"
+        "        main()\n"
+        "    except SystemExit as end:\n"
+        "        assert end.code == 3, (words, end.code)"
+    )
+    (tmp_path / "sessions").mkdir()
+    environment = {
+        "CODEX_HOME": str(tmp_path),
+        "HOME": str(tmp_path),
+        "THREADKEEP_FLEET": "host=127.0.0.1 port=1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = done.stderr.splitlines()
+    assert said[::2] == ["threadkeep: fleets need psycopg, which is not installed"] * len(commands)
+    assert {*said[1::2]} <= {f"  {outcome(errors.FleetDriverMissing()).hint}"}
