@@ -8,15 +8,6 @@ import pytest
 
 from tests.state.fleet.security.attack import SECRET, Prey, run
 
-_SAMPLES = {
-    "integer": "1",
-    "bigint": "1",
-    "text": "'nightingale'",
-    "text[]": "ARRAY['nightingale']",
-    "bigint[]": "ARRAY[1, 2, 3]::bigint[]",
-    "date": "'2026-11-01'",
-}
-
 
 def definers(prey: Prey, role: str) -> list[tuple[str, list[str], list[str]]]:
     """The functions that look past row security and that a role may call: with the names and types
@@ -43,7 +34,7 @@ def test_no_function_takes_another_tenant_than_that_of_the_login(prey: Prey) -> 
     assert len(found) >= 3
     for name, arguments, kinds in found:
         assert arguments[0] == "tenant", f"{name} looks past row security at no certain tenant"
-        rest = "".join(f", {_SAMPLES[kind]}" for kind in kinds[1:])
+        rest = "".join(f", NULL::{kind}" for kind in kinds[1:])
         for address, whose in ((prey.stranger, "victim"), (prey.revoked, "victim")):
             with psycopg.connect(address, autocommit=True) as reader:
                 for tenant in (str(prey.who[whose][0]), "NULL"):
@@ -57,7 +48,7 @@ def test_no_function_takes_another_tenant_than_that_of_the_login(prey: Prey) -> 
 def test_machines_that_do_not_read_have_no_function(prey: Prey) -> None:
     with psycopg.connect(prey.mallory, autocommit=True) as machine:
         for name, _, kinds in definers(prey, "threadkeep_reader"):
-            rest = "".join(f", {_SAMPLES[kind]}" for kind in kinds[1:])
+            rest = "".join(f", NULL::{kind}" for kind in kinds[1:])
             tenant = prey.who["mallory"][0]
             with pytest.raises(psycopg.errors.InsufficientPrivilege, match="for function"):
                 machine.execute(f"SELECT * FROM threadkeep.{name}({tenant}{rest})")
@@ -95,5 +86,12 @@ def test_no_terms_find_rows_of_others(terms: list[Any], prey: Prey) -> None:
             call = "SELECT row_id FROM threadkeep.text_matches(%s, %s::bigint[], %s::text[])"
             matches = {row for (row,) in reader.execute(call, [tenant, every, terms])}
             assert matches <= own
+            call = (
+                "SELECT row_id FROM threadkeep.text_scores(%s, NULL, %s::text[], %s::int[], 99)"
+            )
+            weights = [1] * len(terms)
+            assert {row for (row,) in reader.execute(call, [tenant, terms, weights])} <= own
+            call = "SELECT documents FROM threadkeep.text_counts(%s, NULL, %s::text[], 1000000)"
+            assert reader.execute(call, [tenant, terms]).fetchall() == [(len(own),)]
             if terms == ["nightingale"]:
                 assert matches == own
