@@ -3,7 +3,6 @@ is not trusted."""
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import date
 from typing import Any, Final, NamedTuple
 
 from rollout.files.layout import ROOTS, best_file, parse_name, parse_uuid
@@ -28,14 +27,14 @@ _LEVELS: Final = Binary(
     " WHERE c.id = %s AND c.level = ANY(%s) ORDER BY c.updated_at_ms DESC"
 )
 _COLUMNS: Final = (
-    "SELECT path, thread_id, month, size_bytes, mtime_ns, CASE WHEN octet_length(pieces)"
+    "SELECT path, thread_id, month::text, size_bytes, mtime_ns, CASE WHEN octet_length(pieces)"
     f" <= {_MOST_MANIFEST_BYTES} THEN pieces END FROM rollouts WHERE machine_id = %s"
 )
 _OF_THREAD: Final = Binary(f"{_COLUMNS} AND thread_id = %s ORDER BY path LIMIT {_MOST_ROLLOUTS}")
 _OF_NAME: Final = Binary(f"{_COLUMNS} AND strpos(path, %s) > 0 ORDER BY path LIMIT 20")
 _PIECES: Final = Binary(
     f"SELECT digest, CASE WHEN octet_length(data) <= {MOST_COMPRESSED_BYTES} THEN data END"
-    " FROM pieces WHERE machine_id = %s AND month = %s AND digest = ANY(%s)"
+    " FROM pieces WHERE machine_id = %s AND month = %s::date AND digest = ANY(%s)"
 )
 
 
@@ -58,7 +57,8 @@ class StoredRollout(NamedTuple):
     path: str
     """In the home of its machine; it leads nowhere else."""
     thread_id: str
-    month: date
+    month: str
+    """As PostgreSQL writes it: it may be one that Python has no date for."""
     manifest: Manifest
 
 

@@ -251,6 +251,24 @@ def test_what_no_rollout_is_gets_no_file(tmp_path: Path, fleet: Fleet) -> None:
     run(fleet, tmp_path, work)
 
 
+def test_times_that_nobody_knows_are_taken_as_they_are(tmp_path: Path, fleet: Fleet) -> None:
+    path = write(tmp_path / "home", 1)
+
+    async def work(machine: Machine, reader: Reader) -> None:
+        await machine.push(ONE)
+        for mtime_ns in (2**63 - 1, -(2**63)):
+            execute(fleet, "UPDATE threadkeep.rollouts SET mtime_ns = %s", [mtime_ns])
+            brought = await reader.bring(ONE, relative(machine, path))
+            assert (brought.home / brought.own[0]).read_bytes() == path.read_bytes()
+        (brought.home / brought.own[0]).unlink()
+        for month in ("infinity", "4000-01-01 BC"):
+            execute(fleet, "UPDATE threadkeep.rollouts SET month = %s", [month])
+            with pytest.raises(CopyUnusable, match="a piece is missing"):
+                await reader.bring(ONE, relative(machine, path))
+
+    run(fleet, tmp_path, work)
+
+
 def test_what_no_piece_is_gets_no_file(tmp_path: Path, fleet: Fleet) -> None:
     path = write(tmp_path / "home", 1)
 
