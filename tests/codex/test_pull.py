@@ -9,14 +9,12 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from state.fleet.reading.pull import pull
-from state.query.model import Query
-from state.thread_index import open_index
+from cli.fleet.config import VARIABLE
 from tests.codex.codex_app import Call, answers
 from tests.codex.mock_model import mock_model
 from tests.codex.model.deeds import ANSWER
 from tests.codex.model.request import Request
-from tests.state.fleet.contents import Machine, Reader, run
+from tests.support.command import Inside
 from tests.support.postgres.cluster import Fleet
 
 CODEX = os.environ.get("THREADKEEP_CODEX_BIN", "")
@@ -69,27 +67,21 @@ def test_codex_goes_on_with_a_pulled_thread(
         plain.unlink()
     codex_exec(here, config, "a thread that is here already")
     asked.clear()
-    ids: list[str] = []
-
-    async def work(machine: Machine, reader: Reader) -> None:
-        query = Query(sort_key="recency_at", archived=form == "archived", source_kinds=("exec",))
-        (row,) = [row async for row in machine.index.all_rows(query)]
-        ids.append(row["id"])
-        await machine.push(*ids)
-        brought = await reader.bring(ids[0], row["rollout_path"])
-        async with open_index(here, tmp_path / "here.sqlite3") as index:
-            await index.backfill()
-            await pull(index, brought)
-
-    run(fleet, tmp_path, work)
+    clis = [
+        Inside(home, tmp_path / home.name, {VARIABLE: fleet.machine(home.name, reads=True)})
+        for home in (there, here)
+    ]
+    (id_,) = clis[0].ids("--all-sources", *(["--archived"] if form == "archived" else []))
+    clis[0].run("push", "--level", "raw")
+    assert clis[1].run("pull", id_).out == f"cd {there} && codex resume {id_}\n"
     calls: list[Call] = [
         ("thread/list", {"sourceKinds": ["exec"]}),
-        ("thread/read", {"threadId": ids[0]}),
+        ("thread/read", {"threadId": id_}),
     ]
     listed, read = answers(CODEX, here, calls)
-    assert ids[0] in [thread["id"] for thread in listed["result"]["data"]]
+    assert id_ in [thread["id"] for thread in listed["result"]["data"]]
     assert read["result"]["thread"]["preview"] == "the question of the first machine"
-    codex_exec(here, config, "resume", ids[0], "the question of the second machine")
+    codex_exec(here, config, "resume", id_, "the question of the second machine")
     sent = json.dumps(asked[-1].input)
     places = [
         sent.find(text)

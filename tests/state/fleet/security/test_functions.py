@@ -86,9 +86,7 @@ def test_no_terms_find_rows_of_others(terms: list[Any], prey: Prey) -> None:
             call = "SELECT row_id FROM threadkeep.text_matches(%s, %s::bigint[], %s::text[])"
             matches = {row for (row,) in reader.execute(call, [tenant, every, terms])}
             assert matches <= own
-            call = (
-                "SELECT row_id FROM threadkeep.text_scores(%s, NULL, %s::text[], %s::int[], 99)"
-            )
+            call = "SELECT row_id FROM threadkeep.text_scores(%s, NULL, %s::text[], %s::int[], 99)"
             weights = [1] * len(terms)
             assert {row for (row,) in reader.execute(call, [tenant, terms, weights])} <= own
             call = "SELECT documents FROM threadkeep.text_counts(%s, NULL, %s::text[], 1000000)"
