@@ -100,6 +100,7 @@ def _document(here: Locations, found: _Found) -> dict[str, Any]:
         and {
             "level": status.push.level,
             "waiting": status.push.waiting,
+            "active": status.push.is_running(_now_ms()),
             "pushedAt": iso(status.push.pushed_at_ms or None) or None,
             "lastError": status.push.last_error,
         },
@@ -169,6 +170,8 @@ def _push(push: "PushStatus") -> list[tuple[str, str]]:
     if push.waiting == 1:
         waiting = waiting.replace("wait", "waits")
     lines = [("fleet", f"last push: {last}{f'; {waiting}' if push.waiting else ''}")]
+    if push.is_running(_now_ms()):
+        lines = [("fleet", f"pushing: {push.threads_done:,} of {push.threads_total:,} threads")]
     if push.last_error:
         lines.append(("", f"last error: {one_line(push.last_error)}"))
     return lines

@@ -42,7 +42,7 @@ def path() -> Path:
 
 def expanded(folder: str) -> str:
     """A folder of the user's file, with ``~`` for the user's own."""
-    return str(Path(folder).expanduser()) if folder.startswith("~") else folder
+    return os.path.expanduser(folder)
 
 
 def read_config() -> dict[str, Any]:

@@ -1,20 +1,23 @@
 """What is to be pushed, and where to: as given, and as the user's file says."""
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cli import __version__
 from cli.errors import WrongUsage
 from cli.fleet import config
+from rollout.schema.session_source import SOURCE_KINDS
+from state.errors import InvalidMark
 from state.fleet.push.batch import LEVELS
 from state.fleet.push.exclusions import Exclusions
 from state.fleet.push.levels import contents_of
 from state.fleet.push.push import Pushed, PushOptions
+from state.userdata.folders import clean_folder, is_windows, spellings
+from state.userdata.marks import clean_tag
 
 if TYPE_CHECKING:
     from state.thread_index import ThreadIndex
-
-_KINDS: Final = ("folders", "remotes", "sources", "tags")
 
 
 class Wanted(NamedTuple):
@@ -36,8 +39,7 @@ def wanted(url: str | None, level: str | None, *, take_over: bool) -> Wanted:
 
 
 def _exclusions(found: Any) -> Exclusions:
-    """What the table ``exclude`` says. What is misspelled would be pushed, so it is refused."""
-    from state.userdata.folders import spellings
+    """What the table ``exclude`` says. What has no meaning would be pushed, so it is refused."""
 
     def wrong(why: str) -> WrongUsage:
         known = ", ".join(_KINDS)
@@ -45,15 +47,45 @@ def _exclusions(found: Any) -> Exclusions:
 
     if not isinstance(found, dict):
         raise wrong("exclude is not a table")
+    given: dict[str, tuple[str, ...]] = dict.fromkeys(_KINDS, ())
     for name, values in found.items():
         if name not in _KINDS:
             raise wrong(f"exclude has no {name}")
         if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
             raise wrong(f"{name} is not a list of texts")
-    given = {name: tuple(found.get(name, ())) for name in _KINDS}
-    folders = (config.expanded(folder) for folder in given["folders"])
-    given["folders"] = tuple(dict.fromkeys(each for one in folders for each in spellings(one)))
+        try:
+            given[name] = tuple(one for each in values for one in _CHECKED[name](each))
+        except (ValueError, InvalidMark) as error:
+            raise wrong(str(error)) from None
     return Exclusions(**given)
+
+
+def _folder(folder: str) -> list[str]:
+    whole = config.expanded(folder)
+    if not os.path.isabs(whole) and not is_windows(clean_folder(whole)):
+        raise ValueError(f"the folder {folder} is not an absolute one")
+    return spellings(whole)
+
+
+def _remote(remote: str) -> list[str]:
+    if not remote.strip():
+        raise ValueError("a remote is empty")
+    return [remote.strip()]
+
+
+def _source(source: str) -> list[str]:
+    if source not in SOURCE_KINDS and not source.startswith(("custom", "internal")):
+        raise ValueError(f"there is no source {source}; take {', '.join(SOURCE_KINDS)}")
+    return [source]
+
+
+_CHECKED: Final[dict[str, Callable[[str], list[str]]]] = {
+    "folders": _folder,
+    "remotes": _remote,
+    "sources": _source,
+    "tags": lambda tag: [clean_tag(tag)],
+}
+_KINDS: Final = (*_CHECKED,)
 
 
 def redactor() -> Callable[[str], str]:

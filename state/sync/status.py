@@ -56,6 +56,15 @@ class PushStatus(NamedTuple):
     waiting: int
     """Threads that the next push sends."""
     last_error: str | None
+    threads_total: int
+    threads_done: int
+    """Of the push that is running, or was the last."""
+    status: str
+    lease_expires_at_ms: int
+
+    def is_running(self, at_ms: int) -> bool:
+        """Whether some worker holds the lease."""
+        return self.status == "running" and self.lease_expires_at_ms > at_ms
 
 
 class Status(NamedTuple):
@@ -104,8 +113,8 @@ def status_steps(index: Path) -> Steps[Status]:
     buckets = yield "SELECT bucket, count(*) FROM rollout_files GROUP BY bucket", []
     job = yield from backfill_steps()
     push = yield (
-        "SELECT pushed_at_ms, level, (SELECT count(*) FROM fleet_outbox), last_error"
-        " FROM fleet_state WHERE joined",
+        "SELECT pushed_at_ms, level, (SELECT count(*) FROM fleet_outbox), last_error,"
+        " threads_total, threads_done, status, lease_expires_at_ms FROM fleet_state WHERE joined",
         [],
     )
     pushed = PushStatus(*push[0]) if push else None

@@ -143,12 +143,13 @@ TABLES = (
         " INCLUDE (facet, recency_at_ms, created_at_ms, updated_at_ms, id, row_id) WHERE newest"
         for column in ("tokens_used", "size_bytes")
     ),
-    "CREATE INDEX ON threads (tenant_id, name) WHERE newest AND name IS NOT NULL",
+    # A name or a note may be longer than a B-tree takes.
+    "CREATE INDEX ON threads USING hash (name) WHERE newest AND name IS NOT NULL",
     "CREATE INDEX ON threads (tenant_id, spawned_by) WHERE spawned_by IS NOT NULL",
     "CREATE INDEX ON threads (tenant_id, coalesce(parent_thread_id, forked_from_id), created_at_ms, id)"
     " WHERE coalesce(parent_thread_id, forked_from_id) IS NOT NULL",
     "CREATE INDEX ON threads USING gin (search_text gin_trgm_ops) WITH (fastupdate = on, gin_pending_list_limit = 1024)",
-    "CREATE INDEX ON user_data (tenant_id, key, value, thread_id) INCLUDE (machine_id) WHERE value IS NOT NULL",
+    "CREATE INDEX ON user_data (tenant_id, key, thread_id) INCLUDE (machine_id) WHERE value IS NOT NULL",
     *(
         f"CREATE TABLE {table}_{number} PARTITION OF {table} FOR VALUES WITH (MODULUS {PARTITIONS}, REMAINDER {number})"
         for table in ("threads", "user_data", "thread_usage", "thread_limits")

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
+from rollout.schema.session_source import kinds_selected
 from state.db.sql import dicts
 from state.userdata.folders import cwd_key, tree_roots
+from state.userdata.marks import TAG
 from state.userdata.repositories import origin_place
 from state.userdata.store import all_aliases
 
-TAG: Final = "tag:"
-"""What the keys of tags begin with."""
 _TAGGED: Final = (
     f'SELECT thread_id, substr("key", {len(TAG) + 1}) FROM user_data'
     " WHERE \"key\" >= 'tag:' AND \"key\" < 'tag;' AND value IS NOT NULL"
@@ -28,7 +28,8 @@ class Exclusions:
     folders: tuple[str, ...] = ()
     """Absolute, each with all that is below it."""
     remotes: tuple[str, ...] = ()
-    """Origins of repositories in any spelling, in which ``*`` stands for anything."""
+    """Origins of repositories in any spelling, or what they begin with; ``*`` stands for
+    anything."""
     sources: tuple[str, ...] = ()
     """Kinds, as ``list --source`` takes them."""
     tags: tuple[str, ...] = ()
@@ -56,9 +57,10 @@ class Exclusions:
             url = row["git_origin_url"]
             place = origin_place(url).lower() or url
             for remote in self.remotes:
-                if fnmatchcase(place, (origin_place(remote) or remote).lower()):
+                pattern = (origin_place(remote) or remote).lower().rstrip("/")
+                if fnmatchcase(place, pattern) or fnmatchcase(place, f"{pattern}/*"):
                     return f"remote {remote}"
-        if row["source_kind"] in self.sources:
+        if self.sources and row["source_kind"] in kinds_selected([*self.sources]):
             return f"source {row['source_kind']}"
         return next((f"tag {tag}" for tag in self.tags if tag in tags), None)
 

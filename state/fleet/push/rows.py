@@ -16,9 +16,10 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from state.db.sql import AMONG, listed
-from state.fleet.push.exclusions import TAG, Exclusions
+from state.fleet.push.exclusions import Exclusions
 from state.fleet.server import schema
 from state.rows.thread_rows import search_text
+from state.userdata.marks import TAG
 
 Redact = Callable[[str], str]
 """Removes from a text what should not leave the machine."""

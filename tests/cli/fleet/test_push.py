@@ -1,7 +1,9 @@
 """``threadkeep push``: what it says, and what it takes from the user's file."""
 
 import signal
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -53,11 +55,15 @@ def test_push_says_what_it_did(cli: Cli, fleet: Fleet) -> None:
     done = cli.run("push", "--json").json
     assert (done["threads"], done["everything"], done["machine"]) == (1, False, "laptop")
     assert "wait" not in cli.run("status").out
+    with closing(sqlite3.connect(cli.index)) as connection, connection:
+        held = "status = 'running', lease_expires_at_ms = 9e15, threads_total = 8, threads_done = 5"
+        connection.execute(f"UPDATE fleet_state SET {held}")
+    assert "pushing: 5 of 8 threads" in cli.run("status").out
 
 
 def test_the_file_says_what_is_left_out(cli: Cli, fleet: Fleet) -> None:
     cli.run("tag", "private", thread_id(2))
-    configure(cli, '[exclude]\nfolders = ["/w/1"]\ntags = ["private"]\n')
+    configure(cli, '[exclude]\nfolders = ["/w/1/"]\ntags = ["Private"]\n')
     plan = cli.run("push", "--dry-run", "--json").json
     assert plan["excluded"] == {"folder /w/1": 1, "tag private": 1}
     assert [each["id"] for each in plan["newest"]] == [thread_id(0)]
@@ -71,6 +77,10 @@ def test_the_file_says_what_is_left_out(cli: Cli, fleet: Fleet) -> None:
         ("[exclude]\nfolder = []\n", "exclude has no folder"),
         ('[exclude]\ntags = "private"\n', "tags is not a list of texts"),
         ("exclude = 1\n", "exclude is not a table"),
+        ('[exclude]\nfolders = ["private"]\n', "the folder private is not an absolute one"),
+        ('[exclude]\nsources = ["exce"]\n', "there is no source exce"),
+        ('[exclude]\ntags = ["a b"]\n', "holds a blank"),
+        ('[exclude]\nremotes = [" "]\n', "a remote is empty"),
         ('level = "all"\n', "there is no level all"),
         ("level = \n", "cannot be used"),
     ],

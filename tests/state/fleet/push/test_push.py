@@ -2,6 +2,7 @@
 
 import asyncio
 import platform
+import random
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -112,9 +113,7 @@ def test_what_is_left_out_is_taken_back(
     in_index(home, small, lambda index: relink(index.database, "/old", "/secret/old"))
     pushed(home, small, address)
     everything = held(fleet, "one")
-    left_out = Exclusions(
-        ("/secret/",), ("https://github.com/acme/*",), ("subAgentThreadSpawn",), ("private",)
-    )
+    left_out = Exclusions(("/secret/",), ("https://github.com/acme",), ("subAgent",), ("private",))
     done = pushed(home, small, address, exclusions=left_out)
     assert (done.threads, done.excluded, done.deleted) == (0, 5, 5)
     gone = {thread_id(number) for number in (2, 6, 11, 12, 13)}
@@ -157,6 +156,19 @@ def test_what_postgres_does_not_take_is_replaced(
         fleet, "SELECT DISTINCT title, cwd, name, model, git_branch FROM threadkeep.threads"
     )
     assert found == [("a�b���", '{\\"', "NULL", "", None)]
+
+
+def test_long_names_and_notes_are_taken(
+    home: Path, small: Path, fleet: Fleet, address: str
+) -> None:
+    """Longer than a page of an index, and of characters that are not compressed much."""
+    random_ = random.Random(1)
+    long = "".join(chr(random_.randrange(0x4E00, 0x9FFF)) for _ in range(4000))
+    values = {"note": long, "name": long, "tag:x": "1"}
+    in_index(home, small, lambda index: set_values(index.database, [thread_id(4)], values))
+    change(small, f"UPDATE threads SET name = '{long}', title = '{long}', search_text = '{long}'")
+    assert pushed(home, small, address).refused == {}
+    assert held(fleet, "one") == kept(small)
 
 
 def test_a_thread_that_does_not_fit_holds_up_no_other(
