@@ -35,7 +35,7 @@ from cli.browse.threads.scope import Scope
 from cli.browse.threads.source import ThreadSource
 from cli.browse.words.keys import OwnKeys, bindings_of, keymap_of, line_of
 from cli.errors import INTERRUPTED
-from cli.filter.known import known_of
+from cli.filter.known import known_machines
 from cli.filter.language import parse
 from cli.filter.wanted import Wanted, wanted
 from state.jobs.progress import JobProgress
@@ -165,14 +165,15 @@ class BrowseApp(ListKeys, OrderedApp):
     async def _work_with(self, index: ThreadIndex) -> None:
         self.index = index
         self._source.index = index
-        follow = IndexSync(index, self.reload, self._behind).run
-        if self.here.fleet is not None:
+        if self.here.fleet is None:
+            follow = IndexSync(index, self.reload, self._behind).run
+            await self._scope.look_up(index)
+        else:
             from cli.browse.fleet_threads import FleetThreads
 
-            self._fleet = FleetThreads(self, self._behind)
-            self.box.known = await known_of(index)  # else nothing is known of machine: and user:
+            self._fleet = FleetThreads(self, self._scope, self._behind)
+            self.box.known = await known_machines(index)  # the others follow
             follow = self._fleet.run
-        await self._scope.look_up(index)
         await self.reload(keep=self._page is not None)
         self.ready.set()
         syncing = asyncio.create_task(follow())

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from cli.browse.actions.sentences import sentence
+from cli.browse.threads.scope import Scope
 from cli.runtime.cached import cache_folder
 from rollout.errors import RolloutError
 from state.errors import StateError
@@ -26,12 +27,14 @@ _MOST_BYTES: Final = 20 * 2**20
 class FleetThreads:
     """Takes the place of :class:`cli.browse.index_sync.IndexSync`: machines push by themselves."""
 
-    def __init__(self, app: "BrowseApp", report: Callable[[JobProgress | None, str], None]) -> None:
+    def __init__(
+        self, app: "BrowseApp", scope: Scope, report: Callable[[JobProgress | None, str], None]
+    ) -> None:
         """For ``report`` see :class:`cli.browse.index_sync.IndexSync`."""
         index: Any = app.index  # which is that of a fleet
         self.store = FleetStore(index, cache_folder(index.database.address))
         """To be closed."""
-        self._app, self._report = app, report
+        self._app, self._scope, self._report = app, scope, report
 
     async def run(self) -> None:
         """Show the list again when a machine has pushed, until cancelled."""
@@ -40,6 +43,8 @@ class FleetThreads:
                 async for _ in pushes(self.store.index, _EVERY_S):
                     self._report(None, "")
                     await self._app.reload()
+                    # Last, as of many folders it takes seconds.
+                    await self._scope.look_up(self.store.index)
             except StateError as error:
                 self._report(None, str(error))
             await asyncio.sleep(_EVERY_S)

@@ -17,13 +17,19 @@ _VALUES: Final = (
 
 async def known_of(index: ThreadIndex) -> Known:
     """What an index, or a fleet, has. Raises StateError if it cannot be read."""
+    known = await index.read(known_steps)
+    of_fleet = await known_machines(index)
+    return known._replace(machines=of_fleet.machines, users=of_fleet.users)
+
+
+async def known_machines(index: ThreadIndex) -> Known:
+    """The machines and users of a fleet alone, which are soon there; of an index nothing."""
     if not index.database.is_fleet:
-        return await index.database.query(known_steps())
+        return Known()
     from state.fleet.machines import names_steps
 
-    known = await index.database.query(known_steps())
-    machines, users = await index.database.query(names_steps(_MOST))
-    return known._replace(machines=machines, users=users)
+    machines, users = await index.read(lambda: names_steps(_MOST))
+    return Known(machines=machines, users=users)
 
 
 def known_steps() -> Steps[Known]:

@@ -76,7 +76,7 @@ async def check_projects(answering: Answering, given: Sequence[str]) -> None:
     most like theirs."""
     from state.query.projects import projects_steps
 
-    if not given:
+    if not given or answering.is_fleet:  # whose projects take long to be listed
         return
     known = await (await answering.index()).database.query(projects_steps())
     if known.chosen(given):

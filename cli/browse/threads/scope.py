@@ -22,7 +22,7 @@ class Scope:
     async def look_up(self, index: ThreadIndex) -> None:
         """Ask the index which project the folder is of."""
         if self._folder:
-            self._project = await index.database.query(project_of_folder_steps(self._folder))
+            self._project = await index.read(lambda: project_of_folder_steps(self._folder))
 
     def change(self) -> None:
         """The other one, if the folder is of any project."""

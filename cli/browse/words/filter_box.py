@@ -20,6 +20,8 @@ _PAUSE_S: Final = 0.2
 """What filters can be completed to is read when nothing has changed for so long ..."""
 _FRESH_S: Final = 10.0
 """... and not again for so long: of 20,000 threads it takes 30 ms."""
+_FLEET_FRESH_S: Final = 300.0
+"""The same of a fleet, which may have many more folders."""
 
 
 class FilterBox(Input):
@@ -38,7 +40,8 @@ class FilterBox(Input):
 
     async def _learn(self, index: "ThreadIndex") -> None:
         # Nothing is known of an index that is only being filled.
-        fresh_s = self._learned_s + _FRESH_S - time.monotonic() if any(self.known) else 0.0
+        lasts_s = _FRESH_S if not index.database.is_fleet else _FLEET_FRESH_S
+        fresh_s = self._learned_s + lasts_s - time.monotonic() if any(self.known) else 0.0
         await asyncio.sleep(max(_PAUSE_S, fresh_s))
         with suppress(StateError):  # of which the list tells, too
             self.known = await known_of(index)

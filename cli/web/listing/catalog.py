@@ -5,7 +5,7 @@ import math
 import time
 from typing import Final
 
-from cli.filter.known import known_of
+from cli.filter.known import known_machines, known_of
 from cli.filter.language import Known
 from state.query.model import Query
 from state.query.projects import Projects
@@ -17,8 +17,10 @@ _FRESH_S: Final = 2.0
 for which nobody waits ..."""
 _OLD_S: Final = 10.0
 """... who does not find it as old as this."""
-_TIMES_OF_FLEET: Final = 30
-"""That of a fleet may be so many times older: it may have many more threads."""
+_FLEET_FRESH_S: Final = 300.0
+"""That of a fleet may be older: it may have many more threads and folders ..."""
+_FLEET_PATIENCE_S: Final = 0.5
+"""... and a page does not wait for it."""
 EVERY: Final = Query(sort_key="recency_at")
 """The list without filters, whose threads are counted."""
 
@@ -36,11 +38,20 @@ class Catalog:
         cannot be read now."""
         age_s = math.inf if self._read_s is None else time.monotonic() - self._read_s
         if index.database.is_fleet:
-            age_s /= _TIMES_OF_FLEET
+            return await self._of_fleet(index, age_s)
         if age_s > _OLD_S or not self._found[1].projects:  # an index may be being filled
             await asyncio.shield(self._begin(index))
         elif age_s > _FRESH_S:
             self._begin(index)
+        return self._found
+
+    async def _of_fleet(self, index: ThreadIndex, age_s: float) -> tuple[Known, Counts]:
+        """What a fleet had some minutes ago; for a moment only its machines and users, as the rest
+        of many folders takes seconds."""
+        if age_s > _FLEET_FRESH_S:
+            await asyncio.wait({self._begin(index)}, timeout=_FLEET_PATIENCE_S)
+        if self._read_s is None:
+            return await known_machines(index), self._found[1]
         return self._found
 
     def outdate(self) -> None:

@@ -53,7 +53,7 @@ def sides(known: Known, counts: Counts, address: Address) -> list[Side]:
         _side("Machines", "machine", dict.fromkeys(known.machines), address),
         _side("Users", "user", dict.fromkeys(filter(None, known.users)), address),
     )
-    return [side for side in every if side.first] if counts.projects else []
+    return [side for side in every if side.first] if counts.projects or known.machines else []
 
 
 def _side(title: str, name: str, counts: Mapping[str, int | None], address: Address) -> Side:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _MOST_CONNECTIONS: Final = 4
 _MOST_IDLE: Final = 2
+_IDLE_S: Final = 60.0
+"""A server that nobody asks keeps no connection for longer: PostgreSQL has few."""
 _GLANCE_S: Final = 0.1
 """How often a thread that waits for a read looks whether anybody still wants it."""
 
@@ -41,6 +43,9 @@ class FleetDatabase(Database):
         self._loop = asyncio.get_running_loop()
         self._free = asyncio.Semaphore(_MOST_CONNECTIONS)
         self._waiting: list[tuple[AsyncExitStack, Any]] = []
+        self._uses = 0
+        """How often a connection has come back."""
+        self._closing: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Make a first connection, and find out whose threads it sees. Raises FleetError."""
@@ -98,10 +103,7 @@ class FleetDatabase(Database):
     async def close(self) -> None:
         """Close all connections."""
         self._closed = True
-        while self._waiting:
-            stack, _ = self._waiting.pop()
-            with suppress(Exception):
-                await stack.aclose()
+        await self._close_waiting()
 
     async def _run(self, steps: Steps[Result], connection: Any, scope: Scope) -> Result:
         try:
@@ -146,6 +148,16 @@ class FleetDatabase(Database):
                 await _closed(stack)
             else:
                 self._waiting.append((stack, connection))
+                self._uses += 1
+                self._loop.call_later(_IDLE_S, self._begin_to_close_idle, self._uses)
+
+    def _begin_to_close_idle(self, uses: int) -> None:
+        if uses == self._uses and not self._closed:  # nothing was asked since
+            self._closing = self._loop.create_task(self._close_waiting())
+
+    async def _close_waiting(self) -> None:
+        while self._waiting:
+            await _closed(self._waiting.pop()[0])
 
     async def _connected(
         self, *, fresh: bool = False

@@ -1,5 +1,6 @@
 """A fleet in the place of the index of a home: the same reads, of copies on many machines."""
 
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -28,6 +29,8 @@ from state.sync.unread import Unread, Waiting
 from state.thread_index import ThreadIndex
 
 _MOST: Final = 100
+_MACHINES_S: Final = 60.0
+"""How long the names of machines are taken for those that there are."""
 LATEST: Final = Query(sort_key="recency_at")
 
 
@@ -41,6 +44,7 @@ class FleetIndex(ThreadIndex):
         self.search = partial(search, self)
         self.rank = partial(rank, self)
         self._machines: list[Machine] | None = None
+        self._machines_until_s = 0.0
         self._users: tuple[str, ...] = ()
 
     async def see(self, machine: str | None, users: Sequence[str]) -> None:
@@ -127,7 +131,8 @@ class FleetIndex(ThreadIndex):
 
     async def machines(self) -> list[Machine]:
         """All machines of the tenant, by name."""
-        if self._machines is None:
+        if self._machines is None or time.monotonic() > self._machines_until_s:
+            self._machines_until_s = time.monotonic() + _MACHINES_S
             tenant_id = self.database.scope.tenant_id
             self._machines = await self.database.again(lambda: machines_steps(tenant_id))
         return self._machines
