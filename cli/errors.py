@@ -256,6 +256,11 @@ def _fitting(error: RolloutError | errors.StateError, command: str | None) -> st
 
         is_pipx = installed_with() == "pipx"
         return "install it: pipx inject threadkeep 'psycopg[binary]'" if is_pipx else ""
+    if type(error) is errors.FleetLoginRefused and _NOBODY.search(error.reason):
+        return (
+            "name another user in the address, or let PostgreSQL know you as an administrator:"
+            " sudo -u postgres createuser --createdb --createrole $USER"
+        )
     if isinstance(error, errors.ThreadInTrash):
         return f"to put it back: threadkeep trash restore {error.thread_id}"
     if isinstance(error, errors.ContentNotPushed) and error.others:
@@ -280,6 +285,8 @@ def _is_id(reference: str) -> bool:
     return errors.ID_CHARACTERS.issuperset(reference.lower())
 
 
+_NOBODY: Final = re.compile(r"role .* does not exist|(?i:peer|ident) authentication failed")
+"""What PostgreSQL says of users of the system whom it does not know."""
 _LONG: Final = 100
 _SQL_HINTS: Final = {
     "no such column": "threadkeep query 'SELECT * FROM v_threads LIMIT 1' shows the columns of a"

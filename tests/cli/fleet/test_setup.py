@@ -162,6 +162,13 @@ def test_only_administrators_administer(fleet: Fleet, cli: Cli) -> None:
             assert ran.json["error"]["kind"] == "fleet_denied", words
 
 
+def test_who_is_unknown_to_postgres_is_told_how_to_become_known(fleet: Fleet, cli: Cli) -> None:
+    address = fleet.cluster.address(fleet.database, "nobody_of_this_name")
+    error = cli.run("fleet", "check", address, "--json", status=7).json["error"]
+    assert error["kind"] == "fleet_login_refused"
+    assert "createuser --createdb --createrole" in error["hint"]
+
+
 def test_the_address_is_configured_or_given_without_a_password(cli: Cli, tmp_path: Path) -> None:
     error = cli.run("fleet", "check", status=2).err
     assert error.startswith("threadkeep: no fleet is named\n")
