@@ -5,7 +5,6 @@ give are read again as far as the reader may see them.
 """
 
 from collections.abc import Sequence
-from datetime import date
 from typing import Final, NamedTuple
 
 from state.db.derived_columns import searchable
@@ -25,16 +24,16 @@ _OWN: Final = (
 _TEXT_ROWS: Final = Native(f"SELECT threadkeep.text_rows({_OWN}, %s, %s)")
 _TITLE_ROWS: Final = Native(f"SELECT threadkeep.title_rows({_OWN}, %s, %s)")
 _MATCHES: Final = Native(
-    'SELECT row_id, month, "position", held'
+    'SELECT row_id, month::text, "position", held'
     " FROM threadkeep.text_matches(threadkeep.my_tenant(), %s, %s)"
 )
 _COUNTS: Final = Native(f"SELECT documents, holding FROM threadkeep.text_counts({_OWN}, %s, %s)")
 _SCORES: Final = Native(
-    'SELECT row_id, month, "position", score'
+    'SELECT row_id, month::text, "position", score'
     f" FROM threadkeep.text_scores({_OWN}, %s, %s::integer[], %s)"
 )
 _DOCUMENTS: Final = Binary(
-    'SELECT w.row_id, w.month, w."position", d.messages'
+    'SELECT w.row_id, w.month::text, w."position", d.messages'
     ' FROM unnest(%s::bigint[], %s::date[], %s::integer[]) AS w (row_id, month, "position")'
     " CROSS JOIN LATERAL (SELECT messages FROM documents WHERE row_id = w.row_id"
     ' AND month = w.month AND "position" = w."position" OFFSET 0) d'
@@ -46,7 +45,8 @@ class Place(NamedTuple):
     """Where a document is."""
 
     row_id: int
-    month: date
+    month: str
+    """As PostgreSQL writes it: a machine may have written one that Python has no date for."""
     position: int
 
 
