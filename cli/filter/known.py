@@ -11,7 +11,8 @@ from state.thread_index import ThreadIndex
 
 _MOST: Final = 1000
 _VALUES: Final = (
-    "SELECT {0} FROM threads WHERE {0} <> '' GROUP BY {0} ORDER BY max(recency_at_ms) DESC LIMIT ?"
+    "SELECT {0} FROM threads WHERE {0} <> '' GROUP BY {0} ORDER BY max(recency_at_ms) DESC, {0}"
+    " LIMIT ?"
 )
 
 

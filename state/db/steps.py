@@ -48,7 +48,8 @@ OF_INDEXES: Final = "SELECT 1 FROM sqlite_schema"
 
 
 def has_indexes_steps(*names: str) -> Steps[bool]:
-    """Whether the index has all of these SQL indexes, some of which a first backfill makes last."""
+    """Whether the index has all of these SQL indexes or tables: a first backfill makes some last,
+    and a fleet has not all."""
     asked = f"{OF_INDEXES} WHERE name IN ({','.join('?' * len(names))})"
     return len((yield asked, names)) == len(names)
 

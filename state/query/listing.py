@@ -136,7 +136,7 @@ def key_steps(
     served = next((each for each in choices if _is_served(query, each, len(facets))), None)
     others = [each for each in choices if each is not served]
     terms = [term for term in query.terms if len(searchable(term)) >= 3]
-    if among is None and terms:
+    if among is None and terms and (yield from has_indexes_steps("thread_titles")):
         among = yield from _title_candidates(terms)
     if among is None:
         among = yield from rare_mark_steps(query)

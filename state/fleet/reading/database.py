@@ -11,7 +11,7 @@ from rollout.files.cancellation import check_cancelled
 from state.db.database import Database
 from state.db.steps import Result, Steps, Work
 from state.errors import FleetBusy, FleetLost, InvalidQuery, StateError
-from state.fleet.reading.dialect import Binary, Native, is_about_indexes, translated
+from state.fleet.reading.dialect import INDEXES, Binary, Native, is_about_indexes, translated
 from state.fleet.reading.scope import Scope
 from state.fleet.server.connect import connected, log_in
 from state.fleet.server.failures import translated as failing_as_fleets
@@ -110,8 +110,8 @@ class FleetDatabase(Database):
             sql, given = next(steps)
             while True:
                 if is_about_indexes(sql):
-                    # What few rows have is not looked up by more SQL indexes than there are.
-                    sql, given = steps.send([] if scope.machine else [(1,)] * len(given))
+                    known = [] if scope.machine else [name for name in given if name in INDEXES]
+                    sql, given = steps.send([(name,) for name in known])
                     continue
                 if isinstance(sql, Native):
                     binary = isinstance(sql, Binary)

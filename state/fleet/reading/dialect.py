@@ -179,6 +179,16 @@ def _each(rows: bool, alias: str) -> str:
     )
 
 
+INDEXES: Final = frozenset(
+    {
+        *("ix_threads_cwd_recency_at", "ix_threads_cwd_git_origin_url"),
+        *("ix_threads_model", "ix_threads_git_branch"),
+    }
+)
+"""SQL indexes of the local index that a fleet has as well, of the newest copies. Walks of lists,
+which need others, are for :mod:`state.fleet.reading.pages`: SQLite's are in its own words."""
+
+
 def is_about_indexes(sql: str) -> bool:
-    """Whether a statement asks which SQL indexes there are: in a fleet, all of them."""
+    """Whether a statement asks which SQL indexes there are."""
     return sql.startswith(OF_INDEXES)
