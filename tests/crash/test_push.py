@@ -174,3 +174,46 @@ def test_two_pushes_at_once_do_the_work_of_one(case: Case) -> None:
     done = in_index(case.home, case.index, both)
     assert [type(each) for each in done].count(LeaseHeld) == 1
     case.check("after both")
+
+
+def test_machines_that_have_the_same_threads_may_push_at_once(fleet: Fleet, tmp_path: Path) -> None:
+    """As a home that is synced has them. Each thread is shown once, by its last change."""
+    home, begin = tmp_path / "home", tmp_path / "begin.sqlite3"
+    for number in range(60):
+        write(home, number)
+    sync(home, begin)
+    with closing(sqlite3.connect(begin)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    machines = {f"m{number}": tmp_path / f"m{number}.sqlite3" for number in range(4)}
+    addresses = {name: fleet.machine(name) for name in machines}
+
+    def touch(connection: sqlite3.Connection) -> None:
+        connection.execute("UPDATE threads SET updated_at_ms = updated_at_ms + random() % 1000")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("DELETE FROM threads WHERE random() % 9 = 0")
+
+    async def pushed(name: str) -> None:
+        async with open_index(home, machines[name]) as index:
+            for _ in range(3):
+                await index.database.transact(touch)
+                await push(index, addresses[name], PushOptions(most_in_batch=15))
+
+    async def at_once() -> None:
+        await asyncio.gather(*map(pushed, machines))
+
+    for index in machines.values():
+        shutil.copy(begin, index)
+    asyncio.run(at_once())
+    last: dict[str, tuple[int, str]] = {}
+    for name, index in machines.items():
+        assert held(fleet, name) == kept(index)
+        for row in rows(index, "SELECT id, updated_at_ms FROM threads"):
+            rank = (row["updated_at_ms"], name)
+            last[row["id"]] = max(last.get(row["id"], rank), rank)
+    with psycopg.connect(fleet.admin) as admin:
+        shown = admin.execute(
+            "SELECT id, m.name FROM threadkeep.threads JOIN threadkeep.machines m"
+            " USING (machine_id) WHERE newest"
+        ).fetchall()
+    assert len(shown) == len(last)
+    assert dict(shown) == {id_: name for id_, (_, name) in last.items()}

@@ -199,7 +199,9 @@ FUNCTIONS = (
             NEW.newest := (NEW.updated_at_ms, NEW.size_bytes, NEW.machine_id) > (other.updated_at_ms, other.size_bytes, other.machine_id);
             IF NEW.newest THEN
                 UPDATE threadkeep.threads SET newest = false
-                WHERE tenant_id = NEW.tenant_id AND id = NEW.id AND machine_id <> NEW.machine_id AND newest;
+                WHERE tenant_id = NEW.tenant_id AND id = NEW.id AND machine_id <> NEW.machine_id AND newest
+                -- One that has become newer meanwhile stays: then this row finds its place taken.
+                AND (updated_at_ms, size_bytes, machine_id) < (NEW.updated_at_ms, NEW.size_bytes, NEW.machine_id);
             END IF;
         END IF;
         RETURN NEW;
@@ -218,6 +220,22 @@ FUNCTIONS = (
         RETURN NULL;
     END $$
     """,
+    # Of two pushes that change copies of one thread, each would decide by what the other one has not
+    # changed yet. Those that have the only copy do not wait; the others do by a few locks, always in
+    # the same order.
+    f"""
+    CREATE FUNCTION lock_copies(ids text[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER {FIXED_PATH} AS $$
+    DECLARE
+        tenant integer := threadkeep.my_tenant();
+        mine integer := threadkeep.my_machine();
+    BEGIN
+        PERFORM pg_advisory_xact_lock(tenant, lock) FROM (
+            SELECT DISTINCT hashtext(id) & 255 AS lock FROM threadkeep.threads
+            WHERE tenant_id = tenant AND id = ANY (ids) AND machine_id <> mine ORDER BY 1
+        ) AS locks;
+    END $$
+    """,
+    "GRANT EXECUTE ON FUNCTION lock_copies(text[]) TO threadkeep_machine",
     "GRANT EXECUTE ON FUNCTION my_tenant(), my_machine() TO threadkeep_owner, threadkeep_machine, threadkeep_reader",
     "CREATE TRIGGER mark_newest BEFORE INSERT OR UPDATE ON threads FOR EACH ROW EXECUTE FUNCTION mark_newest()",
     "CREATE TRIGGER mark_next_newest AFTER UPDATE ON threads FOR EACH ROW WHEN (OLD.newest AND NOT NEW.newest) EXECUTE FUNCTION mark_next_newest()",
@@ -340,8 +358,8 @@ VIEWS = (
 OWNERS = (
     "GRANT CREATE ON SCHEMA threadkeep TO threadkeep_admin",
     *(
-        f"ALTER FUNCTION {name}() OWNER TO threadkeep_admin"
-        for name in ("my_tenant", "my_machine", "mark_newest", "mark_next_newest")
+        f"ALTER FUNCTION {name} OWNER TO threadkeep_admin"
+        for name in ("my_tenant", "my_machine", "mark_newest", "mark_next_newest", "lock_copies")
     ),
     "REVOKE CREATE ON SCHEMA threadkeep FROM threadkeep_admin",
 )

@@ -116,6 +116,7 @@ async def _send_rows(
     higher = [*LEVELS[LEVELS.index(level) + 1 :]]
     async with connection.pipeline():
         moved = await _move_number(connection, machine, batch.number)
+        await _lock_copies(connection, ids)
         lowered = await connection.execute(
             f"SELECT id, row_id, created_at_ms FROM threadkeep.threads WHERE {mine}"
             " AND id = ANY(%s::text[]) AND level = ANY(%s::text[])",
@@ -156,6 +157,11 @@ async def _move_number(
         f" AND epoch_key = %s AND sequence = {machine.sequence}",
         [machine.epoch_key],
     )
+
+
+async def _lock_copies(connection: "Connection", ids: Sequence[str]) -> None:
+    """Have others wait who change copies of the same threads, until the transaction ends."""
+    await connection.execute("SELECT threadkeep.lock_copies(%s)", [text_array(ids)])
 
 
 def _put_threads(machine: Machine, batch: Batch, level: str) -> tuple[str, list[Any]]:
@@ -230,13 +236,17 @@ async def sweep(
     Raises PushOvertaken as :func:`send_batch` does."""
     of = f"tenant_id = {machine.tenant_id} AND machine_id = {machine.machine_id}"
     earlier = (
-        f"id = ANY(ARRAY(SELECT id FROM threadkeep.threads WHERE {of} AND NOT deleted"
-        f" AND epoch < {machine.epoch} AND NOT id = ANY(%s::text[]) LIMIT {most}))"
+        f"SELECT id FROM threadkeep.threads WHERE {of} AND NOT deleted"
+        f" AND epoch < {machine.epoch} AND NOT id = ANY(%s::text[]) ORDER BY id LIMIT {most}"
     )
     async with connection.transaction():
         if (await _move_number(connection, machine, number)).rowcount != 1:
             raise PushOvertaken
-        marked = await _mark_deleted(connection, machine, number, earlier, [text_array(kept)])
+        found = await connection.execute(earlier, [text_array(kept)])
+        ids = [id_ for (id_,) in await found.fetchall()]
+        await _lock_copies(connection, ids)
+        which = "id = ANY(%s::text[])", [text_array(ids)]
+        marked = await _mark_deleted(connection, machine, number, *which)
         gone = await marked.fetchall()
         await _delete_dependents(connection, machine, [id_ for id_, *_ in gone])
         await _withdraw(connection, machine, gone)

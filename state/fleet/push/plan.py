@@ -93,6 +93,8 @@ def _size(rows: BatchRows) -> int:
 def _shown(rows: BatchRows) -> list[Shown]:
     """The newest first."""
     sent = (dict(zip(ROW, values, strict=False)) for values in reversed(rows.threads))
+    titles = ("name", "title", "preview", "fallback_preview")
     return [
-        Shown(row["id"], row["name"] or row["title"] or row["preview"], row["cwd"]) for row in sent
+        Shown(row["id"], next((row[name] for name in titles if row[name]), ""), row["cwd"])
+        for row in sent
     ]
