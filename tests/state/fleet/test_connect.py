@@ -19,6 +19,7 @@ from state.fleet.server import connect, schema
 from state.fleet.server.admin import setup
 from state.fleet.server.admin.logins import MACHINE, let_in, revoke
 from state.fleet.server.connect import Login, connected, log_in
+from state.fleet.server.failures import failure
 from tests.support.postgres.cluster import Cluster, Fleet
 
 
@@ -237,6 +238,42 @@ def test_a_line_that_breaks(fleet: Fleet, after: int, kind: type[Exception]) -> 
                 "SELECT repeat('x', 10000) FROM generate_series(1, 1000)",
             )
     assert type(caught.value) is kind, caught.value
+
+
+def test_a_server_that_never_answers_is_not_waited_for(fleet: Fleet) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(errors.FleetUnavailable, match="timeout"):
+            logged_in(f"host=127.0.0.1 port={port} connect_timeout=2")
+
+
+def test_the_first_of_several_servers_that_works_is_taken(fleet: Fleet) -> None:
+    address = fleet.machine("one")
+    hosts = f"host=127.0.0.1,{fleet.cluster.folder} port=1,{fleet.cluster.port}"
+    rest = address.partition(" dbname=")[2]
+    assert logged_in(f"{hosts} dbname={rest} target_session_attrs=read-write") == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (psycopg.errors.DiskFull("could not extend file"), errors.FleetFull),
+        (psycopg.errors.DeadlockDetected("deadlock detected"), errors.FleetBusy),
+        (psycopg.errors.LockNotAvailable("canceling statement"), errors.FleetBusy),
+        (psycopg.errors.TooManyConnections("too many clients"), errors.FleetBusy),
+        (psycopg.errors.CrashShutdown("terminating connection"), errors.FleetLost),
+        (psycopg.OperationalError("the connection is lost"), errors.FleetLost),
+        (
+            psycopg.OperationalError(
+                'connection failed: connection to server at "h", port 1 failed: FATAL:  the'
+                " database system is starting up"
+            ),
+            errors.FleetUnavailable,
+        ),
+    ],
+)
+def test_what_is_hard_to_bring_about(error: psycopg.Error, kind: type[Exception]) -> None:
+    assert type(failure(error)) is kind
 
 
 def test_an_error_of_our_own_stays_what_it_is(fleet: Fleet) -> None:

@@ -72,12 +72,16 @@ class Prey:
     def everything(self) -> dict[str, list[str]]:
         """All rows of all tables, and all roles and settings, as a superuser sees them."""
         with psycopg.connect(self.fleet.admin) as admin:
-            found = {
-                table: [
-                    row for (row,) in admin.execute(f"SELECT t::text FROM {table} t ORDER BY 1")
-                ]
-                for table in relations(self.fleet, "rp")
-            }
+            tables = admin.execute(
+                "SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'p')"
+                " AND NOT relispartition AND relnamespace = 'threadkeep'::regnamespace"
+            ).fetchall()
+            rows = " UNION ALL ".join(
+                f"SELECT '{table}', t::text FROM {table} t" for (table,) in tables
+            )
+            found: dict[str, list[str]] = {}
+            for table, row in admin.execute(f"{rows} ORDER BY 1, 2"):
+                found.setdefault(table, []).append(row)
             found["roles"] = [
                 row
                 for (row,) in admin.execute(
