@@ -1,0 +1,28 @@
+"""What shows a fleet says at its start what it cannot do."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Inside
+
+ADDRESS = "host=/nowhere dbname=fleet"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["web", "--fleet", ADDRESS, "--allow-changes"], "--allow-changes: a fleet is only read"),
+        (
+            ["app-server", "--fleet", ADDRESS, "--listen", "unix://"],
+            "unix:// alone is for a server of this home",
+        ),
+        (["web", "--machine", "laptop"], "add --fleet"),
+        (["mcp", "--user", "ann"], "add --fleet"),
+        (["mcp", "--fleet", "postgresql://me:secret@db/fleet"], "has a password in it"),
+    ],
+)
+def test_what_a_fleet_cannot_be_is_refused(tmp_path: Path, words: list[str], told: str) -> None:
+    ran = Inside(tmp_path / "home", tmp_path).run(*words, status=2)
+    assert told in " ".join(ran.err.split())
+    assert "secret" not in ran.err
