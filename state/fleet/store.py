@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
-from state.errors import InvalidQuery
+from state.errors import IndexDamaged, InvalidQuery
 from state.fleet.reading.cache import cached_thread
 from state.fleet.reading.folder import index_of
 from state.query.model import Page, Query
@@ -53,9 +53,7 @@ class FleetStore(ThreadStore):
                 _, stack = self._homes.pop(home)  # removed, as nobody had used it for long
                 await stack.aclose()
             if home not in self._homes:
-                stack = AsyncExitStack()
-                opened = open_store(home, index_of(home))
-                self._homes[home] = await stack.enter_async_context(opened), stack
+                self._homes[home] = await _open(home)
             found = self._homes[home] = self._homes.pop(home)  # to the end, as used last
             while len(self._homes) > _MOST_HOMES:
                 _, stack = self._homes.pop(next(iter(self._homes)))
@@ -91,3 +89,15 @@ class FleetStore(ThreadStore):
 
     async def _lock(self, thread_id: str) -> NoReturn:
         raise InvalidQuery(_REFUSED)
+
+
+async def _open(home: Path) -> tuple[ThreadStore, AsyncExitStack]:
+    """The store of a home in the cache, and what closes it. A damaged index is made anew: it has
+    nothing that the rollouts do not have."""
+    stack, index = AsyncExitStack(), index_of(home)
+    try:
+        return await stack.enter_async_context(open_store(home, index)), stack
+    except IndexDamaged:
+        for path in index.parent.glob(f"{index.name}*"):
+            path.unlink(missing_ok=True)
+    return await stack.enter_async_context(open_store(home, index)), stack

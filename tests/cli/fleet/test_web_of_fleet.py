@@ -72,6 +72,17 @@ def test_a_machine_is_a_filter_and_completed(both: Faces) -> None:
     asyncio.run(of_fleet(both, look))
 
 
+def test_a_damaged_index_of_the_cache_is_made_anew(both: Faces) -> None:
+    async def look(client: Web) -> None:
+        answer = await client.get(f"/thread/{thread_id(2)}")
+        assert (answer.status_code, "answer 2" in answer.text) == (200, True)
+
+    asyncio.run(of_fleet(both, look))
+    (index,) = both.local.home.parent.joinpath("cache").rglob("index.sqlite3")
+    index.write_bytes(b"SQLite format 3\0" + bytes(5000))
+    asyncio.run(of_fleet(both, look))
+
+
 def test_what_was_not_pushed_says_so(both: Faces) -> None:
     async def look(client: Web) -> None:
         answer = await client.get(f"/thread/{ONLY_ROW}")
