@@ -69,6 +69,8 @@ usage     WrongUsage         threadkeep COMMAND -h shows what a command takes
 usage     AmbiguousThread    give more characters of the id
 not_found ThreadNotFound     threadkeep list --all --all-sources shows all threads (add --archived
                              for the archive)
+not_found ThreadNotInFleet   threadkeep list --fleet --all --all-sources shows all threads (add
+                             --archived for the archive)
 not_found ThreadInTrash      threadkeep trash restore puts it back
 not_found NotInTrash         threadkeep trash lists what is there
 damaged   ThreadUnreadable   threadkeep explain shows what is wrong with it
@@ -194,6 +196,7 @@ _OTHER_KINDS: Final = {
     "OutOfResources": "system_refuses",
     "CodexNotRunnable": "not_resumable",
     "HasDependents": "depended_on",
+    "ThreadNotInFleet": "thread_not_found",
     "ThreadInTrash": "thread_not_found",
     "NotInTrash": "thread_not_found",
 }

@@ -430,6 +430,10 @@ class ThreadNotFound(StateError):
         super().__init__(f"no thread matches {reference!r} (id, id prefix, name or path){more}")
 
 
+class ThreadNotInFleet(ThreadNotFound):
+    """No machine of a fleet has pushed such a thread."""
+
+
 class ThreadInTrash(ThreadNotFound):
     """The thread of this id, prefix or title was deleted, and is in the trash."""
 

@@ -175,14 +175,15 @@ class ThreadIndex:
         """The query with what it is to be of where it does not say: itself, but for a fleet."""
         return query
 
-    async def look_up_prices(self) -> bool:
-        """See :func:`state.prices.rates.ensure_rates`."""
+    async def look_up_prices(self, query: Query = _ANY) -> bool:
+        """See :func:`state.prices.rates.ensure_rates`; in a fleet, those of what ``query`` sees."""
         from state.prices.rates import ensure_rates
 
         return await ensure_rates(self.database)
 
-    async def spending(self, ids: Sequence[str]) -> dict[str, Spending]:
-        """What threads have spent: see :func:`state.prices.spending.spending`."""
+    async def spending(self, ids: Sequence[str], query: Query = _ANY) -> dict[str, Spending]:
+        """What threads have spent, of a fleet as ``query`` sees them: see
+        :func:`state.prices.spending.spending`."""
         return await spending(self.database, ids)
 
     async def details(self, thread_id: str) -> dict[str, Any]:

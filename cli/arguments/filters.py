@@ -200,23 +200,27 @@ class Selection(NamedTuple):
         return selected(self.filters, self.references, archived=archived)
 
 
-def selected(filters: Filters, references: Sequence[str], *, archived: bool) -> "Query | None":
+def selected(
+    filters: Filters, references: Sequence[str], *, archived: bool, also: bool = False
+) -> "Query | None":
     """The query for the threads that the filters select, by the time of their last use; None if
-    threads are named. Raises typer.BadParameter if it is not clear which threads are meant."""
-    if not filters.select and filters != _NO_FILTERS:
+    threads are named. ``also``: whether something else selects some. Raises typer.BadParameter if
+    it is not clear which threads are meant."""
+    select = filters.select or also
+    if not select and filters != _NO_FILTERS:
         raise typer.BadParameter(
             "--all-sources, --not-pinned and --exclude choose no threads by themselves"
             "\nadd another filter, such as --cwd or --since"
         )
-    if filters.select and references:
+    if select and references:
         raise typer.BadParameter(
             "threads are named, and chosen by filters too\ngive either thread ids or filters"
         )
-    if not filters.select and not references:
+    if not select and not references:
         raise typer.BadParameter(
             "no threads are given\ngive thread ids, or filters such as --cwd and --since"
         )
-    if not filters.select:
+    if not select:
         return None
     from state.query.model import LARGEST_PAGE
 

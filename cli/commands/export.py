@@ -74,7 +74,7 @@ def command(
 
     references = [*dict.fromkeys(threads or [])]
     here = fleet.locations(context)
-    query = selected(filters, references, archived=archived)
+    query = selected(filters, references, archived=archived, also=bool(fleet.user))
     if query is not None:
         query = replace(query, **fleet.filters)
     if output_path is not None and not output_path.strip():  # as of an unset variable

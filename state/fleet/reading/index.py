@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn
 from rollout.files.layout import parse_name, parse_uuid
 from rollout.files.text import storable_text
 from state.db.steps import Result, Steps
-from state.errors import POSITION, AmbiguousThread, InvalidQuery, ThreadNotFound
+from state.errors import POSITION, AmbiguousThread, InvalidQuery, ThreadNotFound, ThreadNotInFleet
 from state.fleet.reading import pages
 from state.fleet.reading.database import FleetDatabase, open_fleet_database
 from state.fleet.reading.fulltext.relevance import rank
@@ -102,7 +102,7 @@ class FleetIndex(ThreadIndex):
         query = Query(sort_key="recency_at", machine=machine)
         row = await self.read(lambda: _thread_steps(reference, query), query)
         if row is None:
-            raise ThreadNotFound(reference)
+            raise ThreadNotInFleet(reference)
         return row
 
     async def resolve(self, reference: str) -> list[str]:
@@ -111,23 +111,23 @@ class FleetIndex(ThreadIndex):
 
     async def not_found(self, references: Sequence[str]) -> dict[str, ThreadNotFound]:
         """Why there is no thread for some references: nothing is known of it."""
-        return {reference: ThreadNotFound(reference) for reference in references}
+        return {reference: ThreadNotInFleet(reference) for reference in references}
 
     async def details(self, thread_id: str) -> dict[str, Any]:
         """All that the fleet has of a thread, as :meth:`ThreadIndex.details`; its files and tools
         stay on its machine. Raises ThreadNotFound if there is none."""
         return await self.read(lambda: pages.details_steps(thread_id))
 
-    async def look_up_prices(self) -> bool:
-        """Look up the prices of all models that were used. Raises InvalidPrices if the user's list
-        of prices cannot be used."""
-        await look_up_rates(self.database, None)
+    async def look_up_prices(self, query: Query = LATEST) -> bool:
+        """Look up the prices of all models that were used in what ``query`` sees. Raises
+        InvalidPrices if the user's list of prices cannot be used."""
+        await look_up_rates(self.database, None, await self.scope(query))
         return True
 
-    async def spending(self, ids: Sequence[str]) -> dict[str, Spending]:
+    async def spending(self, ids: Sequence[str], query: Query = LATEST) -> dict[str, Spending]:
         """What threads have spent: see :meth:`ThreadIndex.spending`."""
-        await look_up_rates(self.database, ids)
-        return await self.read(lambda: known_spending_steps(ids))
+        await look_up_rates(self.database, ids, await self.scope(query))
+        return await self.read(lambda: known_spending_steps(ids), query)
 
     async def machines(self) -> list[Machine]:
         """All machines of the tenant, by name."""

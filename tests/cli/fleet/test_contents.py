@@ -139,6 +139,13 @@ def test_threads_of_a_fleet_are_exported(filled: Fleet, tmp_path: Path) -> None:
     document = filled.here.run(*words, status=6).json
     assert len(document["exported"]) == 3
     assert [each["kind"] for each in document["failed"]] == ["content_not_pushed"]
+    refused = filled.here.run("export", TWO, "--fleet", "--user", "of desk", status=2)
+    assert "threads are named, and chosen by filters too" in refused.err
+    of_user = ("export", "--fleet", "--user", "of desk", "-o", f"{tmp_path}/", "--json")
+    document = filled.here.run(*of_user, status=6).json
+    assert {each["user"] for each in document["exported"]} == {"of desk"}
+    lost = filled.here.run("show", "nothing", "--fleet", status=3)
+    assert "threadkeep list --fleet --all" in lost.err
 
 
 def test_a_thread_is_pulled_once(filled: Fleet) -> None:
