@@ -60,6 +60,15 @@ class FleetOptions(NamedTuple):
         return locations(context)._replace(fleet=address(self.fleet), **self.filters)
 
     @property
+    def words(self) -> str:
+        """What leads another command to the same threads, as it is typed."""
+        import shlex
+
+        named = [self.fleet] if self.fleet else []
+        named += [] if self.machine is None else ["--machine", self.machine]
+        return shlex.join([OPTION, *named])
+
+    @property
     def filters(self) -> dict[str, Any]:
         """The fields of a query that they set."""
         return {"machine": self.machine, "users": tuple(self.user or ())}
@@ -71,6 +80,11 @@ takes_fleet_alone: Final = expands("fleet", FleetOptions, "user")
 """The same for a command that reads one thread: of its newest copy, or of that of a machine."""
 
 
+def is_address(word: str) -> bool:
+    """Whether a word behind ``--fleet`` is the address of one."""
+    return _ADDRESS.match(word) is not None
+
+
 def with_address(words: Sequence[str]) -> list[str]:
     """The words of a command, in which ``--fleet`` has a value: none, where what follows it is no
     address."""
@@ -79,6 +93,6 @@ def with_address(words: Sequence[str]) -> list[str]:
         if word == "--":
             return [*found, *words[place:]]
         following = words[place + 1] if place + 1 < len(words) else ""
-        alone = word == OPTION and not _ADDRESS.match(following)
+        alone = word == OPTION and not is_address(following)
         found.append(f"{OPTION}=" if alone else word)
     return found

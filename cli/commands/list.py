@@ -165,7 +165,8 @@ def command(
             early = None if is_whole else show
             found = await _thoroughly(index, query, count, sync, extras, early)
             if wants_spending:
-                found.spending = await index.spending([row["id"] for row in found.page.rows])
+                ids = [row["id"] for row in found.page.rows]
+                found.spending = await index.spending(ids, query)
             return found
 
         listed = read_index(here, work)

@@ -10,13 +10,14 @@ import typer
 from cli import errors
 from cli.arguments.command import Command, Group
 from cli.arguments.filters import Filters, takes_filters_of_usage
+from cli.arguments.fleet import FleetOptions, takes_fleet
 from cli.arguments.locations import Locations
 from cli.arguments.options import ArchivedOption, JsonOption, RowsLimitOption, locations
 from cli.arguments.span import calendar_of, span_before, span_of
 from cli.terminal import output
 from cli.terminal.hidden import footer, no_threads
 from cli.terminal.text import amount, filled, one_line
-from state.reports import DIMENSIONS
+from state.reports import DIMENSIONS, OF_FLEET
 
 if TYPE_CHECKING:
     from cli.runtime.usage import FoundUsage
@@ -44,14 +45,16 @@ command = typer.Typer(
 
 @command.callback()
 @takes_filters_of_usage
+@takes_fleet
 def stats(
     context: typer.Context,
     by: Annotated[
         list[str] | None,
         typer.Option(
             metavar="WHAT",
-            help=f"Count by {', '.join(DIMENSIONS[:-1])} or {DIMENSIONS[-1]}. Twice: rows of the"
-            " first are split by the second. [default: day]",
+            help=f"Count by {', '.join(DIMENSIONS[:-1])} or {DIMENSIONS[-1]}; with --fleet also by"
+            f" {' or '.join(OF_FLEET)}. Twice: rows of the first are split by the second."
+            " [default: day]",
             show_default=False,
         ),
     ] = None,
@@ -88,6 +91,7 @@ def stats(
     archived: ArchivedOption = False,
     *,
     filters: Filters,
+    fleet: FleetOptions,
     as_json: JsonOption = False,
 ) -> int:
     """Show the tokens that threads used and what they cost, by day, model, project and more. The
@@ -99,7 +103,13 @@ def stats(
     from state.reports.calendar import TIMES
     from state.reports.stats import Asked
 
-    dimensions = _dimensions(by)
+    here = fleet.locations(context)
+    dimensions = _dimensions(by, in_fleet=here.fleet is not None)
+    if turns and here.fleet is not None:
+        raise typer.BadParameter(
+            "--turns reads every rollout, which stay on the machines of a fleet"
+            "\nleave it out, or count on one machine, without --fleet"
+        )
     if sort and {*dimensions} <= {*TIMES}:
         raise typer.BadParameter(
             f"--sort: rows by {dimensions[0]} are in order of time\nadd --by thread, --by model, …"
@@ -114,13 +124,13 @@ def stats(
         )
     if page is not None and page.endswith(os.sep):
         raise typer.BadParameter(f"{page} is a folder\nname a file in it: --html {page}stats.html")
-    here = locations(context)
     target = None if page is None else Path(page)
     if target is not None:
         from cli.runtime.target import check_target  # which loads asyncio
 
         check_target(here, target)
-    asked = Asked(dimensions, calendar, span, filters.query(), archived, before, sort)
+    query = filters.query(**fleet.filters)
+    asked = Asked(dimensions, calendar, span, query, archived, before, sort)
     found = find_usage(here, asked, limit, turns=turns, tables=PAGE if target else ())
     for note in found.notes:
         output.say(note)
@@ -131,7 +141,8 @@ def stats(
         output.say(one_line(f"{path}: {problem}"))
     total = found.statistics[0].total
     if not (total.threads or total.turns):
-        output.say(_why_nothing(found, here))
+        words = f" {fleet.words}" if here.fleet is not None else ""
+        output.say(_why_nothing(found, here, f"threadkeep stats{words}"))
     for remark in () if as_json else remarks(found, here):
         output.say(remark)
     if not (total.threads or total.turns):
@@ -192,19 +203,23 @@ def _check_options_of_now(context: typer.Context) -> None:
             )
 
 
-def _why_nothing(found: "FoundUsage", here: Locations) -> str:
+def _why_nothing(found: "FoundUsage", here: Locations, command: str) -> str:
     from cli.render.stats.unused import nothing_used
 
-    told = "" if found.unused is None else nothing_used(found.unused, found.asked[0])
-    return told or no_threads(here.home, empty=found.empty, complete=not found.notes)
+    told = "" if found.unused is None else nothing_used(found.unused, found.asked[0], command)
+    complete, in_fleet = not found.notes, here.fleet is not None
+    return told or no_threads(here.home, empty=found.empty, complete=complete, fleet=in_fleet)
 
 
-def _dimensions(by: list[str] | None) -> tuple[str, ...]:
+def _dimensions(by: list[str] | None, *, in_fleet: bool) -> tuple[str, ...]:
+    known = (*DIMENSIONS, *OF_FLEET) if in_fleet else DIMENSIONS
     names = [name.strip() for value in by or ["day"] for name in value.split(",")]
     dimensions = tuple(dict.fromkeys(names))
-    if unknown := [name for name in dimensions if name not in DIMENSIONS]:
+    if unknown := [name for name in dimensions if name not in known]:
+        if unknown[0] in OF_FLEET:
+            raise typer.BadParameter(f"--by: only a fleet is counted by {unknown[0]}\nadd --fleet")
         raise typer.BadParameter(
-            f"--by: {unknown[0]!r} is nothing to count by\ngive one of {', '.join(DIMENSIONS)}"
+            f"--by: {unknown[0]!r} is nothing to count by\ngive one of {', '.join(known)}"
         )
     if len(dimensions) > 2:
         raise typer.BadParameter("--by can be given twice, not more often")
@@ -253,5 +268,6 @@ def _save(target: Path, found: "FoundUsage", limit: int, here: Locations, zone: 
     from cli.runtime.usage import report
     from cli.terminal.save_file import save
 
-    made = report(found, here, zone, f"Token use of {here.home}")
+    whose = here.home if here.fleet is None else "the fleet"
+    made = report(found, here, zone, f"Token use of {whose}")
     save(target, (piece.encode("utf-8", "replace") for piece in page(made, limit)))

@@ -17,6 +17,7 @@ from cli.terminal.progress import Bar, progress
 from rollout.files.scan import check_codex_home
 from state.errors import IndexBusy, IndexDamaged, IndexNotWritable
 from state.jobs.runner import Answered
+from state.query.model import Query
 from state.query.rows import Row
 from state.sync.unread import Waiting
 from state.thread_index import ThreadIndex, open_index
@@ -139,17 +140,18 @@ async def find_thread(index: ThreadIndex, reference: str) -> Row:
     return await index.thread(reference)
 
 
-async def catch_up_with_prices(index: ThreadIndex) -> list[str]:
-    """Catch up with the files, and look up the prices of new models. Returns why numbers may be
-    incomplete. Raises InvalidPrices if the user's list of prices cannot be used."""
-    notes = [await catch_up(index), await look_up_prices(index)]
+async def catch_up_with_prices(index: ThreadIndex, query: Query | None = None) -> list[str]:
+    """Catch up with the files, and look up the prices of new models; in a fleet, those of what
+    ``query`` sees. Returns why numbers may be incomplete. Raises InvalidPrices if the user's list
+    of prices cannot be used."""
+    notes = [await catch_up(index), await look_up_prices(index, query)]
     return [note for note in notes if note]
 
 
-async def look_up_prices(index: ThreadIndex) -> str:
+async def look_up_prices(index: ThreadIndex, query: Query | None = None) -> str:
     """Look up the prices of new models, or all if they have changed. Returns why some may be
     missing, if they may. Raises InvalidPrices if the user's list of prices cannot be used."""
-    if await index.look_up_prices():
+    if await index.look_up_prices(query or Query()):
         return ""
     return "The index cannot be written now: prices may be out of date, and new models have none."
 

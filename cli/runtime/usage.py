@@ -10,6 +10,7 @@ from cli.render.labels import label
 from cli.render.stats.table import before, shown, span_text
 from cli.runtime.in_step import in_step
 from cli.terminal.text import amount, one_line, plural
+from state.db.steps import of_all_steps
 from state.prices.current import price_lists, prices_path, rates_are_current_steps
 from state.query.listing import any_steps, short_id_steps, unreadable_steps
 from state.query.rows import rows_steps
@@ -110,15 +111,15 @@ async def _thoroughly(
     from cli.terminal.progress import progress
     from state.reports.turns import Turns, read_turns
 
-    notes = await catch_up_with_prices(index)
-    if await index.database.query(copies_due_steps()):
+    notes = await catch_up_with_prices(index, asked.query)
+    if not index.database.is_fleet and await index.database.query(copies_due_steps()):
         notes.append("Some copies of rollouts cannot be compared now: they count only once.")
     counted = Turns()
     if turns:
         with progress("turns") as report:
             counted = await read_turns(index, asked, report)
     rows = counted.rows if turns else None
-    found = await index.database.query(usage_steps(asked, limit, tables, rows))
+    found = await index.read(lambda: usage_steps(asked, limit, tables, rows), asked.query)
     found.notes = notes
     found.problems = counted.problems
     return found
@@ -129,6 +130,7 @@ def usage_steps(
 ) -> "Steps[FoundUsage]":
     """What ``asked`` asks for, with the names of ``limit`` threads; with ``tables``, these and what
     a page has charts of."""
+    yield from of_all_steps()
     extent = yield from extent_steps(asked)
     asks, statistics = [asked], [(yield from statistics_steps(asked, extent, limit, turns))]
     if tables:

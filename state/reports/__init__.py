@@ -7,3 +7,5 @@ DIMENSIONS: Final = (
     *("project", "model", "provider", "effort", "source", "branch", "thread"),
 )
 """What the use of tokens is counted by."""
+OF_FLEET: Final = ("machine", "user")
+"""The same where threads are on many machines: by those, and by their users."""

@@ -87,7 +87,7 @@ class Asked:
     """What to count, and how."""
 
     by: tuple[str, ...]
-    """One or two of ``state.reports.DIMENSIONS``."""
+    """One or two of ``state.reports.DIMENSIONS``, in a fleet also of its ``OF_FLEET``."""
     calendar: Calendar
     span: Span
     query: Query

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from state.db.steps import Steps
 from state.query.projects import folder_projects_steps
+from state.reports import OF_FLEET
 from state.reports.calendar import BUCKETS, Shift, bucket_name
 from state.reports.groups import Group, Tally
 
@@ -21,10 +22,13 @@ KEYS: Final = {
     "source": "t.source_kind",
     "branch": "coalesce(t.git_branch, '')",
     "thread": "t.id",
+    "machine": "m.name",
+    "user": "m.user_name",
 }
-"""The key of a row ``u`` of ``thread_usage``, its thread ``t`` and its project ``p`` in each
-dimension, in SQL."""
-_OF_THREADS: Final = frozenset({"project", "source", "branch", "thread"})
+"""The key of a row ``u`` of ``thread_usage``, its thread ``t``, its project ``p`` and its machine
+``m`` in each dimension, in SQL."""
+_OF_MACHINES: Final = frozenset(OF_FLEET)
+_OF_THREADS: Final = frozenset({"project", "source", "branch", "thread"}) | _OF_MACHINES
 _NEXT: Final = (
     "coalesce((SELECT n.{0} FROM thread_usage n WHERE n.row_id = w.row_id AND n.hour >= w.hour"
     " ORDER BY n.hour LIMIT 1), {1}, '') AS {0}"
@@ -99,6 +103,8 @@ def grouped(
 ) -> Steps[list[tuple[tuple[str, ...], tuple[Any, ...]]]]:
     """Columns of each group, with the names of its keys."""
     threads = "JOIN threads t ON t.row_id = u.row_id" if _OF_THREADS & {*tree.by} else ""
+    if _OF_MACHINES & {*tree.by}:
+        threads += " JOIN machines m ON m.machine_id = t.machine_id"
     parts, parameters = [before] if before else [], rows.parameters
     if "project" in tree.by:
         threads += " JOIN p ON p.folder = t.cwd_key"

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from state.reports.unused import Unused
 
 
-def nothing_used(unused: "Unused", asked: "Asked") -> str:
-    """Why nothing was used, and where to look instead; empty if no thread matches."""
+def nothing_used(unused: "Unused", asked: "Asked", command: str = "threadkeep stats") -> str:
+    """Why nothing was used, and where to look instead, by the ``command``; empty if no thread
+    matches."""
     if not unused.threads:
         return ""
     if unused.hours is None:
@@ -28,7 +29,7 @@ def nothing_used(unused: "Unused", asked: "Asked") -> str:
     else:
         when = f"from {since} to {until}"
     begin = first if until else last
-    return f"Nothing was used {when} ({ends}): threadkeep stats --since {begin}"
+    return f"Nothing was used {when} ({ends}): {command} --since {begin}"
 
 
 def _time(hour: int | None, calendar: Calendar) -> str:

@@ -40,6 +40,8 @@ class FleetDatabase(Database):
         """What is seen where a query does not say."""
         self.rates = "[]"
         """The reader's prices, as JSON of rows of ``usage_rates``."""
+        self.priced: set[Any] = set()
+        """What they are of: a read that is under way needs the prices that were there before."""
         self._loop = asyncio.get_running_loop()
         self._free = asyncio.Semaphore(_MOST_CONNECTIONS)
         self._waiting: list[tuple[AsyncExitStack, Any]] = []
@@ -118,9 +120,7 @@ class FleetDatabase(Database):
                     found = await connection.execute(str(sql), given, binary=binary)
                 else:
                     made = translated(sql, scope.tenant_id)
-                    found = await connection.execute(
-                        made.sql, made.parameters(given, self.rates) or None
-                    )
+                    found = await connection.execute(made.sql, made.parameters(given, self.rates))
                 sql, given = steps.send(await found.fetchall())
         except StopIteration as done:
             result: Result = done.value
@@ -176,7 +176,8 @@ class FleetDatabase(Database):
         except BaseException:
             await _closed(stack)
             raise
-        self.scope = Scope(login.tenant_id)
+        if self.scope.tenant_id != login.tenant_id:  # later ones see what the first one does
+            self.scope = Scope(login.tenant_id)
         _load_as_sqlite_does(connection)
         return stack, connection
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from state.db.steps import OF_INDEXES
+from state.db.steps import OF_ALL, OF_INDEXES
 from state.query.tree import BELOW, PARENT
 
 
@@ -65,9 +65,12 @@ _OTHER_PLANS: Final = {
     BELOW: f"SELECT p.value, t.id FROM json_each(?) p CROSS JOIN LATERAL (SELECT id, created_at_ms"
     f" FROM threads WHERE {PARENT} = p.value ORDER BY created_at_ms, id LIMIT ?) t"
     " ORDER BY p.key, t.created_at_ms, t.id",
+    # Statistics of the tables are old where a machine has just pushed all that it has.
+    OF_ALL: "SELECT set_config('enable_nestloop', 'off', true),"
+    " set_config('enable_mergejoin', 'off', true), set_config('work_mem', '64MB', true)",
 }
 """Statements that PostgreSQL would carry out in an order that takes as long as the fleet is large,
-as they would be written for it but for the words."""
+as they would be written for it but for the words; and one that says so of those behind it."""
 RATES: Final = (
     *("provider", "model", "service_tier", "long_context", "from_hour", "until_hour", "day_from"),
     *("day_until", "input_rate", "cached_input_rate", "cache_write_rate", "output_rate", "origin"),

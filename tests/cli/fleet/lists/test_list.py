@@ -3,60 +3,22 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
+from tests.cli.fleet.lists.machines import LAPTOP_ONLY, Machines, corpus_machines
 from tests.support.command import Cli, Inside
-from tests.support.postgres.cluster import Cluster, Fleet, new_fleet
-from tests.support.postgres.copied import put_index
-
-LAPTOP_ONLY = 5
-"""Threads that the desktop does not have."""
-
-
-@dataclass(frozen=True)
-class Machines:
-    """Ann's laptop has the corpus, and Bob's desktop newer copies of nearly all of it."""
-
-    fleet: Fleet
-    cli: Cli
-
-    def document(self, *arguments: str, status: int = 0) -> dict[str, Any]:
-        document: dict[str, Any] = self.cli.run(
-            "list", "--fleet", *arguments, "--json", status=status
-        ).json
-        return document
+from tests.support.postgres.cluster import Cluster, Fleet
 
 
 @pytest.fixture(scope="module")
 def machines(
     cluster: Cluster, corpus: Cli, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Machines]:
-    with new_fleet(cluster) as fleet:
-        fleet.machine("laptop", user="ann")
-        put_index(fleet, "laptop", corpus.index)
-        fleet.machine("desktop", user="bob")
-        put_index(fleet, "desktop", corpus.index)
-        with psycopg.connect(fleet.admin) as admin:
-            of_desktop = (
-                "machine_id = (SELECT machine_id FROM threadkeep.machines WHERE name = 'desktop')"
-            )
-            admin.execute(
-                f"DELETE FROM threadkeep.threads WHERE {of_desktop} AND id IN (SELECT id FROM"
-                f" threadkeep.threads WHERE {of_desktop} ORDER BY recency_at_ms DESC LIMIT %s)",
-                [LAPTOP_ONLY],
-            )
-            admin.execute(
-                "UPDATE threadkeep.threads SET updated_at_ms = updated_at_ms + 1, revision = 2"
-                f" WHERE {of_desktop}"
-            )
-        base = tmp_path_factory.mktemp("user")
-        cli = Inside(base / "none", base, {"THREADKEEP_FLEET": fleet.reader()})
-        yield Machines(fleet, cli)
+    with corpus_machines(cluster, corpus, tmp_path_factory.mktemp("user")) as made:
+        yield made
 
 
 def of_index(thread: dict[str, Any]) -> dict[str, Any]:
@@ -69,7 +31,7 @@ def of_index(thread: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_list_is_that_of_the_home(machines: Machines, corpus: Cli) -> None:
     theirs = corpus.run("list", "--json", "--all", "--all-sources").json
-    ours = machines.document("--all", "--all-sources")
+    ours = machines.document("list", "--all", "--all-sources")
     assert [*map(of_index, ours["data"])] == [*map(of_index, theirs["data"])]
     for key in ("nextCursor", "backwardsCursor", "hidden", "fallbackPreview", "complete"):
         unreadable = {"unreadable": 0} if key == "hidden" else {}
@@ -77,7 +39,7 @@ def test_the_list_is_that_of_the_home(machines: Machines, corpus: Cli) -> None:
 
 
 def test_each_thread_is_listed_once_with_its_machines(machines: Machines) -> None:
-    threads = machines.document("--all", "--all-sources")["data"]
+    threads = machines.document("list", "--all", "--all-sources")["data"]
     assert len({thread["id"] for thread in threads}) == len(threads)
     assert all(thread["machines"][0] == thread["machine"] for thread in threads)
     by_machine = [(thread["machine"], thread["user"], thread["machines"]) for thread in threads]
@@ -89,20 +51,20 @@ def test_each_thread_is_listed_once_with_its_machines(machines: Machines) -> Non
 def test_a_machine_lists_what_its_index_does_with_its_cursors(
     machines: Machines, corpus: Cli
 ) -> None:
-    first = machines.document("--machine", "laptop", "--limit", "7")
+    first = machines.document("list", "--machine", "laptop", "--limit", "7")
     assert {thread["machine"] for thread in first["data"]} == {"laptop"}
     own = corpus.run("list", "--json", "--limit", "7").json
     assert first["nextCursor"] == own["nextCursor"]
     following = corpus.run("list", "--json", "--cursor", first["nextCursor"]).json
-    fleets = machines.document("--machine", "laptop", "--cursor", own["nextCursor"])
+    fleets = machines.document("list", "--machine", "laptop", "--cursor", own["nextCursor"])
     assert [*map(of_index, fleets["data"])] == [*map(of_index, following["data"])]
 
 
 def test_users_choose_by_the_newest_copy(machines: Machines) -> None:
-    threads = machines.document("--all", "--all-sources", "--user", "ann")["data"]
+    threads = machines.document("list", "--all", "--all-sources", "--user", "ann")["data"]
     assert len(threads) == LAPTOP_ONLY
-    both = machines.document("--all", "--all-sources", "--user", "ann", "--user", "bob")
-    assert len(both["data"]) == len(machines.document("--all", "--all-sources")["data"])
+    both = machines.document("list", "--all", "--all-sources", "--user", "ann", "--user", "bob")
+    assert len(both["data"]) == len(machines.document("list", "--all", "--all-sources")["data"])
     refused = machines.cli.run("list", "--fleet", "--user", "an", status=2)
     assert "no user of the fleet is called 'an': it has ann" in refused.err
     refused = machines.cli.run("list", "--fleet", "--machine", "top", status=2)

@@ -1,0 +1,1 @@
+"""What lists, searches and counts the threads of a fleet."""
