@@ -1,7 +1,6 @@
 """``threadkeep search``."""
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -10,6 +9,7 @@ import typer
 
 from cli import errors
 from cli.arguments.filters import Filters, takes_filters_of_text
+from cli.arguments.fleet import FleetOptions, takes_fleet
 from cli.arguments.locations import Locations
 from cli.arguments.options import (
     ArchivedOption,
@@ -17,25 +17,18 @@ from cli.arguments.options import (
     JsonOption,
     SyncOption,
     limit_option,
-    locations,
 )
+from cli.runtime.searched import Searched, finished_steps, in_fleet, read_of, searched_of
 from cli.terminal import damage, output
 from cli.terminal.cells import fitted
 from cli.terminal.hidden import footer, lines_of, no_threads, not_shown
-from cli.terminal.text import plural
-from rollout.errors import Damage
 from state.errors import EmptySearch, InvalidQuery
 
 if TYPE_CHECKING:
     from cli.render.matches import Matches
-    from cli.runtime.raw_search import RawFound
     from cli.runtime.searching import Searching
     from cli.runtime.waiting import Coverage
-    from state.db.steps import Steps
-    from state.fulltext.hits import Passage
     from state.fulltext.search import Found, Search
-    from state.query.marks import Marks
-    from state.query.model import Hidden
     from state.query.oneshot import IndexReader
     from state.thread_index import ThreadIndex
 
@@ -49,40 +42,8 @@ _BELOW_FIRST: Final = 2
 _USUAL_LIMIT: Final = 10
 
 
-@dataclass(slots=True)
-class Searched:
-    """What a search command found."""
-
-    found: "Found"
-    passages: list[list["Passage"]]
-    notes: list[str]
-    damage: list[Damage] = field(default_factory=list)
-    """Where the files that were read break off."""
-    hidden: "Hidden" = field(init=False)
-    """What was not searched."""
-    empty: bool = False
-    """Whether the home has neither threads nor unreadable files."""
-    more: bool = False
-    """Whether more threads match."""
-    raw: bool = False
-    short_ids: dict[str, str] = field(default_factory=dict)
-    marks: "dict[str, Marks]" = field(default_factory=dict)
-    """What users have put on the threads, by id."""
-    coverage: "Coverage | None" = None
-    """How much was searched, for a first answer."""
-    first: bool = False
-    """Whether it was printed as the first answer."""
-    shown: set[str] = field(default_factory=set)
-    """The threads that the first answer has shown."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether everything was searched."""
-        unsearched = self.raw and (self.hidden.unreadable or self.more)
-        return not (self.notes or self.damage or unsearched or self.coverage)
-
-
 @takes_filters_of_text
+@takes_fleet
 def command(
     context: typer.Context,
     terms: Annotated[
@@ -115,6 +76,7 @@ def command(
     ] = None,
     *,
     filters: Filters,
+    fleet: FleetOptions,
     raw: Annotated[
         bool,
         typer.Option("--raw", help="Read all rollouts instead, with tool output and undone turns."),
@@ -136,11 +98,13 @@ def command(
     from state.db.derived_columns import SORT_KEYS
     from state.fulltext.search import MATCHES, Search
 
-    here = locations(context)
+    here = fleet.locations(context)
     if file is not None and (terms or not file.strip()):
         raise typer.BadParameter("--file takes a part of a path, and no TERM beside it")
     if file is not None and (raw or literal):
         raise typer.BadParameter("--file cannot be combined with --raw or --literal")
+    if here.fleet is not None:
+        _check_for_fleet(raw=raw, file=file)
     if file is None and not terms:
         raise EmptySearch
     text = file or " ".join(terms or ())
@@ -155,6 +119,7 @@ def command(
         descending=not ascending,
         cursor=cursor,
         archived=archived,
+        **fleet.filters,
     )
     search = Search(wanted, among, ranked, most_hits=_HITS_KEPT)
     if raw and (ranked or cursor is not None):
@@ -171,21 +136,25 @@ def command(
         from cli.runtime.searching import Searching, search_changed
 
         async def show(found: "Found", coverage: "Coverage") -> None:
-            first = _searched(found, search, answered=True)
+            first = searched_of(found, search, answered=True)
             first.coverage = coverage
-            await index.database.query(_finished_steps(first, search, wants_ids))
+            await index.database.query(finished_steps(first, search, wants_ids))
             _print_first(first, here, search, as_json=as_json, on_terminal=wants_ids)
 
+        if index.database.is_fleet:
+            searched = await in_fleet(index, search, count, wants_ids)
+            searched.hint = f"threadkeep show ID {fleet.words} shows a thread."
+            return searched
         if file is not None:
             notes: list[str] = []
             changed = await search_changed(index, file, among, count, notes if sync else None)
-            searched = _searched(changed[0], search, notes, where=changed[1])
+            searched = searched_of(changed[0], search, notes, where=changed[1])
         elif raw:
-            searched = _read(await search_raw(index, search, count, sync))
+            searched = read_of(await search_raw(index, search, count, sync))
         else:
             searching = Searching(index, search, count, show, people=wants_ids)
             searched = await _indexed(searching, search, sync)
-        return await index.database.query(_finished_steps(searched, search, wants_ids))
+        return await index.database.query(finished_steps(searched, search, wants_ids))
 
     if found is None:
         from cli.runtime.open_index import read_index
@@ -194,6 +163,16 @@ def command(
     if raw:
         output.say("All rollouts were read for this: --raw uses no index.")
     return _print(found, here, search, as_json=as_json, on_terminal=wants_ids, fits=limit is None)
+
+
+def _check_for_fleet(*, raw: bool, file: str | None) -> None:
+    """Refuse what only files tell, which stay on the machines of a fleet."""
+    for option, given in (("--raw", raw), ("--file", file is not None)):
+        if given:
+            raise typer.BadParameter(
+                f"{option} looks into rollouts, which stay on the machines of a fleet"
+                "\nleave it out, or search on one machine, without --fleet"
+            )
 
 
 def _quickly(
@@ -218,23 +197,8 @@ def _quickly(
     else:
         found, where = reader.read(found_steps(file, search.among, count))
         behind = sync and found.pending > 0
-    finished = _finished_steps(_searched(found, search, where=where), search, wants_ids)
+    finished = finished_steps(searched_of(found, search, where=where), search, wants_ids)
     return None if behind else reader.read(finished)
-
-
-def _finished_steps(searched: Searched, search: "Search", wants_ids: bool) -> "Steps[Searched]":
-    """``searched`` with what the index has to say of it."""
-    from state.query.listing import any_steps, count_steps, short_id_steps
-    from state.query.marks import marks_steps
-
-    searched.notes = [note for note in searched.notes if note]
-    searched.hidden = (yield from count_steps(search.among)).hidden
-    searched.empty = not (searched.found.hits or (yield from any_steps()))
-    ids = [hit.row["id"] for hit in searched.found.hits]
-    searched.marks = yield from marks_steps(ids)
-    if wants_ids:
-        searched.short_ids = yield from short_id_steps(ids)
-    return searched
 
 
 def _print_first(
@@ -278,8 +242,10 @@ def _print(
         output.data(_document(searched, here))
     elif not as_json:
         if not found.hits:
-            notes.append(no_threads(here.home, empty=searched.empty, complete=not searched.notes))
-        hidden = not_shown(searched.hidden)
+            complete, in_fleet = not searched.notes, here.fleet is not None
+            none = no_threads(here.home, empty=searched.empty, complete=complete, fleet=in_fleet)
+            notes.append(none)
+        hidden = not_shown(searched.counted.hidden, searched.counted.most)
     if on_terminal and found.hits:
         _on_terminal(searched, search, notes, hidden, fits=fits)
     else:
@@ -297,7 +263,7 @@ def _on_terminal(
 ) -> None:
     """What a first answer has not shown; with ``fits``, as much as fits the terminal."""
     found, width = searched.found, output.width()
-    above, below = footer(notes, width), footer([hidden], width)
+    above, below = footer(notes, width), footer([searched.hint, hidden], width)
     room = output.height() - lines_of([*above, *below]) - _AROUND
     shown = sum(hit.row["id"] in searched.shown for hit in found.hits)
     if shown < len(found.hits):
@@ -326,47 +292,11 @@ def _matches(searched: Searched, search: "Search", but: Collection[str] = ()) ->
     return Matches(hits, passages, search.among.sort_key, searched.short_ids, searched.marks)
 
 
-def _read(found: "RawFound") -> Searched:
-    """What was found by reading all rollouts."""
-    from state.fulltext.search import Found
-
-    hits = Found(found.hits)
-    return Searched(hits, found.passages, found.notes, found.damage, more=found.more, raw=True)
-
-
 async def _indexed(searching: "Searching", search: "Search", sync: bool) -> Searched:
     notes: list[str] = []
     found = await (searching.found(notes) if sync else searching.now())
-    searched = _searched(found, search, notes, answered=searching.answered)
+    searched = searched_of(found, search, notes, answered=searching.answered)
     searched.first, searched.shown = searching.answered, searching.shown
-    return searched
-
-
-def _searched(
-    found: "Found",
-    search: "Search",
-    notes: Sequence[str] = (),
-    *,
-    answered: bool = False,
-    where: "list[list[Passage]] | None" = None,
-) -> Searched:
-    """What was found, with the ``notes`` and what else there is to say of it; what has
-    ``answered`` is right, whatever is pending. ``where``: what matches, if it is no message."""
-    from state.fulltext.hits import passages
-
-    where = [passages(hit, search.terms) for hit in found.hits] if where is None else where
-    searched = Searched(found, where, list(notes), more=found.next_cursor is not None)
-    if found.pending and not answered:
-        searched.notes.append(
-            f"The search index is {plural(found.pending, 'thread')} behind:"
-            " some matches may be missing."
-        )
-    if found.stopped or found.unreadable:
-        from cli.runtime.raw_search import STOPPED, UNREADABLE
-
-        unread = len(found.unreadable)
-        searched.notes += [STOPPED] * found.stopped
-        searched.notes += [UNREADABLE.format(plural(unread, "thread"))] * bool(unread)
     return searched
 
 
@@ -388,7 +318,8 @@ def _document(searched: Searched, here: Locations) -> dict[str, Any]:
         ],
         "nextCursor": found.next_cursor,
         "backwardsCursor": found.backwards_cursor,
-        "hidden": searched.hidden._asdict(),
+        "hidden": searched.counted.hidden._asdict(),
+        **({"withoutMessages": searched.unsaid} if here.fleet is not None else {}),
         "complete": searched.complete,
         "damage": damage.document(searched.damage, here.home),
     }

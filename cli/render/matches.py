@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from cli.render.threads import ThreadTable
+from cli.render.threads import OF_FLEET, ThreadTable
 from cli.terminal import output
 from cli.terminal.cells import around, settled_pieces
 from cli.terminal.style import Painter, painter
@@ -56,9 +56,13 @@ class Matches:
         first = "thread" if shown == 1 else f"{shown:,} threads"
         return f"{count} the first {first}. Use --limit N to see more."
 
+    @property
+    def _of_fleet(self) -> tuple[str, ...]:
+        return tuple(name for name in OF_FLEET if any(name in hit.row for hit in self.hits))
+
     def _blocks(self, most: int) -> list[list[str]]:
         table = ThreadTable(
-            columns=("thread", "age", "folder", "branch", "id"),
+            columns=("thread", "age", *self._of_fleet, "folder", "branch", "id"),
             sort_key=self.sort_key,
             short_ids=self.short_ids,
             emphasis="bold",
@@ -102,7 +106,7 @@ def _line(passage: "Passage", width: int, paint: Painter) -> str:
 def piped(
     hits: "Sequence[Hit]", passages: "Sequence[Sequence[Passage]]", sort_key: str
 ) -> Iterator[str]:
-    """For pipes: one passage a line, tab-separated."""
+    """For pipes: one passage a line, tab-separated; in a fleet with the machine and its user."""
     for hit, where in zip(hits, passages, strict=True):
         for passage in where:
             values = (
@@ -112,5 +116,6 @@ def piped(
                 passage.turn_id or "",
                 passage.item_id or "",
                 passage.snippet.text,
+                *(hit.row[name] for name in OF_FLEET if name in hit.row),
             )
             yield "\t".join(one_line(value) for value in values)

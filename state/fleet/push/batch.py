@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Connection = psycopg.AsyncConnection[Any]
 
-LEVELS: Final = ("metadata", "text", "raw")
+LEVELS: Final = (schema.METADATA, "text", "raw")
 """What is pushed of threads, each with what the one before it has."""
 _ROW_KINDS: Final = kinds_of(schema.threads, ROW)
 _KEPT: Final = ("id", "created_at_ms", "updated_at_ms", "recency_at_ms", "facet", "archived")

@@ -25,6 +25,8 @@ ADMIN: Final = "threadkeep_admin"
 MACHINE: Final = "threadkeep_machine"
 READER: Final = "threadkeep_reader"
 ROLES: Final = (OWNER, ADMIN, MACHINE, READER)
+METADATA: Final = "metadata"
+"""The level of threads of which there are only rows."""
 
 _OF_FILES: Final = frozenset(
     {"row_id", "inode", "extractor_version", "rollout_name", "rollout_name_ms", "next_ordinal"}

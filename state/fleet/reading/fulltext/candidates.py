@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from rollout.search.terms import Term
 from state.db.steps import Steps
+from state.fleet.reading.fulltext.headers import headers_steps, with_headers_steps
 from state.fleet.reading.fulltext.lookup import Place, matches_steps, text_rows_steps
 from state.fleet.reading.pages import key_steps
 from state.fleet.server.documents import spelled
@@ -35,6 +36,8 @@ class Fitting(NamedTuple):
     key: Key
     documents: list[Place]
     """Those that hold some."""
+    header: Sequence[str] = ()
+    """Its name, title and preview, if there are no documents."""
 
 
 class Walk:
@@ -47,6 +50,7 @@ class Walk:
         self.stopped = False
         """Whether there are more threads than are looked into."""
         self._query = among
+        self._terms = terms
         self._patterns = [spelled(term.normalized) for term in terms]
         self._all = (1 << len(terms)) - 1
         self._held = [0] * len(terms)
@@ -87,10 +91,12 @@ class Walk:
             documents.setdefault(place.row_id, []).append(place)
         for number in range(len(self._patterns)):
             self._held[number] += sum(terms >> number & 1 for terms in held.values())
+        unsaid = [key[2] for key in keys if key[2] not in held]
+        headers = yield from headers_steps(unsaid, self._terms)
         found = [
-            Fitting(key, sorted(documents[key[2]]))
+            Fitting(key, sorted(documents.get(key[2], ())), headers.get(key[2], ()))
             for key in keys
-            if held.get(key[2], 0) & self._all == self._all
+            if key[2] in headers or held.get(key[2], 0) & self._all == self._all
         ]
         self._walked += len(keys)
         self._fitting += len(found)
@@ -111,5 +117,7 @@ class Walk:
             rare.sort(key=lambda each: (self._held[each], -len(self._patterns[each])))
             if rare:
                 self._rows = yield from text_rows_steps([self._patterns[each] for each in rare])
+            if self._rows is not None:
+                self._rows = yield from with_headers_steps(self._rows, self._terms)
         self._size = min(max(2 * self._size, expected), _AT_ONCE)
         self.stopped = self._rows is None and self._walked >= _MOST_WALKED

@@ -82,6 +82,8 @@ def scores_steps(
 
 def documents_steps(places: Sequence[Place]) -> Steps[dict[Place, bytes]]:
     """The messages of documents, as they are stored."""
+    if not places:
+        return {}
     row_ids, months, positions = map(list, zip(*places, strict=True))
     rows = yield _DOCUMENTS, [row_ids, months, positions]
     return {Place(*place): bytes(data) for *place, data in rows}
@@ -90,8 +92,12 @@ def documents_steps(places: Sequence[Place]) -> Steps[dict[Place, bytes]]:
 def title_rows_steps(query: Query) -> Steps[list[int] | None]:
     """The rows of the threads whose titles may hold what ``query`` searches for; None if there are
     many, or it searches for nothing that an index has."""
-    terms = [text(searchable(term)) for term in query.terms]
-    terms = [term for term in terms if len(term) >= _SHORTEST]
+    return (yield from titled_rows_steps([searchable(term) for term in query.terms]))
+
+
+def titled_rows_steps(searched: Sequence[str]) -> Steps[list[int] | None]:
+    """The same for texts without case and accents."""
+    terms = [text(term) for term in searched if len(term) >= _SHORTEST]
     if not terms:
         return None
     rows: list[int] | None = (yield (_TITLE_ROWS, [terms, _MOST_TITLES]))[0][0]

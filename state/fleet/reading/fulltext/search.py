@@ -93,7 +93,8 @@ def _match_steps(
                 said += decoded(stored.get(place, b"[]"))
             except BadDocument:
                 unreadable.add(each.key[1])
-        if match := judge.match(each.key, *parts_of(said)):
+        header, messages = parts_of(said)
+        if match := judge.match(each.key, [*each.header, *header], messages):
             found.append(match)
     return found
 
