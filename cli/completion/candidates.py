@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import typer
 
 from cli.app import app
+from cli.arguments.fleet import OPTION, is_address, with_address
 from cli.completion.line import Line
 from cli.completion.values import Candidate, values
 from cli.help.table import ENTRIES
@@ -13,6 +14,8 @@ from cli.help.table import ENTRIES
 def candidates(words: list[str]) -> Iterator[Candidate]:
     """What may stand at the cursor, which is at the end of the last of ``words``."""
     *before, current = words or [""]
+    if OPTION in before[:-1] or (before[-1:] == [OPTION] and not is_address(current)):
+        before = with_address(before)
     line = Line(typer.main.get_command(app))
     for word in before:
         if word != "=" and not line.take(word):  # bash divides a word at it

@@ -6,6 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from cli.completion.line import Line
+from cli.completion.of_fleet import addresses, machines, users
 from state.userdata.marks import STATUSES
 
 if TYPE_CHECKING:
@@ -88,10 +89,11 @@ def _sort_keys(line: Line, current: str) -> Iterator[Candidate]:
     return _words((*SORT_KEYS, *(["matches"] if line.name == "search" else [])), current)
 
 
-def _columns(_: Line, current: str) -> Iterator[Candidate]:
-    from cli.render.threads import COLUMNS
+def _columns(line: Line, current: str) -> Iterator[Candidate]:
+    from cli.render.threads import COLUMNS, OF_FLEET
 
-    return _with_commas(COLUMNS, current)
+    hidden = () if "fleet" in line.given else OF_FLEET
+    return _with_commas((name for name in COLUMNS if name not in hidden), current)
 
 
 def _dimensions(line: Line, current: str) -> Iterator[Candidate]:
@@ -99,9 +101,9 @@ def _dimensions(line: Line, current: str) -> Iterator[Candidate]:
         from cli.commands.du import DIMENSIONS as of_files
 
         return _words(of_files, current)
-    from state.reports import DIMENSIONS
+    from state.reports import DIMENSIONS, OF_FLEET
 
-    return _words(DIMENSIONS, current)
+    return _words((*DIMENSIONS, *(OF_FLEET if "fleet" in line.given else ())), current)
 
 
 def _formats(line: Line, current: str) -> Iterator[Candidate]:
@@ -274,6 +276,9 @@ _VALUES: Final[dict[str, "Callable[[Line, str], Iterator[Candidate]]"]] = {
     "--exclude": _full_ids,
     "--sort": _sort_keys,
     "--columns": _columns,
+    "--fleet": addresses,
+    "--machine": machines,
+    "--user": users,
     "--by": _dimensions,
     "--format": _formats,
     "--since": _fixed(*_TIMES),

@@ -1,6 +1,7 @@
 """What shells offer for the word at the cursor."""
 
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from cli.runtime.logs import _LEVELS
 from rollout.schema.session_source import SOURCE_KINDS
 from state.edit.metadata import MEMORY_MODES
 from tests.support.command import COMMAND, Cli, Inside, thread_id, write_rollout
+from tests.support.postgres.cluster import Fleet
 
 ASKED = {"_THREADKEEP_COMPLETE": "1"}
 
@@ -180,3 +182,27 @@ def test_it_is_switched_on_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert (first, second.count(str(script))) == ("alias l=ls", 2)
     assert install("fish") == (tmp_path / ".config/fish/completions/threadkeep.fish", None)
     assert install("zsh")[1] == tmp_path / ".zshrc"
+
+
+def test_what_a_fleet_has_is_offered(small: Cli, fleet: Fleet) -> None:
+    for name, user in (("laptop", "ann"), ("lab", "bob"), ("desktop", "ann"), ("b\x1b[m", "x")):
+        fleet.machine(name, user=user)
+    address = fleet.reader()
+    cli = Inside(small.home, small.base, {"THREADKEEP_FLEET": address})
+    assert offered(cli, "list", "--fleet", "--machine", "la") == {"lab": "bob", "laptop": "ann"}
+    assert {*offered(cli, "stats", "--fleet", "--user", "")} == {"ann", "bob"}
+    for words in (["--fleet", address], [f"--fleet={address}"]):
+        assert offered(small, "search", *words, "--machine", "d") == {"desktop": "ann"}
+    assert [*offered(cli, "stats", "--fleet", "--by", "m")] == ["month", "model", "machine"]
+    assert [*offered(cli, "list", "--fleet", "--columns", "m")] == ["model", "machine"]
+    assert offered(cli, "list", "--fleet=h") == {f"--fleet={address}": "the configured fleet"}
+    assert offered(cli, "list", "--fleet", "--ma").keys() == {"--machine"}
+    assert [*offered(small, "list", "--fleet=")] == ["--fleet=postgresql://"]
+
+
+def test_a_fleet_that_does_not_answer_is_not_waited_for(small: Cli) -> None:
+    assert offered(small, "list", "--machine", "") == {}
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        address = f"postgresql://nobody@127.0.0.1:{port}/none"
+        assert offered(small, "list", "--fleet", address, "--machine", "") == {}
