@@ -18,11 +18,13 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             "List threads, the most recently used first.",
             "threadkeep list --cwd . --since yesterday",
             "threadkeep list --columns age,thread,used,cost",
+            "threadkeep list --fleet --user ann",
         ),
         "search": (
             "Search the messages and names of threads.",
             "threadkeep search webhook retries",
             "threadkeep search '\"sql migration\"' 'order*' --cwd .",
+            "threadkeep search --fleet 'deploy script'",
         ),
         "show": (
             "Show the turns of a thread.",
@@ -38,6 +40,7 @@ GROUPS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             "Show tokens and costs by day or model.",
             "threadkeep stats --since this-week --by model",
             "threadkeep stats --since this-month --html stats.html",
+            "threadkeep stats --fleet --by user --since this-month",
         ),
         "stats now": (
             "Show what was used today, this week and in this 5-hour block.",
