@@ -66,6 +66,7 @@ def fill(
         connection.execute(index)
         say(f"{time.monotonic() - began:6.0f} s  {index[:90]}", flush=True)
     connection.execute("DROP SCHEMA fleet_bench CASCADE")
+    connection.execute("SELECT threadkeep.without_statistics()")
     connection.execute("RESET ALL")
     for table in tables:
         connection.execute(f"VACUUM (ANALYZE) threadkeep.{table}")

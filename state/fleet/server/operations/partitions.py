@@ -160,4 +160,5 @@ _ATTACH: Final = (
     "ALTER TABLE {table} ATTACH PARTITION {made} FOR VALUES FROM ({since}) TO ({until})",
     "ALTER TABLE {made} ENABLE ROW LEVEL SECURITY",
     "ALTER TABLE {made} FORCE ROW LEVEL SECURITY",
+    "SELECT threadkeep.without_statistics()",
 )

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from rollout.search.terms import terms_of
 from state.fleet.push.batch import month_of
 from state.fleet.reading.fulltext.relevance import rank
 from state.fleet.reading.index import open_fleet
+from state.fleet.server.operations.partitions import create_months
 from state.fulltext.relevance import Ranking
 from state.query.model import Query
 from tests.support.postgres.cluster import Fleet
@@ -222,3 +224,15 @@ def test_a_month_that_python_has_no_date_for_harms_nobody(tenants: Fleet, tmp_pa
             return await rank(index, tuple(terms_of("secret of nobody")), Query())
 
     assert asyncio.run(ranked()).threads == []
+
+
+def test_nobody_analyzes_the_keys_of_documents(fleet: Fleet) -> None:
+    """That takes minutes for each partition."""
+    with psycopg.connect(fleet.admin, autocommit=True) as admin:
+        create_months(admin, date(2026, 5, 1))
+        targets = admin.execute(
+            "SELECT a.attstattarget FROM pg_inherits JOIN pg_attribute a ON attrelid = inhrelid"
+            " WHERE inhparent = 'threadkeep.documents_keys'::regclass"
+        ).fetchall()
+    assert len(targets) > 12
+    assert {target for (target,) in targets} == {0}
