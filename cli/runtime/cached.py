@@ -5,13 +5,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cli.arguments.locations import Locations
 from cli.runtime.open_index import read_index
 from state.errors import HomeFolderUnknown
 from state.query.model import Query
-from state.query.thread_json import OF_FLEET
 from state.thread_index import ThreadIndex, open_index
 
 if TYPE_CHECKING:
@@ -20,6 +19,9 @@ if TYPE_CHECKING:
     from state.fleet.reading.index import FleetIndex
     from state.query.marks import Marks
     from state.query.rows import Row
+
+_OF_FILES: Final = ("rollout_path", "size_bytes", "mtime_ns", "inode")
+"""What is said of the rollout in the cache, not of the one that the machine has."""
 
 
 class FleetThread(NamedTuple):
@@ -47,11 +49,11 @@ class FleetThread(NamedTuple):
         return self.named(reading)
 
     def named(self, reading: "Reading") -> "Reading":
-        """A reading of it with what its files do not say: machine and user, its name, and what was
-        put on it by hand."""
-        known = {key: self.row[key] for key in (*OF_FLEET, "name")}
+        """A reading of it with what its files do not say: machine and user, its name, what was put
+        on it by hand, and what the settings of its machine say."""
+        here = {key: reading.row[key] for key in _OF_FILES}
         details = reading.details | {"marks": self.marks}
-        return replace(reading, row=reading.row | known, details=details)
+        return replace(reading, row={**reading.row, **self.row, **here}, details=details)
 
 
 def cache_folder(address: str) -> Path:

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
-from rollout.errors import RolloutError
+from rollout.errors import HistoryIncomplete, RolloutError
 from rollout.files.access import is_there
 from rollout.files.atomic import atomic_file, sync_folder
 from rollout.files.layout import (
@@ -28,6 +28,8 @@ from rollout.files.move import session_path
 from rollout.files.writer_lock import WriterLock
 from rollout.history.segments import source_meta
 from rollout.jsonl.reader import RolloutStream, open_rollout
+from rollout.metadata.extract import extract_file
+from rollout.metadata.outcomes import Extracted
 from state.edit.lineage import read_threads_steps
 from state.errors import RolloutNotPushed, ThreadIsHere, file_errors
 from state.fleet.reading.cache import CachedThread
@@ -146,10 +148,20 @@ def _check_own(cached: CachedThread, path: str) -> None:
         raise copy.unusable(f"Codex would not find a file named {path.rpartition('/')[2]}")
     try:
         said = parse_uuid(source_meta(cached.home / path).get("id"))
+    except HistoryIncomplete:  # of one of the first versions, whose files have no such line
+        said = _id_of(cached.home, path)
     except RolloutError as error:
         raise copy.unusable(str(error)) from error
+    if said is None:
+        raise copy.unusable("its rollout cannot be read, and Codex could not go on with it")
     if said != copy.thread_id:
         raise copy.unusable(f"its rollout says that it is of thread {said}")
+
+
+def _id_of(home: Path, path: str) -> str | None:
+    """The thread that the index would take a file for."""
+    outcome = extract_file(home, path)
+    return outcome.metadata.id if isinstance(outcome, Extracted) else None
 
 
 def _check_relations(

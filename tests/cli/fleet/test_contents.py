@@ -35,6 +35,9 @@ def filled(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             home = base / name / "home"
             for number in numbers:
                 path = write_rollout(home, number, f"question {number}")
+                (home / "config.toml").write_text('model_provider = "acme"\n')
+                if number == 2:
+                    path.write_text(path.read_text().replace(', "model_provider": "openai"', ""))
                 if name == "desk" and number == 1:
                     with path.open("a") as file:
                         file.write(path.read_text().splitlines()[1].replace("question", "again"))
@@ -63,6 +66,7 @@ def test_a_thread_of_another_machine_reads_as_there(filled: Fleet) -> None:
     local = filled.desk.run("show", TWO, "--json").json
     document = filled.here.run("show", TWO, "--fleet", "--json").json
     assert document["thread"]["turns"] == local["thread"]["turns"]
+    assert document["thread"]["modelProvider"] == "acme"
     whose = {key: document["thread"][key] for key in ("machine", "user", "machines", "name")}
     assert whose == {
         "machine": "desk",

@@ -161,12 +161,20 @@ def test_what_is_of_another_thread_is_refused(here: Path, there: Path) -> None:
         pulled(here, cached(there, write(there, 1, content)))
     with pytest.raises(CopyUnusable, match="would not find"):
         pulled(here, cached(there, write(there, 2)))
-    with pytest.raises(CopyUnusable, match="session_meta"):
-        pulled(here, cached(there, write(there, 1, LINE)))
+    with pytest.raises(CopyUnusable, match="cannot be read"):
+        pulled(here, cached(there, write(there, 1, b"no rollout\n")))
     messages = cached(there, write(there, 1))._replace(only_messages=True)
     with pytest.raises(RolloutNotPushed):
         pulled(here, messages)
     assert files(here) == {}
+
+
+def test_a_thread_of_the_first_versions_comes_too(here: Path, there: Path) -> None:
+    message = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "x"}]}
+    first = {"id": ONE, "timestamp": "2025-07-15T09:20:00.000Z", "instructions": None}
+    content = encoded([first, message])
+    assert len(pulled(here, cached(there, write(there, 1, content)))) == 1
+    assert list(files(here).values()) == [content]
 
 
 def test_a_thread_that_is_written_is_left_alone(here: Path, there: Path) -> None:
