@@ -11,7 +11,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from state.db.steps import MalformedRow, Steps, different_steps, has_indexes_steps
+from state.db.steps import (
+    MalformedRow,
+    Steps,
+    different_steps,
+    has_indexes_steps,
+    is_local_steps,
+)
 from state.userdata.folders import (
     ALIASES_SQL,
     absolute_folder,
@@ -23,7 +29,7 @@ from state.userdata.folders import (
     shown_folder,
     spellings,
 )
-from state.userdata.repositories import Disk, origin_place
+from state.userdata.repositories import Disk, NoDisk, origin_place
 
 INDEX: Final = "ix_threads_cwd_git_origin_url"
 HAS_ORIGIN: Final = "git_origin_url != ''"
@@ -111,7 +117,8 @@ def projects_steps() -> Steps["Projects"]:
         newest[key] = max(newest[key] or (created_ms, url), (created_ms, url))
     several = [key for key in newest if is_windows(key)]
     spelled = dict((yield _SPELLED, [json.dumps(several)])) if several else {}
-    return Projects(newest, aliases, spelled)
+    on_disk = yield from is_local_steps()
+    return Projects(newest, aliases, spelled, on_disk=on_disk)
 
 
 class Projects:
@@ -122,14 +129,16 @@ class Projects:
         newest: Mapping[str, Origin | None],
         aliases: Mapping[str, str] | None = None,
         spelled: Mapping[str, str] | None = None,
+        *,
+        on_disk: bool = True,
     ) -> None:
         """``newest`` has all folders with their newest origins, and ``spelled`` Windows folders as
-        they are recorded."""
+        they are recorded. If they are not ``on_disk`` here, only origins tell their projects."""
         self.folders = newest.keys()
         """The keys of all folders."""
         self._aliases = dict(aliases or {})
         self._moved: dict[str, str] = {}
-        self._disk = Disk()
+        self._disk = Disk() if on_disk else NoDisk()
         self._origins: dict[str, Origin] = {}
         self._spelled = {key: shown_folder(cwd) for key, cwd in (spelled or {}).items()}
         """How people know places that are kept in lower case."""

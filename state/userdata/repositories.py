@@ -102,6 +102,18 @@ class Disk:
         return self._origins[repository]
 
 
+class NoDisk(Disk):
+    """What is known of the disks of other machines."""
+
+    def repository(self, folder: str) -> Found | None:
+        """None."""
+        return None
+
+    def repository_at(self, folder: str) -> Found | None:
+        """None."""
+        return None
+
+
 def _configured_origin(data: str) -> str:
     section = ""
     for line in _text(f"{data}/config", _LONGEST_CONFIG).splitlines():

@@ -106,6 +106,18 @@ def test_a_read_gives_the_same(both: Both, name: str) -> None:
     assert plain(found) == plain(run_steps(make(), both.local))
 
 
+def test_a_repository_on_this_disk_says_nothing_of_the_folders_of_other_machines(
+    both: Both, tmp_path: Path
+) -> None:
+    (tmp_path / "clone" / ".git").mkdir(parents=True)
+    folder = tmp_path / "clone" / "sub"
+    name = both.opened.run(
+        lambda: both.fleet.read(lambda: projects.project_of_folder_steps(str(folder)))
+    ).name
+    assert name in (str(folder), "sub")
+    assert run_steps(projects.project_of_folder_steps(str(folder)), both.local).name == "clone"
+
+
 def test_values_that_postgres_does_not_take_find_what_they_would() -> None:
     assert text("/work\0") == "/work\x01"  # ends a range
     assert text("a\0b") == "a\ufffdb"  # as it is pushed
