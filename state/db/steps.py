@@ -54,7 +54,6 @@ def has_indexes_steps(*names: str) -> Steps[bool]:
     return len((yield asked, names)) == len(names)
 
 
-<<<<<<< HEAD
 OF_ALL: Final = "SELECT 'of all'"
 
 
@@ -62,11 +61,11 @@ def of_all_steps() -> Steps[None]:
     """Say that what follows in this transaction counts most of what there is. SQLite need not know;
     a fleet's PostgreSQL then looks up no row by row, which a wrong estimate makes it do."""
     yield OF_ALL, []
-=======
+
+
 def is_local_steps() -> Steps[bool]:
     """Whether the files of the threads are on this machine, and not on those of a fleet."""
     return (yield from has_indexes_steps("resume_points"))
->>>>>>> 80bf5a10 (wip9)
 
 
 Work = Callable[[sqlite3.Connection], Result]
