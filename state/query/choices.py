@@ -142,7 +142,7 @@ def _folder_steps(query: Query, most: int) -> Steps[Choice]:
     if query.projects:
         from state.query.projects import projects_steps
 
-        named = (yield from projects_steps()).chosen(query.projects)
+        named = (yield from projects_steps(query.projects)).chosen(query.projects)
         keys = named if keys is None else [*filter({*named}.__contains__, keys)]
     if keys is not None:
         return Choice("cwd_key", [*filter(fits, keys)], "", [])

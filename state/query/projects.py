@@ -7,6 +7,7 @@ has the origins with the threads, and the disk is asked each time.
 
 import json
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
@@ -54,6 +55,13 @@ _SPELLED: Final = (
     " FROM json_each(?) f"
 )
 
+FOLDERS_CALLED: Final = (
+    "WITH RECURSIVE hops(v) AS (SELECT min(cwd_key) FROM threads UNION ALL"
+    " SELECT (SELECT min(cwd_key) FROM threads WHERE cwd_key > hops.v) FROM hops"
+    " WHERE hops.v IS NOT NULL) SELECT v FROM hops WHERE v IS NOT NULL AND ? <> ''"
+)
+"""All folders; in a fleet, which has very many, those that match one of these patterns of LIKE, or
+an origin of whose threads does, in lower case."""
 Origin = tuple[int, str]
 """When the thread was created that has it, and the address."""
 
@@ -87,7 +95,7 @@ def project_of_folder_steps(folder: str) -> Steps[Project]:
 
 def similar_projects_steps(given: Sequence[str]) -> Steps[list[str]]:
     """The names of projects that hold one of the ``given`` texts, if these choose no thread."""
-    projects = yield from projects_steps()
+    projects = yield from projects_steps(given)
     texts = [text.lower() for text in given if len(text) > 2 and not is_path(text)]
     names = {projects.name(key) for key in projects.folders} if texts else set()
     short = {
@@ -97,11 +105,14 @@ def similar_projects_steps(given: Sequence[str]) -> Steps[list[str]]:
     return [] if similar and projects.chosen(given) else similar
 
 
-def projects_steps() -> Steps["Projects"]:
-    """The projects of all folders in the index."""
+def projects_steps(names: Sequence[str] = ()) -> Steps["Projects"]:
+    """The projects of all folders in the index; for ``names`` those that they may choose are
+    enough."""
     aliases = dict((yield ALIASES_SQL, []))
     indexed = yield from has_indexes_steps("ix_threads_cwd_recency_at", INDEX)
-    if indexed:
+    if indexed and names and not any(map(is_path, names)):
+        folders = [key for (key,) in (yield FOLDERS_CALLED, [json.dumps([*map(_like, names)])])]
+    elif indexed:
         folders = yield from different_steps("cwd_key")
     else:
         folders = [key for (key,) in (yield _DISTINCT, [])]
@@ -266,6 +277,14 @@ class Projects:
 
     def _is_called(self, place: str, name: str) -> bool:
         return f"/{self._spelled.get(place, place)}".endswith(f"/{name}")
+
+
+def _like(name: str) -> str:
+    """A pattern for the last part of a name, in lower case. What other letters are in lower case,
+    is not the same everywhere."""
+    last = name.strip("/").rpartition("/")[2]
+    escaped = re.sub(r"[\\%_]", r"\\\g<0>", last.lower())
+    return f"%{re.sub('[^ -~]+', '%', escaped)}%"
 
 
 def _is_in(key: str, name: str) -> bool:

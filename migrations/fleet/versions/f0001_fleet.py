@@ -138,6 +138,8 @@ TABLES = (
         " INCLUDE (created_at_ms, updated_at_ms, row_id) WHERE newest"
         for column in ("cwd_key", "model", "git_branch")
     ),
+    # Which folders and origins there are, for the names of projects: read as a whole.
+    "CREATE INDEX ON threads (tenant_id, cwd_key, created_at_ms, git_origin_url) WHERE newest",
     *(
         f"CREATE INDEX ON threads (tenant_id, {column})"
         " INCLUDE (facet, recency_at_ms, created_at_ms, updated_at_ms, id, row_id) WHERE newest"

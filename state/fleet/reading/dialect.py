@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from state.db.steps import OF_ALL, OF_INDEXES
+from state.query.projects import FOLDERS_CALLED
 from state.query.tree import BELOW, PARENT
 
 
@@ -62,6 +63,9 @@ _KINDS: Final = (
 )
 _ORDERED_JOIN: Final = re.compile(r"\bCROSS JOIN (\w+ \w+) ON\b")
 _OTHER_PLANS: Final = {
+    FOLDERS_CALLED: "SELECT DISTINCT cwd_key FROM threads"
+    " WHERE lower(cwd_key || chr(10) || coalesce(git_origin_url, ''))"
+    " LIKE ANY (SELECT value FROM json_each(?))",
     BELOW: f"SELECT p.value, t.id FROM json_each(?) p CROSS JOIN LATERAL (SELECT id, created_at_ms"
     f" FROM threads WHERE {PARENT} = p.value ORDER BY created_at_ms, id LIMIT ?) t"
     " ORDER BY p.key, t.created_at_ms, t.id",
