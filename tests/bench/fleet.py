@@ -65,7 +65,7 @@ def filters(admin: Connection) -> dict[str, dict[str, Any]]:
         "a large file": {"min_size": 2_900_000},
         "a common word in titles": {"search": "the"},
         "a rare word in titles": {"search": "#77777"},
-        "a word no title has": {"search": "zzqqxx"},
+        "a word no title has": {"search": "7z7q7x"},
         "a machine": {"machine": name},
         "a user": {"users": (user,)},
         "a model and a tag": {"models": ("gpt-5-codex",), "tags": ("bug",)},
