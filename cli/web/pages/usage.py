@@ -22,9 +22,9 @@ from cli.filter.wanted import wanted
 from cli.render.stats.page import Links, numbers
 from cli.runtime.open_index import look_up_prices
 from cli.runtime.usage import report, usage_steps
-from cli.web.site import page, site_of, thread_url
+from cli.web.site import Site, page, site_of, thread_url
 from state.query.model import Query
-from state.reports import DIMENSIONS
+from state.reports import DIMENSIONS, OF_FLEET
 from state.reports.stats import Asked, copies_due_steps
 from state.thread_index import ThreadIndex
 
@@ -37,11 +37,11 @@ _SPANS: Final = (
 )
 _SINCE: Final = "30d"
 _TABLES: Final = (("model",), ("project",), ("thread",))
-_TABLES_OF_FLEET: Final = (("model",), ("thread",))
+_TABLES_OF_FLEET: Final = (("model",), ("user",), ("machine",), ("thread",))
 """Projects of many folders take seconds to be told apart: they are there if asked for."""
 _ROWS: Final = 15
 _MOST_ROWS: Final = 2000
-_FILTERS: Final = ("project", "model", "provider", "source", "branch")
+_FILTERS: Final = ("project", "model", "provider", "source", "branch", *OF_FLEET)
 """The dimensions whose keys the list can be filtered by."""
 
 
@@ -75,7 +75,7 @@ class Wish:
             q=given.get("q", "").strip(),
             since=given.get("since", "").strip() or ("all" if given.get("until") else _SINCE),
             until=given.get("until", "").strip(),
-            by=by if by in DIMENSIONS else "day",
+            by=by if by in dimensions_of(site_of(request)) else "day",
             compare=bool(given.get("compare")),
             rows=min(int(rows), _MOST_ROWS) if rows.isascii() and rows.isdecimal() else _ROWS,
         )
@@ -133,6 +133,11 @@ def _span_of_key(dimension: str, key: str) -> tuple[str, str] | None:
     return begin.isoformat(), until.isoformat()
 
 
+def dimensions_of(site: Site) -> tuple[str, ...]:
+    """What is counted by."""
+    return (*DIMENSIONS, *OF_FLEET) if site.is_fleet else DIMENSIONS
+
+
 async def usage(request: Request) -> Response:
     """The page."""
     site = site_of(request)
@@ -148,7 +153,7 @@ async def usage(request: Request) -> Response:
             )
             for since, text in _SPANS
         ],
-        "dimensions": DIMENSIONS,
+        "dimensions": dimensions_of(site),
         "problem": wants.problem,
         "facts": (),
         "numbers": "",

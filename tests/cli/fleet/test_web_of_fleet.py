@@ -83,6 +83,17 @@ def test_a_damaged_index_of_the_cache_is_made_anew(both: Faces) -> None:
     asyncio.run(of_fleet(both, look))
 
 
+def test_what_was_used_is_counted_by_machine_and_user(both: Faces) -> None:
+    async def look(client: Web) -> str:
+        answer = await client.get("/usage?since=all&by=machine")
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+    local, fleet = asked(both, look)
+    assert "<option selected>machine</option>" in fleet
+    assert "<option>machine</option>" not in local
+
+
 def test_what_was_not_pushed_says_so(both: Faces) -> None:
     async def look(client: Web) -> None:
         answer = await client.get(f"/thread/{ONLY_ROW}")
