@@ -110,6 +110,7 @@ def test_a_repository_on_this_disk_says_nothing_of_the_folders_of_other_machines
     both: Both, tmp_path: Path
 ) -> None:
     (tmp_path / "clone" / ".git").mkdir(parents=True)
+    (tmp_path / "clone" / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
     folder = tmp_path / "clone" / "sub"
     name = both.opened.run(
         lambda: both.fleet.read(lambda: projects.project_of_folder_steps(str(folder)))
