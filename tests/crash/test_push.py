@@ -119,7 +119,7 @@ Work = Callable[[Any], Awaitable[None]]
 
 def moments() -> list[int]:
     """The waits at which something happens: some, which the day chooses, or all."""
-    return list(range(60) if is_full() else range(seed() % 4, 60, 4))
+    return list(range(60) if is_full() else range(seed() % 8, 60, 8))
 
 
 def test_a_push_that_loses_its_connection_is_made_whole(case: Case) -> None:
@@ -160,6 +160,20 @@ def test_a_push_that_is_overtaken_writes_nothing_more(case: Case) -> None:
         if waits.reached:
             assert held(case.fleet, case.machine) == kept(case.index), f"before wait {at}"
         case.check(f"overtaken before wait {at}")
+        if not waits.reached:
+            break
+
+
+def test_what_changes_during_a_push_is_pushed_by_the_next_one(case: Case) -> None:
+    async def touch(_: Any) -> None:
+        change(case.index, "UPDATE threads SET title = title || ' later'")
+
+    for at in moments():
+        case.begin()
+        with pytest.MonkeyPatch.context() as patched:
+            waits = Waits(patched, at, touch)
+            case.push()
+        case.check(f"changed before wait {at}")
         if not waits.reached:
             break
 

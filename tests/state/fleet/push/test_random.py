@@ -109,6 +109,14 @@ class Machine:
     def restore(self, _: int, __: int) -> None:
         shutil.copy(self.saved, self.index)
 
+    def lose(self, thread: int, at: int) -> None:
+        """Go back to a backup that does not know of the last push."""
+        self.push()
+        self.save(0, 0)
+        self.put(thread, at)
+        self.push()
+        self.restore(0, 0)
+
     def move(self, _: int, at: int) -> None:
         """As a new home of the same machine does."""
         self.index = self.index.rename(self.index.with_name(f"{self.name}-{at}.sqlite3"))
@@ -122,6 +130,7 @@ STEPS: dict[str, Callable[[Machine, int, int], None]] = {
     "push and die": Machine.push_and_die,
     "save": Machine.save,
     "restore": Machine.restore,
+    "lose": Machine.lose,
     "move": Machine.move,
 }
 CHANCES = ["put"] * 4 + ["push"] * 3 + ["push and die"] * 3 + [*STEPS]
