@@ -92,6 +92,7 @@ def test_status_shows_the_state_of_the_index(small: Cli) -> None:
         "pending",
         "away",
         "search",
+        "push",
         "backfill",
         "problems",
         "problemsCut",
@@ -104,6 +105,7 @@ def test_status_shows_the_state_of_the_index(small: Cli) -> None:
     assert status["damaged"] == 1
     assert status["pending"] == {"toRead": 0, "vanished": 1, "names": False, "since": None}
     assert status["search"] == {"toIndex": 0}
+    assert status["push"] is None
     job = status["backfill"]
     assert list(job) == [
         "status",
