@@ -1,5 +1,6 @@
 """What the errors of PostgreSQL, of PgBouncer and of libpq mean for a fleet."""
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 _BY_STATE: Final[dict[str, type[errors.FleetError]]] = {
     "25006": errors.FleetReadOnly,
+    "25P03": errors.FleetLost,
     "28": errors.FleetLoginRefused,
     "3D000": errors.FleetDatabaseMissing,
     "40": errors.FleetBusy,
@@ -72,9 +74,11 @@ def check_driver() -> None:
     """Raises FleetDriverMissing if psycopg cannot be imported: it is an extra, or its library for
     PostgreSQL is missing."""
     try:
-        import psycopg  # noqa: F401
+        import psycopg
     except ImportError:
         raise errors.FleetDriverMissing from None
+    # Of a connection that is lost it logs what we say in an error, with more than users understand.
+    logging.getLogger(psycopg.__name__).setLevel(logging.CRITICAL)
 
 
 def failure(error: "psycopg.Error") -> errors.FleetError:

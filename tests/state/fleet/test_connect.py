@@ -254,6 +254,19 @@ def test_the_first_of_several_servers_that_works_is_taken(fleet: Fleet) -> None:
     assert logged_in(f"{hosts} dbname={rest} target_session_attrs=read-write") == (1, 1)
 
 
+def test_nothing_but_the_error_tells_of_a_connection_that_is_lost(
+    fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work() -> None:
+        async with connected(fleet.admin) as connection, connection.pipeline():
+            ended = await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+            await ended.fetchone()
+
+    with pytest.raises(errors.FleetLost):
+        asyncio.run(work())
+    assert not caplog.records
+
+
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
@@ -261,6 +274,10 @@ def test_the_first_of_several_servers_that_works_is_taken(fleet: Fleet) -> None:
         (psycopg.errors.DeadlockDetected("deadlock detected"), errors.FleetBusy),
         (psycopg.errors.LockNotAvailable("canceling statement"), errors.FleetBusy),
         (psycopg.errors.TooManyConnections("too many clients"), errors.FleetBusy),
+        (
+            psycopg.errors.IdleInTransactionSessionTimeout("terminating connection"),
+            errors.FleetLost,
+        ),
         (psycopg.errors.CrashShutdown("terminating connection"), errors.FleetLost),
         (psycopg.OperationalError("the connection is lost"), errors.FleetLost),
         (
