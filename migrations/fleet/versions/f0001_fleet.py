@@ -123,6 +123,13 @@ TABLES = (
         PRIMARY KEY (tenant_id, machine_id, path)
     )
     """,
+    # What lock_copies takes. Nobody is granted anything on it: who may lock a row holds up others.
+    """
+    CREATE TABLE locks (
+        tenant_id integer NOT NULL REFERENCES tenants, number integer NOT NULL,
+        PRIMARY KEY (tenant_id, number)
+    )
+    """,
     "CREATE INDEX ON rollouts (tenant_id, thread_id)",
     "CREATE UNIQUE INDEX ON threads (tenant_id, id) WHERE newest",
     *(
@@ -231,10 +238,13 @@ FUNCTIONS = (
         tenant integer := threadkeep.my_tenant();
         mine integer := threadkeep.my_machine();
     BEGIN
-        PERFORM pg_advisory_xact_lock(tenant, lock) FROM (
-            SELECT DISTINCT hashtext(id) & 255 AS lock FROM threadkeep.threads
-            WHERE tenant_id = tenant AND id = ANY (ids) AND machine_id <> mine ORDER BY 1
-        ) AS locks;
+        IF NOT EXISTS (SELECT 1 FROM threadkeep.locks WHERE tenant_id = tenant) THEN
+            INSERT INTO threadkeep.locks SELECT tenant, generate_series(0, 255) ON CONFLICT DO NOTHING;
+        END IF;
+        PERFORM 1 FROM threadkeep.locks WHERE tenant_id = tenant AND number IN (
+            SELECT hashtext(id) & 255 FROM threadkeep.threads
+            WHERE tenant_id = tenant AND id = ANY (ids) AND machine_id <> mine
+        ) ORDER BY number FOR UPDATE;
     END $$
     """,
     "GRANT EXECUTE ON FUNCTION lock_copies(text[]) TO threadkeep_machine",
@@ -257,21 +267,21 @@ MINE = "tenant_id = (SELECT threadkeep.my_tenant())"
 MY_OWN = f"{MINE} AND machine_id = (SELECT threadkeep.my_machine())"
 POLICIES = tuple(
     statement
-    for table in ("tenants", "machines", "logins", *OF_MACHINES)
+    for table in ("tenants", "machines", "logins", "locks", *OF_MACHINES)
     for statement in (
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
         f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
         f"CREATE POLICY administrators ON {table} TO threadkeep_admin USING (true) WITH CHECK (true)",
         *(
             [f"CREATE POLICY readers ON {table} FOR SELECT TO threadkeep_owner USING ({MINE})"]
-            if table != "logins"
+            if table not in ("logins", "locks")
             else []
         ),
         *(
             [
                 f"CREATE POLICY machines ON {table} TO threadkeep_machine USING ({MY_OWN}) WITH CHECK ({MY_OWN})"
             ]
-            if table not in ("tenants", "logins")
+            if table not in ("tenants", "logins", "locks")
             else []
         ),
     )
@@ -302,7 +312,7 @@ PUT = ", ".join(("tenant_id", "machine_id", *NAMES, *LIVE.split(", ")[1:]))
 CHANGED = ", ".join((*NAMES[1:], *LIVE.split(", ")[1:]))
 GRANTS = (
     "GRANT USAGE ON SCHEMA threadkeep TO threadkeep_machine, threadkeep_reader, threadkeep_admin",
-    f"GRANT ALL ON tenants, machines, logins, {', '.join(OF_MACHINES)} TO threadkeep_admin",
+    f"GRANT ALL ON tenants, machines, logins, locks, {', '.join(OF_MACHINES)} TO threadkeep_admin",
     "GRANT ALL ON ALL SEQUENCES IN SCHEMA threadkeep TO threadkeep_admin",
     "GRANT USAGE ON SEQUENCE row_ids TO threadkeep_machine",
     # What an upsert takes from its new row, it has to be allowed to read. Whether another machine

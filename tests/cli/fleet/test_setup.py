@@ -85,6 +85,8 @@ def test_a_machine_gets_in_with_the_line_it_is_given(fleet: Fleet, cli: Cli) -> 
         assert (tenant, number) == (1, 1)
         (user,) = machine.execute("SELECT user_name FROM threadkeep.machines").fetchone() or ("",)
         assert user == "alice"
+        for bound in ("lock_timeout", "idle_in_transaction_session_timeout"):
+            assert machine.execute(f"SHOW {bound}").fetchone() == ("1min",)
     error = cli.run("fleet", "machine", "add", name, fleet.admin, status=2).err
     assert f"there is already a machine {name}" in error
 

@@ -144,7 +144,7 @@ def _is_allowed(kind: str, name: str, part: str | None, privilege: str, to: str)
         return kind == "view" and in_schema != schema.NAME and privilege == "SELECT"
     if kind == "sequence":
         return privilege == "USAGE"
-    if kind != "table" or table in ("logins", "tenants") or privilege not in _WRITTEN:
+    if kind != "table" or table in ("logins", "tenants", "locks") or privilege not in _WRITTEN:
         return False
     if table in _NOT_MINE and privilege != "SELECT":
         return part is not None and part not in _NOT_MINE[table].get(privilege, {part})

@@ -19,6 +19,9 @@ _LONGEST: Final = 63
 """Bytes that PostgreSQL keeps of a name."""
 _PASSWORD: Final = 24
 """Random bytes of a password."""
+_BOUNDS: Final = (("idle_in_transaction_session_timeout", "1min"), ("lock_timeout", "1min"))
+"""What a new login has by default, so that a machine that falls asleep in a push holds up others no
+longer, and one that waits for another does not wait for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +247,9 @@ def _make_role(
         raise FleetLoginExists("PostgreSQL user", role) from None
     except psycopg.errors.ReservedName as error:
         raise InvalidLoginName(str(error.diag.message_primary)) from None
+    for setting, value in _BOUNDS:
+        bound = sql.SQL("ALTER ROLE {} SET {} = {}")
+        connection.execute(bound.format(name, sql.Identifier(setting), sql.Literal(value)))
     groups = [*[schema.MACHINE] * (kind == MACHINE), *[schema.READER] * reads]
     for each in groups:
         connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(each), name))

@@ -50,6 +50,8 @@ FORBIDDEN = (
     "INSERT INTO threadkeep.tenants (name) VALUES ('x')",
     "UPDATE threadkeep.fleet_version SET version_num = 'f9999'",
     "DELETE FROM threadkeep.fleet_version",
+    "SELECT 1 FROM threadkeep.locks FOR SHARE",
+    "INSERT INTO threadkeep.locks VALUES (1, 256)",
     "TRUNCATE threadkeep.user_data",
     "TRUNCATE threadkeep.documents_other",
     "SELECT setval('threadkeep.row_ids', 1)",
@@ -123,6 +125,31 @@ def test_a_copy_of_a_thread_that_is_put_in_for_another_tenant_demotes_none(prey:
                     id=IDS[whose],
                     updated_at_ms=2**62,
                 )
+
+
+def test_only_machines_that_push_the_same_threads_wait_for_each_other(prey: Prey) -> None:
+    lock = "SELECT threadkeep.lock_copies(%s)"
+    refused(prey.snoop, "SELECT threadkeep.lock_copies('{}')")
+    with (
+        psycopg.connect(prey.snoop) as snoop,
+        psycopg.connect(prey.stranger) as stranger,
+        psycopg.connect(prey.elsewhere) as elsewhere,
+        psycopg.connect(prey.mallory) as mallory,
+        psycopg.connect(prey.mallory) as again,
+    ):
+        elsewhere.execute(lock, [[VICTIM, MINE]])
+        for each in (snoop, stranger):
+            each.execute(
+                "SELECT pg_advisory_xact_lock_shared(%s, n) FROM generate_series(0, 255) n",
+                [prey.who["mallory"][0]],
+            )
+        mallory.execute("SET LOCAL lock_timeout = '5s'")
+        mallory.execute(lock, [[VICTIM, MINE]])
+        again.execute("SET LOCAL lock_timeout = 1")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            again.execute(lock, [[VICTIM]])
+        for each in (snoop, stranger, elsewhere, mallory, again):
+            each.rollback()
 
 
 def test_a_trigger_of_ones_own_gets_no_second_newest_copy(prey: Prey) -> None:
