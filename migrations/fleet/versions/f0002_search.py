@@ -41,7 +41,7 @@ TEXT_ROWS = """
     AS $$
     DECLARE
         few integer := least(greatest(most, 0), 50000);
-        few_documents integer := few * CASE WHEN cardinality(terms) > 1 THEN 5 ELSE 1 END;
+        few_documents integer := few;
         term text;
         trigrams text[];
         holding bigint[];
@@ -65,8 +65,10 @@ TEXT_ROWS = """
                 SELECT coalesce(array_agg(row_id), '{{}}') INTO found
                 FROM (SELECT unnest(holding) row_id INTERSECT SELECT unnest(found)) common;
             END IF;
+            -- Another term helps only if it leaves fewer, and to fetch more than these costs more than to look at them.
+            few_documents := cardinality(found);
         END LOOP;
-        RETURN CASE WHEN cardinality(found) <= few THEN found END;
+        RETURN found;
     END $$
 """
 TEXT_COUNTS = """
@@ -82,7 +84,7 @@ TEXT_COUNTS = """
         RETURN QUERY SELECT (
             SELECT count(*) FROM (
                 SELECT 1 FROM threadkeep.documents
-                WHERE tenant_id = tenant AND (machine IS NULL OR machine_id = machine) LIMIT few
+                WHERE tenant_id = tenant AND (machine IS NULL OR machine_id = machine) LIMIT 5 * few
             ) all_of_them
         ), (
             SELECT array_agg((

@@ -21,11 +21,11 @@ from state.query.model import Query
 
 _FIRST: Final = 128
 """So many threads of the list are looked into before the index is asked."""
-_FAR: Final = 1_500
+_FAR: Final = 3_000
 """If a page is expected within so many threads, they are walked to."""
 _AT_ONCE: Final = 500
-_MOST_WALKED: Final = 50_000
-"""So many threads are looked into for one page, at most: three seconds."""
+_MOST_WALKED: Final = 30_000
+"""So many threads are looked into for one page, at most: a second of processor."""
 _COMMON: Final = 0.1
 """To look up a term that so many threads have leaves hardly any out."""
 
@@ -104,10 +104,10 @@ class Walk:
 
     def _go_on(self, left: int) -> Steps[None]:
         """Choose how to find the next ``left`` threads."""
-        if self._rows is not None:
-            self._size = len(self._rows)  # the first of them, in order, did not suffice
-            return
         expected = left * self._walked // self._fitting if self._fitting else _FAR + 1
+        if self._rows is not None:  # the first of them, in order, did not suffice
+            self._size = min(max(4 * self._size, expected), len(self._rows))
+            return
         if expected > _FAR and not self._asked:
             self._asked = True
             rare = [

@@ -12,7 +12,7 @@ from state.db.steps import Steps
 from state.fleet.reading.dialect import Binary, Native, text
 from state.query.model import Query
 
-MOST_ROWS: Final = 20_000
+MOST_ROWS: Final = 30_000
 """So many threads that may match are put in order. What more have is walked to in as short a
 time."""
 _MOST_TITLES: Final = 2_000
@@ -66,8 +66,8 @@ def matches_steps(
 
 
 def counts_steps(patterns: Sequence[str], most: int) -> Steps[tuple[int, list[int]]]:
-    """How many documents there are, and how many may hold each pattern, each up to ``most``; none
-    of a pattern that is too short to tell."""
+    """How many documents there are, up to five times ``most``, and how many may hold each pattern,
+    up to ``most``; none of a pattern that is too short to tell."""
     documents, holding = (yield (_COUNTS, [[*patterns], most]))[0]
     return documents, holding or []
 

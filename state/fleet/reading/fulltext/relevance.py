@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 _SAMPLE: Final = 128
 _COMMON: Final = 0.2
-_MOST_COUNTED: Final = 100_000
+_MOST_COUNTED: Final = 20_000
+"""More documents of a term are estimated, too."""
 
 
 class _Weighed(NamedTuple):
@@ -109,7 +110,7 @@ def _weighed_steps(terms: Sequence[Term]) -> Steps[_Weighed]:
     documents, found = yield from counts_steps([patterns[each] for each in rare], _MOST_COUNTED)
     counts = [round(share * documents) for share in shares]
     for number, count in zip(rare, found, strict=True):
-        counts[number] = count
+        counts[number] = max(count, counts[number]) if count == _MOST_COUNTED else count
     return _Weighed(patterns, weights_of(documents, counts), counts, documents)
 
 
