@@ -16,7 +16,8 @@ def command(
         typer.Option(
             metavar="LEVEL",
             help="What is pushed of a thread: metadata, text (its messages, too) or raw (its"
-            " rollout, too). [default: level in fleet.toml, else metadata]",
+            " rollout, too). [default: level in fleet.toml, else that of the last push, at first"
+            " metadata]",
             show_default=False,
         ),
     ] = None,

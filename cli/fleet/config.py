@@ -10,7 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 from cli.errors import WrongUsage
 
 VARIABLE: Final = "THREADKEEP_FLEET"
-_PASSWORD: Final = re.compile(r"\bpassword\s*=", re.IGNORECASE)
+_PASSWORD: Final = re.compile(r"\b(ssl)?password\s*=", re.IGNORECASE)
+_PASSWORDS: Final = frozenset({"password", "sslpassword"})
 
 
 def address(given: str | None) -> str:
@@ -25,12 +26,14 @@ def address(given: str | None) -> str:
             "no fleet is named",
             f"name it: postgresql://USER@HOST/DATABASE; or set {VARIABLE}, or url in {path()}",
         )
+    if not isinstance(found, str):
+        raise WrongUsage(f"{path()}: url is not a text", "correct or remove it")
     if _has_password(found):
         raise WrongUsage(
             "the address of the fleet has a password in it, which others can see",
             "put it into ~/.pgpass, as HOST:PORT:DATABASE:USER:PASSWORD, and leave it out there",
         )
-    return str(found)
+    return found
 
 
 def path() -> Path:
@@ -60,6 +63,6 @@ def _has_password(text: str) -> bool:
         return _PASSWORD.search(text) is not None
     try:
         parts = urlsplit(text)
-        return bool(parts.password) or "password" in parse_qs(parts.query)
+        return bool(parts.password) or not _PASSWORDS.isdisjoint(parse_qs(parts.query))
     except ValueError:
         return _PASSWORD.search(text) is not None

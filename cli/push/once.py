@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from cli import errors
 from cli.arguments.locations import Locations
-from cli.push.wanted import Wanted, document, options_for, sentence
+from cli.push.wanted import Wanted, document, options_for, say_lowered, sentence
 from cli.runtime.open_index import catch_up, catch_up_fulltext, with_index
 from cli.terminal import output
 from cli.terminal.progress import progress
@@ -26,10 +26,11 @@ def push_once(here: Locations, wanted: Wanted, *, as_json: bool) -> int:
     async def work(index: "ThreadIndex") -> Pushed:
         if note := await catch_up(index, "the next push has the rest"):
             output.say(note)
-        if wanted.level != LEVELS[0] and (note := await catch_up_fulltext(index)):
+        options = await options_for(index, wanted)
+        if options.level != LEVELS[0] and (note := await catch_up_fulltext(index)):
             output.say(note)
         with progress("push", "threads") as shown:
-            return await push(index, wanted.address, options_for(index, wanted), shown)
+            return await push(index, wanted.address, options, shown)
 
     try:
         done = with_index(here, work)
@@ -41,6 +42,7 @@ def push_once(here: Locations, wanted: Wanted, *, as_json: bool) -> int:
         output.data({**document(done), "seconds": round(seconds, 3)})
     else:
         output.say(f"{sentence(done)}, in {seconds:.2f} s.")
+        say_lowered(done)
     for id_, reason in [*done.refused.items()][:_MOST_REFUSED]:
         output.say(f"PostgreSQL does not take {id_}: {one_line(reason)}.")
     if done.refused:

@@ -16,18 +16,19 @@ _LONGEST_TITLE = 60
 def show_plan(here: Locations, wanted: Wanted, *, as_json: bool) -> int:
     """Show what a push would send. Returns the exit status."""
 
-    async def work(index: ThreadIndex) -> Plan:
+    async def work(index: ThreadIndex) -> tuple[Plan, str]:
         if note := await catch_up(index, "the next push has the rest"):
             output.say(note)
-        return await plan_push(index, wanted.address, options_for(index, wanted))
+        options = await options_for(index, wanted)
+        return await plan_push(index, wanted.address, options), options.level
 
-    plan = with_index(here, work)
+    plan, level = with_index(here, work)
     if as_json:
         output.data(
             {
                 "version": 1,
                 "dryRun": True,
-                "level": wanted.level,
+                "level": level,
                 "everything": plan.everything,
                 "threads": plan.threads,
                 "rowBytes": plan.row_bytes,
@@ -38,7 +39,7 @@ def show_plan(here: Locations, wanted: Wanted, *, as_json: bool) -> int:
             }
         )
     else:
-        output.lines(_lines(plan, wanted.level))
+        output.lines(_lines(plan, level))
     return errors.OK
 
 

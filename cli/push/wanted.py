@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from cli import __version__
 from cli.errors import WrongUsage
 from cli.fleet import config
+from cli.terminal import output
+from cli.terminal.text import plural
 from rollout.schema.session_source import SOURCE_KINDS
 from state.errors import InvalidMark
 from state.fleet.push.batch import LEVELS
 from state.fleet.push.exclusions import Exclusions
-from state.fleet.push.levels import contents_of
+from state.fleet.push.levels import contents_of, last_level_steps
 from state.fleet.push.push import Pushed, PushOptions
 from state.userdata.folders import clean_folder, is_windows, spellings
 from state.userdata.marks import clean_tag
@@ -20,11 +22,16 @@ if TYPE_CHECKING:
     from state.thread_index import ThreadIndex
 
 
+_KEYS: Final = frozenset({"url", "level", "exclude"})
+"""Of the user's file. What is misspelled would have no effect, and be pushed."""
+
+
 class Wanted(NamedTuple):
     """What is to be pushed, and where to."""
 
     address: str
-    level: str
+    level: str | None
+    """That of the last push, if None."""
     exclusions: Exclusions
     take_over: bool
 
@@ -32,8 +39,11 @@ class Wanted(NamedTuple):
 def wanted(url: str | None, level: str | None, *, take_over: bool) -> Wanted:
     """What the command line and the user's file ask for. Raises WrongUsage."""
     address, found = config.address(url), config.read_config()
-    level = level or found.get("level", LEVELS[0])
-    if level not in LEVELS:
+    if unknown := found.keys() - _KEYS:
+        keys = ", ".join(sorted(_KEYS))
+        raise WrongUsage(f"{config.path()} has {min(unknown)}, which is unknown", f"it has {keys}")
+    level = level or found.get("level")
+    if level is not None and level not in LEVELS:
         raise WrongUsage(f"there is no level {level}", f"take one of {', '.join(LEVELS)}")
     return Wanted(address, level, _exclusions(found.get("exclude", {})), take_over)
 
@@ -95,14 +105,17 @@ def redactor() -> Callable[[str], str]:
     return Redactor().text
 
 
-def options_for(index: "ThreadIndex", asked: Wanted) -> PushOptions:
+async def options_for(index: "ThreadIndex", asked: Wanted) -> PushOptions:
     """How to push from an index."""
     redact = redactor()
+    level = asked.level
+    if level is None:
+        level = await index.database.query(last_level_steps(asked.address))
     return PushOptions(
-        level=asked.level,
+        level=level,
         exclusions=asked.exclusions,
         redact=redact,
-        contents=contents_of(asked.level, index, redact),
+        contents=contents_of(level, index, redact),
         take_over=asked.take_over,
         version=__version__,
     )
@@ -113,21 +126,33 @@ def document(done: Pushed) -> dict[str, Any]:
     return {
         "version": 1,
         "machine": done.machine,
+        "level": done.level,
         "everything": done.new_epoch,
         "threads": done.threads,
         "deleted": done.deleted,
         "excluded": done.excluded,
+        "lowered": done.lowered,
         "refused": [{"threadId": id_, "reason": why} for id_, why in done.refused.items()],
     }
 
 
 def sentence(done: Pushed) -> str:
     """What a push has done, in words."""
-    from cli.terminal.text import plural
-
+    if not (done.threads or done.deleted or done.excluded or done.refused):
+        return f"Nothing new to push as {done.machine}"
     parts = [f"Pushed {plural(done.threads, 'thread')} as {done.machine}"]
     if done.deleted:
         parts.append(f"took {done.deleted:,} back")
     if done.excluded:
         parts.append(f"left {done.excluded:,} out")
     return ", ".join(parts)
+
+
+def say_lowered(done: Pushed) -> None:
+    """Say what a push has removed because its level is lower than the one before."""
+    if done.lowered:
+        what = "messages" if done.level == LEVELS[0] else "rollouts"
+        output.say(
+            f"Level lowered to {done.level}: the {what} of {plural(done.lowered, 'thread')} were"
+            " removed from the fleet."
+        )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from cli import errors
 from cli.arguments.locations import Locations
-from cli.push.wanted import Wanted, document, options_for, sentence
+from cli.push.wanted import Wanted, document, options_for, say_lowered, sentence
 from cli.runtime.open_index import catch_up_fulltext, with_index
 from cli.terminal import output
 from state.errors import (
@@ -26,6 +26,7 @@ from state.watch.changes import SeenThreads
 from state.watch.watcher import AGAIN_S, Watcher
 
 if TYPE_CHECKING:
+    from state.fleet.push.push import PushOptions
     from state.thread_index import ThreadIndex
 
 _LOOK_S: Final = 2.0
@@ -62,10 +63,11 @@ def push_and_watch(here: Locations, wanted: Wanted, *, as_json: bool) -> int:
 
 
 async def _watch(index: "ThreadIndex", wanted: Wanted, as_json: bool) -> None:
+    options = await options_for(index, wanted)
     watcher = Watcher(index, SeenThreads(), on_trouble=_say_trouble)
     tasks = [
         asyncio.create_task(watcher.run()),
-        asyncio.create_task(_Pushing(index, watcher, wanted, as_json).run()),
+        asyncio.create_task(_Pushing(index, watcher, wanted.address, options, as_json).run()),
     ]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -84,13 +86,18 @@ class _Pushing:
     take as many."""
 
     def __init__(
-        self, index: "ThreadIndex", watcher: Watcher, wanted: Wanted, as_json: bool
+        self,
+        index: "ThreadIndex",
+        watcher: Watcher,
+        address: str,
+        options: "PushOptions",
+        as_json: bool,
     ) -> None:
         self._index = index
         self._watcher = watcher
-        self._wanted = wanted
+        self._address = address
+        self._options = options
         self._as_json = as_json
-        self._options = options_for(index, wanted)
         self._pause_s = _LOOK_S
         self._trouble = ""
 
@@ -100,7 +107,7 @@ class _Pushing:
         await self._watcher.ready.wait()
         first = True
         while True:
-            if self._wanted.level != LEVELS[0]:
+            if self._options.level != LEVELS[0]:
                 await catch_up_fulltext(self._index)
             if first or await self._index.database.query(any_waiting_steps()):
                 try:
@@ -114,7 +121,7 @@ class _Pushing:
             await asyncio.sleep(self._pause_s)
 
     async def _push(self) -> None:
-        done = await push(self._index, self._wanted.address, self._options)
+        done = await push(self._index, self._address, self._options)
         if self._trouble:
             output.say("The fleet is there again.")
         self._pause_s, self._trouble = _LOOK_S, ""
@@ -122,7 +129,11 @@ class _Pushing:
             if done.refused:  # the same threads again, which nothing has changed yet
                 self._pause_s = _LONGEST_PAUSE_S
             return
-        output.line(output.json_text(document(done)) if self._as_json else f"{sentence(done)}.")
+        if self._as_json:
+            output.line(output.json_text(document(done)))
+        else:
+            output.line(f"{sentence(done)}.")
+            say_lowered(done)
 
     def _tell_trouble(self, error: Exception) -> None:
         self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)

@@ -87,9 +87,10 @@ async def send_batch(
     batch: Batch,
     level: str,
     contents: Sequence[Content],
-) -> int:
-    """Send a batch: how many threads are marked as deleted by it. Raises PushOvertaken if the fleet
-    has another batch meanwhile; nothing is written then."""
+) -> tuple[int, int]:
+    """Send a batch: how many threads are marked as deleted by it, and how many have a lower level
+    than before. Raises PushOvertaken if the fleet has another batch meanwhile; nothing is written
+    then."""
     for content in contents:
         await content.prepare(connection, batch.threads)
     async with connection.transaction():
@@ -100,7 +101,7 @@ async def send_batch(
         threads = [each._replace(row_id=numbers[each.id]) for each in batch.threads]
         for content in contents:
             await content.send(connection, threads)
-    return len(gone)
+    return len(gone), len(lowered)
 
 
 Gone = tuple[str, int, int]

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from state.db.steps import Steps
 from state.fleet.push.batch import LEVELS, Content
+from state.fleet.push.outbox import membership_steps
 
 if TYPE_CHECKING:
     from state.thread_index import ThreadIndex
@@ -23,3 +25,9 @@ def contents_of(
 
         found.append(RawContent(index))
     return tuple(found)
+
+
+def last_level_steps(fleet: str) -> Steps[str]:
+    """The level of the last push into a fleet; the lowest if there was none."""
+    here = yield from membership_steps()
+    return here.level if here.fleet == fleet and here.level in LEVELS else LEVELS[0]

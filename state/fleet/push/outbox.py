@@ -131,6 +131,12 @@ def set_watermark(connection: sqlite3.Connection, sequence: int) -> None:
     connection.execute("UPDATE fleet_state SET watermark = ?", [sequence])
 
 
+def go_on(connection: sqlite3.Connection, fleet: str, sequence: int) -> None:
+    """Remember how the fleet is called now, and which batch it has."""
+    connection.execute("UPDATE fleet_state SET fleet = ?", [fleet])
+    set_watermark(connection, sequence)
+
+
 def end_sweep(connection: sqlite3.Connection) -> None:
     """Remember that nothing of earlier epochs is left."""
     connection.execute("UPDATE fleet_state SET sweep = 0")

@@ -71,12 +71,15 @@ class Pushed:
     """What a push has done."""
 
     machine: str = ""
+    level: str = LEVELS[0]
     threads: int = 0
     """Threads whose rows were sent."""
     deleted: int = 0
     """Threads that the fleet has marked as deleted."""
     excluded: int = 0
     """Threads that were left out."""
+    lowered: int = 0
+    """Threads of which the fleet had what this level does not have, and has not any more."""
     batches: int = 0
     new_epoch: bool = False
     """Whether all was pushed anew."""
@@ -130,7 +133,7 @@ class _Push:
         self._options = options
         self._report = report
         self._counts = JobProgress()
-        self._pushed = Pushed()
+        self._pushed = Pushed(level=options.level)
         self._machine: Machine
         self._reader = RowReader(options.exclusions, options.redact)
         self._size = min(_FIRST_BATCH, options.most_in_batch)
@@ -165,7 +168,8 @@ class _Push:
         exclusions = await self._database.look(partial(with_former_folders, options.exclusions))
         self._reader = RowReader(exclusions, options.redact)
         if continues(here, self._machine, place):
-            await self._write(partial(outbox.set_watermark, sequence=self._machine.sequence))
+            sequence = self._machine.sequence
+            await self._write(partial(outbox.go_on, fleet=self._address, sequence=sequence))
             if (here.level, here.joined) != (options.level, joined):
                 await self._write(partial(outbox.change_level, level=options.level, joined=joined))
             if here.exclusions != exclusions.to_json():
@@ -222,7 +226,7 @@ class _Push:
         begun, tries = time.monotonic(), 0
         while True:
             try:
-                deleted = await send_batch(
+                deleted, lowered = await send_batch(
                     *(self._connection, self._machine, batch),
                     *(self._options.level, self._options.contents),
                 )
@@ -247,6 +251,7 @@ class _Push:
         self._pushed.threads += len(batch.threads)
         self._pushed.deleted += deleted
         self._pushed.excluded += len(batch.rows.excluded)
+        self._pushed.lowered += lowered
         size = _size_after(time.monotonic() - begun, len(batch.ids), self._size)
         self._size = min(size, self._options.most_in_batch)
         return True

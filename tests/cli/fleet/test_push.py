@@ -82,6 +82,7 @@ def test_the_file_says_what_is_left_out(cli: Cli, fleet: Fleet) -> None:
         ('[exclude]\ntags = ["a b"]\n', "holds a blank"),
         ('[exclude]\nremotes = [" "]\n', "a remote is empty"),
         ('level = "all"\n', "there is no level all"),
+        ('[exlude]\ntags = ["private"]\n', "has exlude, which is unknown"),
         ("level = \n", "cannot be used"),
     ],
 )
@@ -92,10 +93,33 @@ def test_a_file_that_is_wrong_keeps_all_here(cli: Cli, fleet: Fleet, text: str, 
 
 
 def test_a_password_is_not_taken(cli: Cli) -> None:
-    for address in ("postgresql://me:hunter2@h/d", "host=h password=hunter2"):
+    for address in ("postgresql://me:hunter2@h/d", "host=h sslpassword=hunter2"):
         ran = cli.run("push", address, status=errors.USAGE)
         assert "hunter2" not in ran.err
         assert "~/.pgpass" in ran.err
+
+
+def test_an_address_in_the_file_is_a_text(tmp_path: Path) -> None:
+    cli = Inside(tmp_path, tmp_path)
+    configure(cli, "url = 5432\n")
+    assert "url is not a text" in cli.run("push", status=errors.USAGE).err
+
+
+def test_the_level_stays_until_another_one_is_given(cli: Cli, fleet: Fleet) -> None:
+    assert cli.run("push", "--level", "text", "--json").json["level"] == "text"
+    assert cli.run("push").err.startswith("Nothing new to push as laptop, in ")
+    write_rollout(cli.home, 3)
+    assert cli.run("push", "--json").json["level"] == "text"
+    # The same fleet under another name: what one name was pushed at says nothing of the other.
+    other = f"{cli.extra[VARIABLE]} application_name=x"
+    ran = cli.run("push", other)
+    assert ran.err.splitlines()[1:] == [
+        "Level lowered to metadata: the messages of 4 threads were removed from the fleet."
+    ]
+    assert cli.run("push", "--level", "raw", other, "--json").json["lowered"] == 0
+    configure(cli, 'level = "text"\n')
+    done = cli.run("push", other, "--json").json
+    assert (done["level"], done["lowered"]) == ("text", 4)
 
 
 def test_what_goes_wrong_is_told_by_status(cli: Cli) -> None:
