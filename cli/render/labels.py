@@ -43,6 +43,11 @@ def machine_of(row: Row) -> str:
     return f"machine {row['machine']}{user}" if row.get("machine") else ""
 
 
+def other_machines(row: Row) -> list[str]:
+    """The other machines that have a copy of a thread of a fleet, that with the newest first."""
+    return [name for name in row.get("machines", ()) if name != row["machine"]]
+
+
 def owner_of(row: Row) -> str:
     """The same where there is little room: ``anna@laptop``."""
     name, user = settled(row.get("machine") or ""), settled(row.get("user") or "")

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from cli.render.labels import other_machines
 from cli.terminal import output
 from cli.terminal.text import amount, money, plural
 from state.query.marks import Marks
@@ -22,7 +23,7 @@ def fields(row: Row, details: dict[str, Any], spent: "Spending") -> list[tuple[s
         ("id", row["id"]),
         ("machine", row.get("machine", "")),
         ("user", row.get("user", "")),
-        ("also on", ", ".join(row.get("machines", [])[1:])),
+        ("also on", ", ".join(other_machines(row))),
         ("name", display_name(row) or ""),
         ("begins with", display_text(row)),
         ("folder", row["cwd"]),

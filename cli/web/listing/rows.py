@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from cli.render.labels import label
+from cli.render.labels import label, other_machines
 from cli.render.threads import agent_name
 from cli.terminal.text import age, amount, iso, local, one_line, one_line_marked
 from cli.web.listing.address import Address
@@ -46,10 +46,10 @@ class Shown(NamedTuple):
     project: str
     """As the filter has it; empty if it cannot be typed."""
     machine: str
-    """Of a fleet: the machine with the newest copy ..."""
+    """Of a fleet: the machine whose copy is shown ..."""
     user: str
     others: str
-    """... and those that have older ones."""
+    """... and the others that have one."""
     folder: str
     branch: str
     model: str
@@ -101,7 +101,7 @@ def shown(found: Found, look: Look) -> Shown:
         project=project if project.isprintable() else "",
         machine=one_line(row.get("machine") or ""),
         user=one_line(row.get("user") or ""),
-        others=", ".join(map(one_line, row.get("machines", ())[1:])),
+        others=", ".join(map(one_line, other_machines(row))),
         folder=one_line(row["cwd"]),
         branch=one_line(row["git_branch"] or ""),
         model=one_line(row["model"] or ""),
