@@ -9,6 +9,7 @@ from cli.mcp.answering import Answering
 from cli.mcp.budget import shortened
 
 if TYPE_CHECKING:
+    from state.query.model import Query
     from state.query.rows import Row
 
 _LONGEST_TITLE: Final = 200
@@ -34,7 +35,7 @@ class ThreadEntry(BaseModel):
     folder: str = ""
     branch: str = ""
     model: str = ""
-    machine: str = Field("", description="Of a fleet: the machine with its newest copy.")
+    machine: str = Field("", description="Of a fleet: the machine whose copy this is.")
     user: str = Field("", description="Whose that is.")
     archived: bool = False
     pinned: bool = False
@@ -61,13 +62,18 @@ class ThreadEntry(BaseModel):
         return f"* **{self.title}**\n  {' · '.join(filter(None, facts))}\n"
 
 
-async def entries(answering: Answering, rows: "Sequence[Row]") -> list[ThreadEntry]:
-    """The threads of some rows. Raises what :meth:`Answering.index` raises."""
+async def entries(
+    answering: Answering, rows: "Sequence[Row]", query: "Query | None" = None
+) -> list[ThreadEntry]:
+    """The threads of some rows, as ``query`` has found them. Raises what
+    :meth:`Answering.index` raises."""
     from cli.terminal.text import iso
     from state.query.marks import NO_MARKS, marks_steps
+    from state.query.model import Query
 
     index = await answering.index()
-    found = await index.database.query(marks_steps([row["id"] for row in rows]))
+    ids = [row["id"] for row in rows]
+    found = await index.read(lambda: marks_steps(ids), query or Query())
 
     def clean(text: str) -> str:
         return _clean(answering, text)

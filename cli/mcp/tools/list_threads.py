@@ -74,7 +74,7 @@ def register(server: MCPServer, answering: Answering) -> None:
             user=user,
         )
         page = await index.page(among)
-        made = await entries(answering, page.rows)
+        made = await entries(answering, page.rows, among)
         taken = Budget(max_tokens).first_of((entry, entry.text) for entry in made)
         if len(taken) < len(page.rows):  # the next page begins behind what fits
             page = await index.page(replace(among, limit=len(taken)))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rollout.search.messages import Message
     from rollout.search.terms import Term
     from state.fulltext.sentence import SentenceFound
+    from state.query.model import Query
 
 _USUAL_LIMIT: Final = 10
 _BEFORE: Final = 60
@@ -164,7 +165,7 @@ async def threads_with(
         user=user,
     )
     found = await search_sentence(index, terms, among)
-    made = await _found_threads(answering, found, terms)
+    made = await _found_threads(answering, found, terms, among)
     taken = Budget(max_tokens).first_of((thread, thread.text) for thread in made)
     threads = [thread for thread, _ in taken]
     following = found.next_cursor
@@ -180,7 +181,7 @@ async def threads_with(
 
 
 async def _found_threads(
-    answering: Answering, found: "SentenceFound", terms: Sequence["Term"]
+    answering: Answering, found: "SentenceFound", terms: Sequence["Term"], among: "Query"
 ) -> list[FoundThread]:
     from cli.mcp.turn_numbers import Found, turn_numbers
 
@@ -193,7 +194,7 @@ async def _found_threads(
         if len(term.loosened) == 1:
             names[term.loosened[0]] = " ".join(term.pieces)
     made = []
-    threads = await entries(answering, [each.hit.row for each in found.hits])
+    threads = await entries(answering, [each.hit.row for each in found.hits], among)
     for entry, each, those in zip(threads, found.hits, passages, strict=True):
         places = [Found(turn_id) for turn_id, _ in those if not store.index.database.is_fleet]
         numbers = await turn_numbers(store, each.hit.row, places)

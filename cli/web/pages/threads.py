@@ -60,7 +60,7 @@ async def _values(request: Request) -> dict[str, Any]:
     values["find"] = parse(address.text, time.time()).words
     values["file"] = asked.file
     if only := request.query_params.get("only"):
-        found = Part([Found(row) for row in (await index.rows_of([only])).values()])
+        found = Part([Found(row) for row in (await index.rows_of([only], asked.query)).values()])
     elif cursor:
         found = await find(index, asked, cursor)
     else:
@@ -95,7 +95,7 @@ async def _rows(
         marks = yield from marks_steps(ids)
         return marks, {cwd: names.name(cwd_key(cwd)) for cwd in cwds}  # which may ask the disk
 
-    marks, projects = await index.database.query(steps())
+    marks, projects = await index.read(steps, asked.query)
     now_ms = time.time_ns() // 1_000_000
     look = Look(address, asked.words, asked.terms, asked.file, projects, marks, now_ms)
     # Not here: messages in which words are looked for may be long.

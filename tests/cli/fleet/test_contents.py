@@ -7,8 +7,16 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from mcp.client import Client
 
+from cli.arguments.locations import Locations
 from cli.fleet.config import VARIABLE
+from cli.mcp.server import make_server
+from cli.runtime.serving.kept_index import KeptIndex
+from state.edit.marks import set_marks
+from state.userdata.marks import NOTE
+from tests.cli.mcp.support import called
+from tests.cli.web.support import web
 from tests.state.fleet.contents import machine
 from tests.support.command import Cli, Inside, thread_id, write_rollout
 from tests.support.postgres.cluster import Cluster, new_fleet
@@ -25,6 +33,8 @@ class Fleet:
     desk: Cli
     here: Cli
     """A machine that has none of them."""
+    reader: Locations
+    """Those of a server that reads them."""
 
 
 @pytest.fixture(scope="module")
@@ -45,16 +55,21 @@ def filled(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
             async def push(name: str, numbers: tuple[int, ...]) -> None:
                 async with machine(fleet, base / name, name, user=f"of {name}") as pushing:
+                    if name == "lap":
+                        await set_marks(pushing.index, [ONE], {NOTE: "of the lap"})
                     put_index(fleet, name, pushing.index.database.path)
                     await pushing.push(*(thread_id(number) for number in numbers if number < 3))
                     await pushing.push_messages(fleet, FOUR)
 
             asyncio.run(push(name, numbers))
         with psycopg.connect(fleet.admin) as admin:
-            admin.execute("UPDATE threadkeep.threads SET name = 'named' WHERE id = %s", [TWO])
+            admin.execute(
+                "UPDATE threadkeep.threads SET name = 'named' WHERE id = ANY(%s)", [[TWO, FOUR]]
+            )
         here = Inside(base / "here", base, {VARIABLE: fleet.reader()})
         here.home.mkdir()
-        yield Fleet(Inside(base / "desk" / "home", base / "desk"), here)
+        reader = Locations(base / "none", base / "reader.sqlite3", None, fleet.reader("server"))
+        yield Fleet(Inside(base / "desk" / "home", base / "desk"), here, reader)
 
 
 def test_a_thread_of_another_machine_reads_as_there(filled: Fleet) -> None:
@@ -90,8 +105,24 @@ def test_the_newest_copy_is_shown_or_that_of_a_machine(filled: Fleet) -> None:
     assert meta[3].split() == ["also", "on", "lap"]
     meta = filled.here.run("show", ONE, "--fleet", "--machine", "lap", "--meta").out.splitlines()
     assert meta[1].split() == ["machine", "lap"]
+    assert meta[3].split() == ["also", "on", "desk"]
     unknown = filled.here.run("show", ONE, "--fleet", "--machine", "desc", status=2).err
     assert "no machine of the fleet is called 'desc': it has desk" in unknown
+
+
+def test_a_machine_that_is_typed_shows_what_its_user_has_put_on_a_thread(filled: Fleet) -> None:
+    async def look() -> None:
+        async with web(filled.reader) as pages:
+            assert "of the lap" in (await pages.get("/?q=machine:lap")).text
+            assert "of the lap" not in (await pages.get("/")).text
+        kept = KeptIndex(filled.reader)
+        async with kept, Client(make_server(kept, redact=False)) as client:
+            found, _ = await called(client, "list_threads", machine="lap")
+            assert [thread.get("note") for thread in found["threads"]] == ["of the lap"]
+            found, _ = await called(client, "list_threads")
+            assert not any(thread.get("note") for thread in found["threads"])
+
+    asyncio.run(look())
 
 
 def test_of_metadata_alone_the_row_is_shown(filled: Fleet) -> None:
@@ -105,7 +136,8 @@ def test_of_metadata_alone_the_row_is_shown(filled: Fleet) -> None:
 
 
 def test_of_messages_alone_a_thread_is_made(filled: Fleet) -> None:
-    shown = filled.here.run("show", FOUR, "--fleet").out
+    shown = filled.here.run("show", FOUR, "--fleet", "--machine", "desk").out
+    assert shown.startswith("named\n")
     assert "question 4" in shown
     assert "The fleet has only the messages of this thread" in shown
     assert shown.index("question 4") < shown.index("The fleet has only")
