@@ -66,9 +66,14 @@ async def wanted(
         archived=archived,
     )
     await check_projects(answering, made.projects)
+    return of_owner(made, machine, user)
+
+
+def of_owner(query: "Query", machine: str, user: str) -> "Query":
+    """The query, of a machine and a user if they are named."""
     if machine or user:
-        return replace(made, machine=machine or None, users=(user,) if user else ())
-    return made
+        return replace(query, machine=machine or None, users=(user,) if user else ())
+    return query
 
 
 async def check_projects(answering: Answering, given: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from cli.mcp.answering import Answering, answered
 from cli.mcp.budget import USUAL_TOKENS, Budget, MaxTokens, at_most, shortened
-from cli.mcp.wanted import Project, check_projects
+from cli.mcp.wanted import Machine, Project, User, check_projects, of_owner
 
 if TYPE_CHECKING:
     from cli.runtime.usage import FoundUsage
@@ -28,8 +28,10 @@ By = Literal[
     "source",
     "branch",
     "thread",
+    "user",
+    "machine",
 ]
-"""The dimensions of :mod:`state.reports`."""
+"""The dimensions of :mod:`state.reports`; the last two are those of a fleet."""
 _USUAL_SPAN: Final = "30d"
 _ALL: Final = "all"
 _MOST: Final = 500
@@ -93,6 +95,8 @@ def register(server: MCPServer, answering: Answering) -> None:
         ] = _USUAL_SPAN,
         until: Annotated[str, Field(description="Used before then, in the same words.")] = "",
         project: Project = "",
+        machine: Machine = "",
+        user: User = "",
         limit: Annotated[int, at_most(_MOST), Field(description=f"Rows, at most {_MOST}.")] = 30,
         max_tokens: MaxTokens = USUAL_TOKENS,
     ) -> Annotated[CallToolResult, UsageSummary]:
@@ -103,6 +107,8 @@ def register(server: MCPServer, answering: Answering) -> None:
         from cli.runtime.open_index import look_up_prices
         from cli.runtime.usage import usage_steps
         from cli.terminal.text import iso, plural
+        from state.errors import InvalidQuery
+        from state.reports import OF_FLEET
         from state.reports.calendar import HOUR_S, TIMES
         from state.reports.stats import Asked
 
@@ -110,10 +116,13 @@ def register(server: MCPServer, answering: Answering) -> None:
         calendar, zone = calendar_of(None)
         begin = None if since == _ALL else since or None
         span, *_ = span_of(begin, until or None, calendar, time.time())
-        query = index.seen(Filters(project=[project] if project else None).query())
+        if by in OF_FLEET and not answering.is_fleet:
+            raise InvalidQuery(f"only a fleet is counted by {by}")
+        made = Filters(project=[project] if project else None).query()
+        query = index.seen(of_owner(made, machine, user))
         await check_projects(answering, query.projects)
         asked = Asked((by,), calendar, span, query)
-        notes = [await answering.incomplete(), await look_up_prices(index)]
+        notes = [await answering.incomplete(), await look_up_prices(index, query)]
         found = await index.read(lambda: usage_steps(asked, limit, ()), asked.query)
         statistics, budget = found.statistics[0], Budget(max_tokens)
         taken = budget.first_of((usage, usage.text) for usage in _rows(found, limit, answering))

@@ -102,4 +102,9 @@ def faces(fleet: Fleet, folder: Path) -> Faces:
 _ANSWER: Final = (
     '{"timestamp": "2026-10-15T01:00:00.000Z", "type": "event_msg", "payload":'
     ' {"type": "agent_message", "message": "answer %d"}}\n'
+    '{"timestamp": "2026-10-15T01:00:01.000Z", "type": "event_msg", "payload":'
+    ' {"type": "token_count", "info": {"last_token_usage": {"input_tokens": 100,'
+    ' "cached_input_tokens": 0, "output_tokens": 10, "reasoning_output_tokens": 0,'
+    ' "total_tokens": 110}, "total_token_usage": {"input_tokens": 100, "cached_input_tokens": 0,'
+    ' "output_tokens": 10, "reasoning_output_tokens": 0, "total_tokens": 110}}}}\n'
 )

@@ -56,6 +56,12 @@ def test_a_machine_and_a_user_can_be_named(both: Faces) -> None:
         for named in ({"machine": MACHINE}, {"user": "me"}):
             found, _ = await called(client, "list_threads", **named)
             assert found["total"] == COUNT
+            found, _ = await called(client, "usage_summary", by="user", since="all", **named)
+            assert [row["key"] for row in found["rows"]] == ["me"]
+            found, _ = await called(client, "usage_summary", by="machine", since="all", **named)
+            assert [row["key"] for row in found["rows"]] == [MACHINE]
+        told = await refused(client, "usage_summary", machine="desktop")
+        assert "no machine of the fleet is called 'desktop'" in told
         told = await refused(client, "list_threads", machine="desktop")
         assert "no machine of the fleet is called 'desktop'" in told
         names = {tool.name for tool in (await client.list_tools()).tools}
@@ -67,6 +73,8 @@ def test_a_machine_and_a_user_can_be_named(both: Faces) -> None:
     async def of_machine(client: Client) -> None:
         told = await refused(client, "list_threads", machine=MACHINE)
         assert told.startswith("no argument 'machine'")
+        told = await refused(client, "usage_summary", by="machine")
+        assert "only a fleet is counted by machine" in told
 
     asked(both, of_machine, local=True)
 

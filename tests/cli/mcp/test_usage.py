@@ -8,7 +8,7 @@ import pytest
 
 from cli.mcp.tools.usage_summary import By
 from cli.terminal.text import one_line
-from state.reports import DIMENSIONS
+from state.reports import DIMENSIONS, OF_FLEET
 from tests.cli.mcp.support import called, client_of, refused
 from tests.samples.homes import thread_id
 from tests.samples.usage import used_home
@@ -17,7 +17,7 @@ from tests.samples.usage import used_home
 def test_use_is_summed_as_stats_does(tmp_path: Path) -> None:
     cli = used_home(tmp_path)
     cli.run("stats")  # looks prices up
-    assert {*get_args(By)} == {*DIMENSIONS}
+    assert {*get_args(By)} == {*DIMENSIONS, *OF_FLEET}
 
     async def work() -> None:
         async with client_of(cli.home, cli.index) as client:
