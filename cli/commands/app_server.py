@@ -24,6 +24,7 @@ from cli.arguments.options import LogFileOption, LogLevelOption
 from cli.remote.client import socket_path
 from cli.runtime import logs
 from cli.runtime.serving.kept_index import have_descriptors, use_one_arena
+from cli.runtime.serving.seen import check_seen
 from cli.server.core.service import Program, Service
 from cli.server.transport.streams import serve_socket, serve_stdio
 from cli.terminal import output
@@ -64,6 +65,7 @@ def command(
 ) -> int:
     """Serve threads over Codex's app-server protocol, until the input ends."""
     here, root = fleet.locations(context), context.find_root().command
+    check_seen(here)
     options = ["--home", str(here.home), "--db", str(here.index)]
 
     def program(args: list[str]) -> int:

@@ -8,6 +8,7 @@ import typer
 
 from cli import errors
 from cli.arguments.fleet import FleetOptions, takes_fleet
+from cli.runtime.serving.seen import check_seen
 from cli.terminal import output
 from cli.terminal.text import filled, one_line
 
@@ -80,6 +81,7 @@ def command(
 
     own = own_keys(keys_file())
     here = fleet.locations(context)
+    check_seen(here)
     typed = [*(["is:archived"] if archived else []), *map(_typed, words or [])]
     text = "".join(f"{word} " for word in typed)
     picked = browse(here, pick=pick, text=text, own_keys=own)

@@ -10,6 +10,7 @@ from cli import errors
 from cli.arguments.fleet import FleetOptions, takes_fleet
 from cli.arguments.listening import listening_socket, own_token
 from cli.arguments.locations import Locations
+from cli.runtime.serving.seen import check_seen
 
 PORT: Final = 7448
 _HOST: Final = "127.0.0.1"
@@ -45,6 +46,7 @@ def command(
 ) -> int:
     """Serve read-only tools for agents over MCP, until the input ends."""
     here = fleet.locations(context)
+    check_seen(here)
     if http:
         _serve_http(here, PORT if port is None else port, redact=redact, sync=sync)
         return errors.OK

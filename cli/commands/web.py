@@ -13,6 +13,7 @@ from cli import errors
 from cli.arguments.fleet import FleetOptions, takes_fleet
 from cli.arguments.listening import TOKEN, PortTaken, listening_socket, own_token
 from cli.later import later
+from cli.runtime.serving.seen import check_seen
 from cli.terminal import output
 from rollout.files.scan import check_codex_home
 
@@ -57,6 +58,7 @@ def command(
 ) -> int:
     """Read threads in a browser, until Ctrl-C."""
     here = fleet.locations(context)
+    check_seen(here)
     if here.fleet is None:
         check_codex_home(here.home)
     elif allow_changes:

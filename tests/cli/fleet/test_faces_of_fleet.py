@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from cli.fleet.config import VARIABLE
+from tests.cli.fleet.faces import Faces
 from tests.support.command import Inside
 
 ADDRESS = "host=/nowhere dbname=fleet"
@@ -26,3 +28,15 @@ def test_what_a_fleet_cannot_be_is_refused(tmp_path: Path, words: list[str], tol
     ran = Inside(tmp_path / "home", tmp_path).run(*words, status=2)
     assert told in " ".join(ran.err.split())
     assert "secret" not in ran.err
+
+
+@pytest.mark.parametrize("words", [["web"], ["mcp"], ["app-server"]])
+def test_a_server_does_not_begin_with_whom_the_fleet_does_not_have(
+    both: Faces, tmp_path: Path, words: list[str]
+) -> None:
+    assert both.fleet.fleet is not None
+    ran = Inside(tmp_path / "home", tmp_path, {VARIABLE: both.fleet.fleet})
+    told = ran.run(*words, "--fleet", "--machine", "desktop", status=2).err
+    assert "no machine of the fleet is called 'desktop': it has laptop" in " ".join(told.split())
+    told = ran.run(*words, "--fleet", "--user", "ann", status=2).err
+    assert "no user of the fleet is called 'ann': it has me" in " ".join(told.split())
