@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -15,6 +16,7 @@ from state.fleet.reading.dialect import INDEXES, Binary, Native, is_about_indexe
 from state.fleet.reading.scope import Scope
 from state.fleet.server.connect import connected, log_in
 from state.fleet.server.failures import translated as failing_as_fleets
+from state.workers import Workers
 
 if TYPE_CHECKING:
     import psycopg
@@ -23,6 +25,8 @@ _MOST_CONNECTIONS: Final = 4
 _MOST_IDLE: Final = 2
 _IDLE_S: Final = 60.0
 """A server that nobody asks keeps no connection for longer: PostgreSQL has few."""
+_MANY_ROWS: Final = 1_000
+"""What is made of so many takes a while: not in the event loop."""
 _GLANCE_S: Final = 0.1
 """How often a thread that waits for a read looks whether anybody still wants it."""
 
@@ -44,6 +48,8 @@ class FleetDatabase(Database):
         """What they are of: a read that is under way needs the prices that were there before."""
         self._loop = asyncio.get_running_loop()
         self._free = asyncio.Semaphore(_MOST_CONNECTIONS)
+        # Not those of the database: they may wait for a read that needs one of these.
+        self._computing = Workers(_MOST_CONNECTIONS)
         self._waiting: list[tuple[AsyncExitStack, Any]] = []
         self._uses = 0
         """How often a connection has come back."""
@@ -121,8 +127,12 @@ class FleetDatabase(Database):
                 else:
                     made = translated(sql, scope.tenant_id)
                     found = await connection.execute(made.sql, made.parameters(given, self.rates))
-                sql, given = steps.send(await found.fetchall())
-        except StopIteration as done:
+                rows = await found.fetchall()
+                if len(rows) < _MANY_ROWS:
+                    sql, given = steps.send(rows)
+                else:
+                    sql, given = await self._computing.run(partial(_sent, steps, rows))
+        except (StopIteration, _Ended) as done:
             result: Result = done.value
             return result
 
@@ -180,6 +190,20 @@ class FleetDatabase(Database):
             self.scope = Scope(login.tenant_id)
         _load_as_sqlite_does(connection)
         return stack, connection
+
+
+class _Ended(Exception):
+    """Steps have ended in another thread, out of which no StopIteration gets."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def _sent(steps: Steps[Any], rows: list[Any]) -> Any:
+    try:
+        return steps.send(rows)
+    except StopIteration as done:
+        raise _Ended(done.value) from None
 
 
 async def _closed(stack: AsyncExitStack) -> None:

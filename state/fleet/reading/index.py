@@ -99,7 +99,7 @@ class FleetIndex(ThreadIndex):
             ThreadNotFound: none does.
             InvalidQuery: there is no such machine.
         """
-        query = Query(sort_key="recency_at", machine=machine)
+        query = self.seen(Query(sort_key="recency_at", machine=machine))
         row = await self.read(lambda: _thread_steps(reference, query), query)
         if row is None:
             raise ThreadNotInFleet(reference)
@@ -107,7 +107,7 @@ class FleetIndex(ThreadIndex):
 
     async def resolve(self, reference: str) -> list[str]:
         """The ids of the threads that ``reference`` may mean, at most 100."""
-        return await self.read(lambda: _resolve_steps(reference, LATEST))
+        return await self.read(lambda: _resolve_steps(reference, self.seen(LATEST)))
 
     async def not_found(self, references: Sequence[str]) -> dict[str, ThreadNotFound]:
         """Why there is no thread for some references: nothing is known of it."""
@@ -174,7 +174,12 @@ class FleetIndex(ThreadIndex):
         there is not."""
         if query.machine is None and not query.users:
             return self.database.scope
-        return scope_of(query, self.database.scope.tenant_id, await self.machines())
+        tenant_id = self.database.scope.tenant_id
+        try:
+            return scope_of(query, tenant_id, await self.machines())
+        except InvalidQuery:
+            self._machines = None  # it may be a new one
+            return scope_of(query, tenant_id, await self.machines())
 
 
 def _thread_steps(reference: str, query: Query) -> Steps[Row | None]:
