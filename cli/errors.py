@@ -171,7 +171,8 @@ damaged   CopyUnusable       --machine NAME reads the copy of another machine; t
                              has the thread
 not_found ContentNotPushed   on that machine: threadkeep push --level text, or raw
 not_found RolloutNotPushed   on that machine: threadkeep push --level raw
-damaged   ThreadIsHere       compare both: threadkeep export THREAD, and the same with --fleet
+damaged   ThreadIsHere       compare both: threadkeep export THREAD, and the same with --fleet; to
+                             have the fleet's instead: threadkeep delete THREAD, then pull
 usage     ThreadExists       give the new thread an id of its own
 usage     RecorderClosed     resume the thread first
 usage     NoRegularFile      name a file: -o FILE, --html FILE; export without -o prints

@@ -57,7 +57,13 @@ def _report(found: "FleetThread", pulled: "Pulled", *, dry_run: bool, as_json: b
                 "machine": row["machine"],
                 "user": row["user"],
                 "status": _status(pulled, dry_run=dry_run),
-                "files": [{"path": f.target, "sizeBytes": f.size} for f in pulled.files],
+                "files": [
+                    *({"path": f.target, "sizeBytes": f.size} for f in pulled.files),
+                    *(
+                        {"path": f.target, "sizeBytes": f.size, "addedBytes": f.added}
+                        for f in pulled.grown
+                    ),
+                ],
                 "cwd": folder or None,
                 "cwdExists": enters,
                 "command": words,
@@ -66,9 +72,9 @@ def _report(found: "FleetThread", pulled: "Pulled", *, dry_run: bool, as_json: b
         )
         return
     output.say(_sentence(row, pulled, dry_run=dry_run))
-    for file in pulled.files:
-        output.say(f"  {one_line(file.target)}")
-    if dry_run and pulled.files:
+    for target in [each.target for each in pulled.grown] + [each.target for each in pulled.files]:
+        output.say(f"  {one_line(target)}")
+    if dry_run and (pulled.files or pulled.grown):
         return
     output.line(shell)
     if folder and not enters:
@@ -79,7 +85,7 @@ def _report(found: "FleetThread", pulled: "Pulled", *, dry_run: bool, as_json: b
 
 
 def _status(pulled: "Pulled", *, dry_run: bool) -> str:
-    if pulled.files:
+    if pulled.files or pulled.grown:
         return "planned" if dry_run else "pulled"
     return "ahead" if pulled.ahead else "present"
 
@@ -87,6 +93,11 @@ def _status(pulled: "Pulled", *, dry_run: bool) -> str:
 def _sentence(row: dict[str, Any], pulled: "Pulled", *, dry_run: bool) -> str:
     whose = f"machine {row['machine']}" + (f" ({row['user']})" if row["user"] else "")
     whose = one_line(whose)
+    if pulled.grown:
+        size = amount(sum(grown.added for grown in pulled.grown))
+        more = f" and {plural(len(pulled.files), 'new file')}" * bool(pulled.files)
+        done = "Would bring" if dry_run else "Brought"
+        return f"{done} {size}B of new lines{more} from {whose}:"
     if pulled.files:
         what = plural(len(pulled.files), "file")
         size = amount(sum(file.size for file in pulled.files))

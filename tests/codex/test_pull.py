@@ -93,3 +93,12 @@ def test_codex_goes_on_with_a_pulled_thread(
     ]
     assert -1 not in places
     assert places == sorted(places)
+    if form == "plain":
+        clis[1].run("push", "--level", "raw")
+        assert "of new lines" in clis[0].run("pull", id_).err
+        pulled = here / path.relative_to(there)
+        assert path.read_bytes() == pulled.read_bytes()
+        codex_exec(there, config, "resume", id_, "the third question")
+        sent = json.dumps(asked[-1].input)
+        second, third = sent.find("question of the second"), sent.find("the third question")
+        assert -1 < second < third

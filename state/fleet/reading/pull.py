@@ -1,12 +1,13 @@
 """Bring a thread from the cache into a home, as the rollout that Codex goes on in.
 
-Nothing is overwritten. The rollout that a thread goes on in comes first, in one step with the
+Nothing is overwritten. Where the thread is here as it was before, its rollouts get the lines that
+they lack. The rollout that a thread goes on in comes first of the new ones, in one step with the
 others: where a kill has left some of them out, the next pull adds them, as what is there is the
 same.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from enum import StrEnum
 from functools import partial
@@ -27,12 +28,13 @@ from rollout.files.layout import (
 from rollout.files.move import session_path
 from rollout.files.writer_lock import WriterLock
 from rollout.history.segments import source_meta
-from rollout.jsonl.reader import RolloutStream, open_rollout
+from rollout.jsonl.reader import open_rollout
 from rollout.metadata.extract import extract_file
 from rollout.metadata.outcomes import Extracted
 from state.edit.lineage import read_threads_steps
 from state.errors import RolloutNotPushed, ThreadIsHere, file_errors
 from state.fleet.reading.cache import CachedThread
+from state.fleet.reading.growth import Growth, WrittenMeanwhile, append, blocks, growth
 from state.rollout_locator import rollout_locator
 from state.thread_index import ThreadIndex
 
@@ -64,16 +66,19 @@ class Pulled(NamedTuple):
 
     cached: CachedThread
     files: tuple[NewFile, ...]
-    """None if the thread was here already."""
+    """None if all were here already."""
     ahead: bool = False
     """Whether the thread has gone on here since its machine pushed it."""
+    grown: tuple[Growth, ...] = ()
+    """What is appended to rollouts that were here."""
 
 
 async def pull(index: ThreadIndex, cached: CachedThread, *, dry_run: bool = False) -> Pulled:
     """Bring a thread into the home of ``index``, which is caught up with it.
 
-    Raises, and nothing is changed:
+    Raises, and nothing is changed, unless a disk is full: whole lines may have been appended then.
         CopyUnusable: what the fleet has is no rollout of this thread.
+        DamagedCompression: a rollout is compressed, and damaged.
         FileUnusable: the home cannot be written, or a file cannot be read.
         RolloutNotPushed: the fleet has only its messages.
         ThreadIsHere: the thread is here and not as it is there, or a file is in the way.
@@ -92,9 +97,9 @@ async def pull(index: ThreadIndex, cached: CachedThread, *, dry_run: bool = Fals
     with lock:
         await index.sync()  # until now, it may have been written
         planned = await _planned(index, cached)
-        if planned.files:
-            await workers.finish(partial(_put, index.home, cached, planned.files))
-    if planned.files:
+        if planned.files or planned.grown:
+            await workers.finish(partial(_put, index.home, cached, planned))
+    if planned.files or planned.grown:
         await index.sync()
     return planned
 
@@ -120,7 +125,7 @@ def _plan(index: ThreadIndex, cached: CachedThread, here: dict[str, str]) -> Pul
         for path in cached.own:
             _check_own(cached, path)
         there = {_rollout_id(path): path for path in cached.own}
-        own = _rollout_id(cached.own[0])
+        is_newest_here = _rollout_id(cached.own[0]) in here or not here
         missing = [path for id_, path in there.items() if id_ not in here]
         found = {
             id_: relation(home / here[id_], cached.home / path)
@@ -128,15 +133,20 @@ def _plan(index: ThreadIndex, cached: CachedThread, here: dict[str, str]) -> Pul
             if id_ in here
         }
         more = here.keys() - there.keys()
-        _check_relations(cached, found, own in here or not here, bool(more))
+        _check_relations(cached, found, is_newest_here, bool(more))
         if more or Relation.AHEAD in found.values():
             return Pulled(cached, (), ahead=True)
+        behind = [id_ for id_ in there if found.get(id_) is Relation.BEHIND]
+        for id_ in behind:
+            _check_can_grow(cached, home / here[id_])
+        # The older ones first: the newer ones go on from them.
+        grown = [growth(home, here[id_], cached.home / there[id_]) for id_ in reversed(behind)]
         find = rollout_locator(index)
         missing += [path for path in cached.others if find(_rollout_id(path)) is None]
         files = [_new_file(cached, path) for path in missing]
         for file in files:
             _check_target(cached, home, file.target)
-    return Pulled(cached, tuple(files))
+    return Pulled(cached, tuple(files), grown=tuple(filter(None, grown)))
 
 
 def _check_own(cached: CachedThread, path: str) -> None:
@@ -165,26 +175,30 @@ def _id_of(home: Path, path: str) -> str | None:
 
 
 def _check_relations(
-    cached: CachedThread, found: dict[str, Relation], is_whole: bool, has_more: bool
+    cached: CachedThread, found: dict[str, Relation], is_newest_here: bool, has_more: bool
 ) -> None:
-    """Raises ThreadIsHere unless what is here is the same as there, or goes on from it."""
-    copy = cached.copy
+    """Raises ThreadIsHere unless what is here is the same as there, goes on from it, or is its
+    beginning; ``has_more`` says that rollouts are not there."""
     relations = set(found.values())
-    behind = Relation.BEHIND in relations or not is_whole
+    behind = Relation.BEHIND in relations or not is_newest_here
     ahead = Relation.AHEAD in relations or has_more
     if Relation.DIFFERENT in relations or (behind and ahead):
-        reason = f"it differs from the copy of machine {copy.machine}"
-        raise ThreadIsHere(copy.thread_id, copy.machine, reason)
-    if behind:
-        reason = f"the copy of machine {copy.machine} has gone on from what is here"
-        raise ThreadIsHere(copy.thread_id, copy.machine, reason)
+        raise _is_here(cached, f"it differs from the copy of machine {cached.copy.machine}")
+
+
+def _check_can_grow(cached: CachedThread, path: Path) -> None:
+    """Raises ThreadIsHere if nothing can be appended to a rollout that is here."""
+    if path.name.endswith(COMPRESSED_SUFFIX):
+        machine = cached.copy.machine
+        reason = f"the copy of machine {machine} has gone on, but what is here is compressed"
+        raise _is_here(cached, reason)
 
 
 def relation(here: Path, there: Path) -> Relation:
     """How the content of two rollouts is related, be they compressed or not. Raises OSError if one
     of them cannot be read, and DamagedCompression if one is damaged."""
     with open_rollout(here) as one, open_rollout(there) as other:
-        for mine, theirs in zip(_blocks(one), _blocks(other), strict=False):
+        for mine, theirs in zip(blocks(one), blocks(other), strict=False):
             length = min(len(mine), len(theirs))
             if mine[:length] != theirs[:length]:
                 return Relation.DIFFERENT
@@ -193,16 +207,6 @@ def relation(here: Path, there: Path) -> Relation:
             if not mine:
                 return Relation.SAME
     raise AssertionError
-
-
-def _blocks(stream: RolloutStream) -> Iterator[bytes]:
-    """Whole blocks, the last one shorter; then empty ones for ever."""
-    while True:
-        block = bytearray(_BLOCK_BYTES)
-        view, filled = memoryview(block), 0
-        while filled < _BLOCK_BYTES and (got := stream.readinto(view[filled:])):
-            filled += got
-        yield bytes(view[:filled])
 
 
 def _new_file(cached: CachedThread, path: str) -> NewFile:
@@ -231,11 +235,25 @@ def _check_target(cached: CachedThread, home: Path, target: str) -> None:
 
 
 def _taken(cached: CachedThread, path: Path) -> ThreadIsHere:
-    return ThreadIsHere(cached.copy.thread_id, cached.copy.machine, f"there is something at {path}")
+    return _is_here(cached, f"there is something at {path}")
 
 
-def _put(home: Path, cached: CachedThread, files: Sequence[NewFile]) -> None:
-    """Make all files, or none; the first of them first."""
+def _is_here(cached: CachedThread, reason: str) -> ThreadIsHere:
+    return ThreadIsHere(cached.copy.thread_id, cached.copy.machine, reason)
+
+
+def _put(home: Path, cached: CachedThread, planned: Pulled) -> None:
+    """Append what is missing, then make all new files, or none; the first of them first."""
+    for grown in planned.grown:
+        with file_errors(home / grown.target):
+            try:
+                append(home, grown)
+            except WrittenMeanwhile:
+                raise _is_here(cached, f"{home / grown.target} has just been written") from None
+    _make(home, cached, planned.files)
+
+
+def _make(home: Path, cached: CachedThread, files: Sequence[NewFile]) -> None:
     with file_errors(home):
         try:
             with ExitStack() as made:

@@ -32,8 +32,36 @@ def test_a_thread_goes_on_on_another_machine(tmp_path: Path, fleet: Fleet) -> No
     assert (thread["machine"], thread["machines"]) == ("lap", ["lap", "desk"])
     assert "the second question" in desk.run("show", ONE, "--fleet").out
     assert "the second" not in desk.run("show", ONE, "--fleet", "--machine", "desk").out
-    error = desk.run("pull", ONE, status=7).err
-    assert "the copy of machine lap has gone on from what is here; nothing was changed" in error
+    before = path.read_bytes()
+    planned = desk.run("pull", ONE, "--dry-run").err
+    assert "of new lines from machine lap (me):" in planned
+    assert path.read_bytes() == before
+    brought = desk.run("pull", ONE, "--json").json
+    size = pulled.stat().st_size
+    assert brought["status"] == "pulled"
+    assert brought["files"] == [
+        {
+            "path": str(path.relative_to(desk.home)),
+            "sizeBytes": size,
+            "addedBytes": size - len(before),
+        }
+    ]
+    assert path.read_bytes() == pulled.read_bytes()
+    assert "the second question" in desk.run("show", ONE).out
+    assert desk.run("pull", ONE).err.startswith("The thread is here already, the same as on")
+
+    with path.open("a") as file:
+        file.write(before.decode().splitlines()[1].replace("first", "third") + "\n")
+    desk.run("push", "--level", "raw")
+    assert "Brought " in lap.run("pull", ONE, "--machine", "desk").err
+    assert pulled.read_bytes() == path.read_bytes()
+    for cli, mine, word in ((desk, path, "fourth"), (lap, pulled, "fifth")):
+        with mine.open("a") as file:
+            file.write(before.decode().splitlines()[1].replace("first", word) + "\n")
+        cli.run("push", "--level", "raw")
+    error = desk.run("pull", ONE, "--machine", "lap", status=7).err
+    assert "it differs from the copy of machine lap; nothing was changed" in error
+    assert "threadkeep delete THREAD, then pull" in error
 
     desk.run("push", "--level", "metadata")
     only = desk.run("show", ONE, "--fleet", "--machine", "desk").err

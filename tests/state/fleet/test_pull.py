@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from rollout.errors import WriterActive
+from rollout.errors import DamagedCompression, WriterActive
 from rollout.files.writer_lock import WriterLock
 from state.errors import CopyUnusable, FileUnusable, RolloutNotPushed, ThreadIsHere
 from state.fleet.reading.cache import CachedThread
+from state.fleet.reading.growth import WrittenMeanwhile, append, growth
 from state.fleet.reading.pull import Pulled, Relation, pull, relation
 from state.fleet.reading.rollouts import Copy
 from state.thread_index import ThreadIndex, open_index
@@ -68,7 +69,8 @@ def pulled(here: Path, thread: CachedThread, *, dry_run: bool = False) -> list[s
             done = await pull(index, thread, dry_run=dry_run)
             row = (await index.rows_of([ONE])).get(ONE)
             assert dry_run or (row is not None and (here / row["rollout_path"]).exists())
-            return [file.target for file in done.files]
+            grown = [f"+{grown.added}" for grown in done.grown]
+            return [*grown, *(file.target for file in done.files)]
 
     return asyncio.run(work())
 
@@ -107,10 +109,11 @@ CONTENT = encoded(lines(1, "prompt 1"))
 @pytest.mark.parametrize(
     ("mine", "theirs", "reason"),
     [
-        (CONTENT, CONTENT + LINE, "the copy of machine desk has gone on from what is here"),
+        (CONTENT + LINE[:9] + b"\n", CONTENT + LINE, "it differs from the copy of machine desk"),
         (CONTENT + LINE, CONTENT + LINE.upper(), "it differs from the copy of machine desk"),
         (CONTENT + LINE, CONTENT, ""),
         (CONTENT, CONTENT, ""),
+        (CONTENT, CONTENT + LINE[:-1], ""),
     ],
 )
 def test_what_is_here_stays(
@@ -130,13 +133,95 @@ def test_what_is_here_stays(
 def test_a_revert_there_is_not_mixed_with_what_is_here(here: Path, there: Path) -> None:
     first, segment = write(there, 1), write(there, 1, segment=1)
     own = write(here, 1)
-    with pytest.raises(ThreadIsHere, match="has gone on"):
-        pulled(here, cached(there, segment, first))
     newer = write(here, 1, segment=2)
     with pytest.raises(ThreadIsHere, match="differs"):
         pulled(here, cached(there, segment, first))
     assert pulled(here, cached(there, first)) == []  # the revert was here
     assert sorted(files(here)) == sorted(str(path.relative_to(here)) for path in (own, newer))
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_what_is_new_there_is_brought(here: Path, there: Path, archived: bool) -> None:
+    mine = write(here, 1, archived=archived)
+    theirs = write(there, 1, CONTENT + LINE * 3, mtime_ms=1_790_000_000_000)
+    inode, before = mine.stat().st_ino, files(here)
+    thread = cached(there, theirs)
+    assert pulled(here, thread, dry_run=True) == [f"+{3 * len(LINE)}"]
+    assert files(here) == before
+    assert pulled(here, thread) == [f"+{3 * len(LINE)}"]
+    assert mine.read_bytes() == theirs.read_bytes()
+    assert (mine.stat().st_ino, mine.stat().st_mtime_ns) == (inode, theirs.stat().st_mtime_ns)
+    assert pulled(here, thread) == []
+
+
+def test_a_pull_goes_on_where_a_kill_has_torn_a_line(here: Path, there: Path) -> None:
+    thread = cached(there, write(there, 1, CONTENT + LINE + LINE))
+    for length in (1, len(LINE) - 1, len(LINE), len(LINE) + 1):
+        mine = write(here, 1, CONTENT + (LINE + LINE)[:length])
+        assert pulled(here, thread) == [f"+{2 * len(LINE) - length}"]
+        assert mine.read_bytes() == CONTENT + LINE + LINE
+
+
+def test_a_line_that_is_not_whole_there_waits(here: Path, there: Path) -> None:
+    mine = write(here, 1)
+    assert pulled(here, cached(there, write(there, 1, CONTENT + LINE + LINE[:-1])))
+    assert mine.read_bytes() == CONTENT + LINE
+    assert pulled(here, cached(there, write(there, 1, CONTENT + LINE + LINE))) == [f"+{len(LINE)}"]
+
+
+def test_lines_that_are_longer_than_a_block_come_whole(here: Path, there: Path) -> None:
+    long = LINE.replace(b"done", b"done" * 200_000)
+    mine, theirs = write(here, 1), write(there, 1, CONTENT + long + LINE + long)
+    assert len(pulled(here, cached(there, theirs))) == 1
+    assert mine.read_bytes() == theirs.read_bytes()
+
+
+def test_a_revert_there_comes_with_what_was_before_it(here: Path, there: Path) -> None:
+    mine, other = write(here, 1), write(here, 2)
+    first, segment = write(there, 1, CONTENT + LINE), write(there, 1, segment=1)
+    target = f"sessions/2026/05/28/{segment.name}"
+    assert pulled(here, cached(there, segment, first)) == [f"+{len(LINE)}", target]
+    assert mine.read_bytes() == first.read_bytes()
+    assert sorted(files(here)) == sorted(
+        [str(p.relative_to(here)) for p in (mine, other)] + [target]
+    )
+    assert pulled(here, cached(there, segment, first)) == []
+
+
+def test_what_is_compressed_grows_only_there(here: Path, there: Path) -> None:
+    plain = write(there, 1, CONTENT + LINE)
+    packed = plain.with_name(f"{plain.name}.zst")
+    packed.write_bytes(zstandard.compress(plain.read_bytes()))
+    mine = write(here, 1)
+    assert pulled(here, cached(there, packed)) == [f"+{len(LINE)}"]
+    assert mine.read_bytes() == CONTENT + LINE
+    mine.unlink()
+    mine = mine.with_name(packed.name)
+    mine.write_bytes(zstandard.compress(CONTENT))
+    before = files(here)
+    with pytest.raises(ThreadIsHere, match="has gone on, but what is here is compressed"):
+        pulled(here, cached(there, plain))
+    assert files(here) == before
+
+
+def test_a_copy_that_is_damaged_brings_nothing(here: Path, there: Path) -> None:
+    plain = write(there, 1, CONTENT + LINE * 9)
+    packed = plain.with_name(f"{plain.name}.zst")
+    packed.write_bytes(zstandard.compress(CONTENT + LINE) + zstandard.compress(LINE * 9)[:-3])
+    write(here, 1)
+    before = files(here)
+    with pytest.raises(DamagedCompression):
+        pulled(here, cached(there, packed))
+    assert files(here) == before
+
+
+def test_a_link_is_left_alone(here: Path, there: Path, tmp_path: Path) -> None:
+    mine = write(here, 1)
+    real = mine.rename(tmp_path / mine.name)
+    mine.symlink_to(real)
+    with pytest.raises(ThreadIsHere, match="there is something at"):
+        pulled(here, cached(there, write(there, 1, CONTENT + LINE)))
+    assert real.read_bytes() == CONTENT
 
 
 def test_nothing_in_the_way_is_overwritten(here: Path, there: Path, tmp_path: Path) -> None:
@@ -183,6 +268,21 @@ def test_a_thread_that_is_written_is_left_alone(here: Path, there: Path) -> None
         pulled(here, thread)
     assert files(here) == {}
     assert len(pulled(here, thread)) == 1
+    before = files(here)
+    thread = cached(there, write(there, 1, CONTENT + LINE))
+    with WriterLock.acquire(here, ONE), pytest.raises(WriterActive):
+        pulled(here, thread)
+    assert files(here) == before
+
+
+def test_what_was_written_a_moment_ago_is_left_alone(here: Path, there: Path) -> None:
+    mine, theirs = write(here, 1), write(there, 1, CONTENT + LINE)
+    grown = growth(here, str(mine.relative_to(here)), theirs)
+    assert grown is not None
+    mine.write_bytes(CONTENT + b"{}\n")
+    with pytest.raises(WrittenMeanwhile):
+        append(here, grown)
+    assert mine.read_bytes() == CONTENT + b"{}\n"
 
 
 def test_two_pulls_at_once_bring_it_once(here: Path, there: Path) -> None:
@@ -212,6 +312,24 @@ def test_a_full_disk_leaves_nothing_half_there(here: Path, there: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert files(here) == {}
     assert len(pulled(here, thread)) == 2
+
+
+def test_a_full_disk_leaves_whole_lines(here: Path, there: Path) -> None:
+    mine, theirs = write(here, 1), write(there, 1, CONTENT + LINE * 20_000)
+    asyncio.run(empty_index(here))
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, limit[1]))
+    try:
+        with pytest.raises(FileUnusable, match="large"):
+            pulled(here, cached(there, theirs))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    content = mine.read_bytes()
+    assert len(content) > len(CONTENT)
+    assert content.endswith(b"\n")
+    assert theirs.read_bytes().startswith(content)
+    assert len(pulled(here, cached(there, theirs))) == 1
+    assert mine.read_bytes() == theirs.read_bytes()
 
 
 async def empty_index(here: Path) -> None:
