@@ -21,7 +21,9 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
+from rollout.search.terms import terms_of
 from state.fleet.reading.index import FleetIndex, open_fleet
+from state.fulltext.search import Search
 from state.query.cursor import Cursor
 from state.query.model import Query
 from tests.bench.measure import machine, table
@@ -174,10 +176,44 @@ async def security(index: FleetIndex, admin: Connection, rounds: int) -> Iterato
     return iter(rows)
 
 
+def terms(admin: Connection) -> dict[str, tuple[str, ...]]:
+    """What to search for, by name: common and rare words, and one that is nowhere."""
+    row = admin.execute(
+        "SELECT substring(text FROM 'commit (\\w+)'), substring(text FROM 'ticket (\\w+)')"
+        " FROM threadkeep.documents ORDER BY month DESC, row_id LIMIT 1"
+    ).fetchone()
+    assert row is not None
+    return {
+        "a word of one thread": (row[0],),
+        "a word of about five": (row[1],),
+        "a word of no thread": ("7z7q7x7v",),
+        "a common word": ("thread",),
+        "two common words": ("thread", "index"),
+        "a common and a rare word": ("thread", row[1]),
+    }
+
+
+async def searches(index: FleetIndex, admin: Connection, rounds: int) -> AsyncIterator[list[str]]:
+    """Rows of a table: words, and what the first page of a search costs."""
+    for name, words in terms(admin).items():
+        wanted = Search(tuple(terms_of(" ".join(words))), Query(sort_key="recency_at", limit=25))
+        found = await index.search(wanted)
+        taken: list[float] = []
+        used = -_cpu_ms(admin)
+        while len(taken) < rounds and sum(taken) < 4 * _PATIENCE_MS:
+            began = time.perf_counter()
+            found = await index.search(wanted)
+            taken.append((time.perf_counter() - began) * 1000)
+        cpu = (used + _cpu_ms(admin)) / len(taken)
+        times = f"{statistics.median(taken):.0f} ms", f"{min(taken):.0f} ms"
+        yield [name, f"{cpu:.0f} ms", *times, str(len(found.hits))]
+
+
 def sizes(admin: Connection) -> Iterator[Sequence[str]]:
     """Rows of a table: what each table takes, for each thread."""
     threads = (admin.execute("SELECT count(*) FROM threadkeep.threads").fetchone() or (1,))[0]
-    for name, kept, indexes in admin.execute(_SIZES).fetchall():
+    for name, *of in admin.execute(_SIZES).fetchall():
+        kept, indexes = map(int, of)
         yield [
             name,
             *(f"{size / 1e6:,.0f} MB" for size in (kept, indexes)),
@@ -205,6 +241,11 @@ async def measure(args: argparse.Namespace, admin: Connection, folder: Path) -> 
         if "security" in args.part:
             rows = [*await security(index, admin, args.rounds)]
             print(table(["a page of", "with", "without", "ratio"], rows), "\n")
+        if "search" in args.part:
+            print(table(["search", "CPU", "median", "least", "threads on the page"], []))
+            async for row in searches(index, admin, args.rounds):
+                print(f"| {' | '.join(row)} |", flush=True)
+            print()
     if "sizes" in args.part:
         print(table(["table", "rows", "indexes", "of a thread"], [*sizes(admin)]), "\n")
 
@@ -215,7 +256,7 @@ def main() -> None:
     )
     parser.add_argument("admin")
     parser.add_argument("reader")
-    parser.add_argument("--part", nargs="+", default=["pages", "security", "sizes"])
+    parser.add_argument("--part", nargs="+", default=["pages", "security", "search", "sizes"])
     parser.add_argument("--rounds", type=int, default=30)
     args = parser.parse_args()
     print(machine(0), "\n")

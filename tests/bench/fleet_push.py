@@ -79,9 +79,9 @@ def fill(admin: str, home: Path, index: Path, folder: Path) -> Iterator[Sequence
     copy = folder / "index.sqlite3"
     shutil.copyfile(index, copy)
     with logins(admin, 1) as (address, _), psycopg.connect(admin, autocommit=True) as watching:
-        began, used, there = time.perf_counter(), time.process_time(), _server_cpu(watching)
+        there, began, used = _server_cpu(watching), time.perf_counter(), time.process_time()
         count = pushed(home, copy, address)
-        yield _row("push", count, began, used, _server_cpu(watching) - there)
+        yield _row("push", count, began, used, watching, there)
         watching.execute("SELECT pg_stat_statements_reset()")
         began, used = time.perf_counter(), time.process_time()
         pushed(home, copy, address)
@@ -131,15 +131,18 @@ def copied(admin: Connection, role: str) -> Iterator[Sequence[str]]:
 def _copy(
     admin: Connection, name: str, into: str, columns: list[str], rows: list[Any]
 ) -> Sequence[str]:
-    began, used, there = time.perf_counter(), time.process_time(), _server_cpu(admin)
+    there, began, used = _server_cpu(admin), time.perf_counter(), time.process_time()
     with admin.cursor().copy(f"COPY {into} ({', '.join(columns)}) FROM STDIN") as copy:
         for row in rows:
             copy.write_row(row)
-    return _row(name, len(rows), began, used, _server_cpu(admin) - there)
+    return _row(name, len(rows), began, used, admin, there)
 
 
-def _row(name: str, count: int, began: float, used: float, there: float) -> Sequence[str]:
+def _row(
+    name: str, count: int, began: float, used: float, admin: Connection, there: float
+) -> Sequence[str]:
     passed, cpu = time.perf_counter() - began, time.process_time() - used
+    there = _server_cpu(admin) - there
     return [
         name,
         f"{count:,} threads",
@@ -151,6 +154,7 @@ def _row(name: str, count: int, began: float, used: float, there: float) -> Sequ
 
 def _server_cpu(admin: Connection) -> float:
     """CPU seconds of all of PostgreSQL's processes, also those that have ended."""
+    time.sleep(0.5)  # until the server has seen that they have
     (pid,) = admin.execute("SELECT pg_backend_pid()").fetchone() or (0,)
     parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     ticks = [int(each) for each in Path(f"/proc/{parent}/stat").read_text().split()[13:17]]

@@ -25,7 +25,7 @@ _SPAN_MS: Final = 400 * 86_400_000
 _END_MS: Final = 1_796_000_000_000
 """2026-11-30, when the newest threads are made."""
 _LEVEL: Final = "text"
-_TITLES, _PARAGRAPHS, _PROJECTS, _BRANCHES, _BLOBS = 200_000, 100_000, 400, 3_000, 2_000
+_TITLES, _PARAGRAPHS, _PROJECTS, _BRANCHES = 200_000, 100_000, 400, 3_000
 _SANDBOX: Final = (
     '{"type":"managed","file_system":{"type":"restricted","entries":[{"path":{"type":"special",'
     '"value":{"kind":"root"}},"access":"read"}]},"network":"restricted"}'
@@ -134,11 +134,7 @@ def _pools(connection: Connection, text: bool) -> None:
         with connection.cursor().copy(sql.SQL("COPY {} FROM STDIN").format(table)) as copy:
             for number, value in enumerate(values):
                 copy.write_row((number, value))
-    connection.execute("CREATE UNLOGGED TABLE fleet_bench.blobs (n int PRIMARY KEY, data bytea)")
-    with connection.cursor().copy("COPY fleet_bench.blobs FROM STDIN") as copy:
-        for number in range(_BLOBS if text else 1):
-            copy.write_row((number, chance.randbytes(2_000)))
-    connection.execute("ANALYZE fleet_bench.titles, fleet_bench.paragraphs, fleet_bench.blobs")
+    connection.execute("ANALYZE fleet_bench.titles, fleet_bench.paragraphs")
 
 
 def _machines(connection: Connection, machines: int, tenants: int) -> None:
@@ -188,7 +184,7 @@ def _dependents(connection: Connection) -> None:
 
 
 def _documents(connection: Connection) -> None:
-    counts = {"paragraphs": _PARAGRAPHS, "blobs": _BLOBS}
+    counts = {"paragraphs": _PARAGRAPHS}
     connection.execute(_DOCUMENTS, {**counts, "position": 0, "every": 1})
     connection.execute(_DOCUMENTS, {**counts, "position": 1, "every": 10})
 
@@ -316,19 +312,19 @@ INSERT INTO threadkeep.documents (month, tenant_id, machine_id, row_id, position
     digest)
 SELECT date_trunc('month', to_timestamp(d.created_at_ms / 1000) AT TIME ZONE 'UTC')::date,
     d.tenant_id, d.machine_id, d.row_id, %(position)s, text,
-    substr(blobs.data, 1, length(text) * 4 / 10), md5(text)
+    convert_to(json_build_array(json_build_array('userMessage', 'turn', 'item', text))::text,
+        'UTF8'), md5(text)
 FROM (
     SELECT t.*, ' ' || t.search_text || ' ' || a.text || ' ' || b.text || ' ' || c.text || ' '
         || d.text || ' ticket ' || 100000 + floor(random() * 200000)::int || ' commit '
         || left(t.git_sha, 10) || ' ' AS text
     FROM (SELECT tenant_id, machine_id, row_id, created_at_ms, search_text, git_sha, row_id AS g,
             floor(random() * %(paragraphs)s)::int AS a, floor(random() * %(paragraphs)s)::int AS b,
-            floor(random() * %(paragraphs)s)::int AS c, floor(random() * %(paragraphs)s)::int AS d,
-            floor(random() * %(blobs)s)::int AS blob
+            floor(random() * %(paragraphs)s)::int AS c, floor(random() * %(paragraphs)s)::int AS d
         FROM threadkeep.threads WHERE NOT deleted AND row_id %% %(every)s = 0) t
     JOIN fleet_bench.paragraphs a ON a.n = t.a JOIN fleet_bench.paragraphs b ON b.n = t.b
     JOIN fleet_bench.paragraphs c ON c.n = t.c JOIN fleet_bench.paragraphs d ON d.n = t.d
-) d JOIN fleet_bench.blobs ON blobs.n = d.blob
+) d
 """
 
 
