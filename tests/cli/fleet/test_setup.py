@@ -96,6 +96,9 @@ def test_a_revoked_machine_is_out_until_it_is_added_again(fleet: Fleet, cli: Cli
     added = cli.run("fleet", "machine", "add", name, "--json", fleet.admin).json
     url = fleet.cluster.url(fleet.database, name)
     with psycopg.connect(url, password=added["password"]) as machine:
+        # What it has locked keeps nobody from ending it.
+        machine.execute("UPDATE threadkeep.machines SET sequence = 1")
+        machine.execute("ALTER ROLE CURRENT_USER PASSWORD 'x'")
         revoked = cli.run("fleet", "machine", "revoke", name, "--json", fleet.admin).json
         assert revoked["ended"] == 1
         with pytest.raises(psycopg.OperationalError):

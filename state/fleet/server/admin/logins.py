@@ -23,6 +23,12 @@ _BOUNDS: Final = (("idle_in_transaction_session_timeout", "1min"), ("lock_timeou
 """What a new login has by default, so that a machine that falls asleep in a push holds up others no
 longer, and one that waits for another does not wait for ever."""
 
+_END_MS: Final = 5_000
+"""So long a connection may take to end."""
+_REVOKE: Final = sql.SQL(
+    "UPDATE threadkeep.{} SET revoked_at = coalesce(revoked_at, now()) WHERE role_name = %s"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Login:
@@ -121,17 +127,15 @@ def revoke(address: str, kind: str, name: str, tenant: str = TENANT) -> int:
         if found is None:
             raise FleetLoginNotFound(kind, name)
         role, _ = found
-        for table in ("logins", "machines"):
-            connection.execute(
-                sql.SQL(
-                    "UPDATE threadkeep.{} SET revoked_at = coalesce(revoked_at, now())"
-                    " WHERE role_name = %s"
-                ).format(sql.Identifier(table)),
-                [role],
-            )
+        connection.execute(_REVOKE.format(sql.Identifier("logins")), [role])
+    # It can do nothing any more, but may hold locks on what follows.
+    with administering(address) as connection:
+        ended = _end_connections(connection, role)
+    with administering(address) as connection:
         connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(role)))
+        connection.execute(_REVOKE.format(sql.Identifier("machines")), [role])
     with administering(address) as connection:  # from now on no other one begins
-        return _end_connections(connection, role)
+        return ended + _end_connections(connection, role)
 
 
 def add_machine(
@@ -273,9 +277,9 @@ def _end_connections(connection: "psycopg.Connection[Any]", role: str) -> int:
     if not is_superuser:  # who may end the connections of roles that it has
         connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(name))
     ended = connection.execute(
-        "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity"
+        "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, %s)) FROM pg_stat_activity"
         " WHERE usename = %s",
-        [role],
+        [_END_MS, role],
     ).fetchone()
     if not is_superuser:
         connection.execute(sql.SQL("REVOKE {} FROM CURRENT_USER").format(name))
