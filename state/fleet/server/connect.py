@@ -33,6 +33,7 @@ _OPTIONS: Final[dict[str, Any]] = {
     "prepare_threshold": None,  # PgBouncer gives each transaction another connection
     "client_encoding": "UTF8",
 }
+_LOCK_PATIENCE: Final = "10s"
 _WHO: Final = (
     "SELECT version_num, threadkeep.my_tenant(), threadkeep.my_machine()"
     " FROM threadkeep.fleet_version"
@@ -99,9 +100,11 @@ def administrator(address: str) -> "Iterator[psycopg.Connection[Any]]":
 
 @contextmanager
 def transaction(connection: "psycopg.Connection[Any]", role: str | None = None) -> Iterator[None]:
-    """A transaction that looks for names nowhere but where they are said to be, as ``role``."""
+    """A transaction that looks for names nowhere but where they are said to be, as ``role``. It
+    waits for no lock for long: all others would wait behind it."""
     with connection.transaction():
         connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+        connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_PATIENCE}'")
         if role is not None:
             connection.execute(f"SET LOCAL ROLE {role}")
         yield

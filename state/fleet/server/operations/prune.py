@@ -26,7 +26,7 @@ from state.fleet.server.pieces import FIRST, LAST
 BATCH: Final = 1000
 _ATTEMPTS: Final = 5
 _LOCK_PATIENCE: Final = "1s"
-"""So long readers and machines may have to wait behind us for a partition that is to go."""
+"""So long readers and machines may have to wait behind us for a whole table."""
 METADATA, TEXT, RAW = "metadata", "text", "raw"
 
 Connection = psycopg.Connection[Any]
@@ -116,8 +116,9 @@ def prune(
                 report(done.threads)
         if not dry_run:
             today = datetime.datetime.now(datetime.UTC).date()
-            created = create_months(connection, today, today)
-            done.created = [each.name for each in created]
+            with suppress(psycopg.errors.LockNotAvailable):  # the next run creates them
+                created = create_months(connection, today, today)
+                done.created = [each.name for each in created]
     return done
 
 
@@ -193,7 +194,11 @@ def _batches(connection: Connection, scope: _Scope, rule: Rule, done: Pruned) ->
 def _retried(work: Callable[[], _T]) -> _T:
     """What ``work`` gives, which machines that push may have cut off."""
     for _ in range(_ATTEMPTS - 1):
-        with suppress(psycopg.errors.DeadlockDetected, psycopg.errors.UniqueViolation):
+        with suppress(
+            psycopg.errors.DeadlockDetected,
+            psycopg.errors.UniqueViolation,
+            psycopg.errors.LockNotAvailable,
+        ):
             return work()
     return work()
 
@@ -238,9 +243,15 @@ def _tombstones(connection: Connection, scope: _Scope, rule: Rule) -> int:
 
 def _unused_pieces(connection: Connection, scope: _Scope, rule: Rule) -> int:
     """Remove what a push has left that was cut off, of months that are old. A push that is about to
-    name some of it waits, and then sends it again."""
+    name some of it waits, and then sends it again. Where one takes long, it is left for the next
+    run."""
     with transaction(connection, schema.ADMIN):
-        connection.execute("LOCK TABLE threadkeep.rollouts IN SHARE MODE")
+        connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_PATIENCE}'")
+        try:
+            with connection.transaction():
+                connection.execute("LOCK TABLE threadkeep.rollouts IN SHARE MODE")
+        except psycopg.errors.LockNotAvailable:
+            return 0
         return connection.execute(_UNUSED, _values(scope, rule)).rowcount
 
 

@@ -138,8 +138,9 @@ def test_a_month_that_somebody_uses_is_left_to_the_batches(
 
 
 def test_what_a_push_has_left_behind_goes_when_its_month_is_old(
-    fleet: Fleet, admin: Connection
+    fleet: Fleet, admin: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("state.fleet.server.operations.prune._LOCK_PATIENCE", "50ms")
     with admin:
         cut_off = [
             put_thread(admin, "one", created=age, updated=20) for age in (days_of_month(3), 5)
@@ -147,6 +148,9 @@ def test_what_a_push_has_left_behind_goes_when_its_month_is_old(
         put_thread(admin, "one", created=days_of_month(3), updated=20)
         admin.execute("DELETE FROM threadkeep.rollouts WHERE thread_id = ANY(%s)", [cut_off])
         assert pruned(fleet, machine="two").pieces == 0
+        with psycopg.connect(fleet.admin) as pushing:
+            pushing.execute("LOCK TABLE threadkeep.rollouts IN ROW EXCLUSIVE MODE")
+            assert pruned(fleet).pieces == 0
         assert pruned(fleet).pieces == 1
         assert counts(admin)["pieces"] == 2
 
