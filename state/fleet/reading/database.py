@@ -26,7 +26,8 @@ _MOST_IDLE: Final = 2
 _IDLE_S: Final = 60.0
 """A server that nobody asks keeps no connection for longer: PostgreSQL has few."""
 _MANY_ROWS: Final = 1_000
-"""What is made of so many takes a while: not in the event loop."""
+"""What is made of so many takes a while, as it does of messages and of rollouts, which a ``Binary``
+asks for: not in the event loop."""
 _GLANCE_S: Final = 0.1
 """How often a thread that waits for a read looks whether anybody still wants it."""
 
@@ -128,7 +129,7 @@ class FleetDatabase(Database):
                     made = translated(sql, scope.tenant_id)
                     found = await connection.execute(made.sql, made.parameters(given, self.rates))
                 rows = await found.fetchall()
-                if len(rows) < _MANY_ROWS:
+                if len(rows) < _MANY_ROWS and not isinstance(sql, Binary):
                     sql, given = steps.send(rows)
                 else:
                     sql, given = await self._computing.run(partial(_sent, steps, rows))

@@ -10,7 +10,7 @@ import pytest
 from state.db.steps import Steps
 from state.errors import InvalidQuery
 from state.fleet.reading import database
-from state.fleet.reading.dialect import Native
+from state.fleet.reading.dialect import Binary, Native
 from state.fleet.reading.index import open_fleet
 from state.query.model import Query
 from tests.support.postgres.cluster import Fleet
@@ -48,8 +48,8 @@ def test_connections_that_are_idle_are_closed_and_made_again(
 
 
 def test_much_that_is_read_is_not_worked_on_in_the_event_loop(fleet: Fleet, tmp_path: Path) -> None:
-    def counted(count: int) -> Steps[tuple[int, bool]]:
-        rows = yield Native("SELECT generate_series(1, %s)"), [count]
+    def counted(count: int, kind: type[Native] = Native) -> Steps[tuple[int, bool]]:
+        rows = yield kind("SELECT generate_series(1, %s)"), [count]
         elsewhere = threading.current_thread() is not threading.main_thread()
         return len(rows), elsewhere
 
@@ -61,6 +61,7 @@ def test_much_that_is_read_is_not_worked_on_in_the_event_loop(fleet: Fleet, tmp_
         async with open_fleet(tmp_path, tmp_path / "index.sqlite3", fleet.reader()) as index:
             assert await index.read(lambda: counted(10)) == (10, False)
             assert await index.read(lambda: counted(5_000)) == (5_000, True)
+            assert await index.read(lambda: counted(1, Binary)) == (1, True)
             with pytest.raises(InvalidQuery):
                 await index.read(refused)
 
