@@ -25,9 +25,10 @@ Redact = Callable[[str], str]
 """Removes from a text what should not leave the machine."""
 Values = tuple[Any, ...]
 
-_WRITTEN: Final = ("title", "name", "preview", "fallback_preview", "first_user_message")
+_TITLES: Final = ("title", "name", "preview", "fallback_preview", "first_user_message")
+_WRITTEN: Final = (*_TITLES, "git_branch")
 """Columns with what people have written."""
-_WRITTEN_KEYS: Final = frozenset({"name", "note"})
+_WRITTEN_KEYS: Final = frozenset({"name", "note", "git_branch"})
 ROW: Final = (*schema.THREADS, "spawned_by")
 """The columns of threads that are sent."""
 _COLUMNS: Final = ("row_id", *ROW)
@@ -96,7 +97,7 @@ class RowReader:
                 continue
             found.local[id_] = row
             found.threads.append(self._thread(row))
-            found.user_data += map(self._setting, settings[id_])
+            found.user_data += self._settings(settings[id_])
         for sql, rows in ((_USAGE, found.usage), (_LIMITS, found.limits)):
             rows += (row for row in connection.execute(sql, [asked]) if row[0] in found.local)
         found.threads.sort(key=itemgetter(0))  # in one order, so that pushes wait for each other
@@ -108,20 +109,35 @@ class RowReader:
         for name in _WRITTEN:
             if sent[name]:
                 sent[name] = self._clean(sent[name])
-        if any(sent[name] != row[name] for name in _WRITTEN):
+        if any(sent[name] != row[name] for name in _TITLES):
             preview = sent["preview"] or sent["fallback_preview"]
             sent["search_text"] = search_text(sent["name"], sent["title"], preview)
         if sent["git_origin_url"]:
             sent["git_origin_url"] = _CREDENTIALS.sub("", sent["git_origin_url"])
         return tuple(sent[name] for name in _COLUMNS[1:])
 
+    def _settings(self, rows: Iterable[Values]) -> Iterable[Values]:
+        found: dict[str, Values] = {}
+        for values in map(self._setting, rows):
+            _, key, value, _ = values
+            if key not in found or value is not None:  # two tags may be the same without secrets
+                found[key] = values
+        return found.values()
+
     def _setting(self, values: Values) -> Values:
         thread_id, key, value, set_at_ms = values
-        if value and key in _WRITTEN_KEYS:
+        if key.startswith(TAG):
+            key = TAG + self._clean_tag(key.removeprefix(TAG))
+        elif value and key in _WRITTEN_KEYS:
             value = self._clean(value)
         elif value and key == "git_origin_url":
             value = _CREDENTIALS.sub("", value)
         return thread_id, key, value, set_at_ms
+
+    def _clean_tag(self, tag: str) -> str:
+        clean = self._clean(tag)
+        # As a tag can be, so that filters take it.
+        return tag if clean == tag else "-".join(clean.lower().replace(",", " ").split())
 
     def _clean(self, text: str) -> str:
         clean = self._known.get(text)

@@ -61,6 +61,23 @@ def test_push_says_what_it_did(cli: Cli, fleet: Fleet) -> None:
     assert "pushing: 5 of 8 threads" in cli.run("status").out
 
 
+def test_a_secret_in_a_tag_or_a_branch_stays_here(cli: Cli, fleet: Fleet) -> None:
+    key = f"sk-proj-{'a1b2c3d4' * 6}"
+    cli.run("tag", key, thread_id(0))
+    cli.run("tag", "plain", thread_id(0))
+    cli.run("git-info", thread_id(1), "--branch", f"fix/{key}")
+    reader = {VARIABLE: fleet.reader()}
+    cli.run("push")
+    listed = cli.run("list", "--fleet", "--json", env=reader).out
+    assert key not in listed
+    for chosen, number in (
+        (("--tag", "[redacted-token]"), 0),
+        (("--tag", "plain"), 0),
+        (("--branch", "fix/[redacted token]"), 1),
+    ):
+        assert cli.ids("--fleet", *chosen, env=reader) == [thread_id(number)]
+
+
 def test_the_file_says_what_is_left_out(cli: Cli, fleet: Fleet) -> None:
     cli.run("tag", "private", thread_id(2))
     configure(cli, '[exclude]\nfolders = ["/w/1/"]\ntags = ["Private"]\n')

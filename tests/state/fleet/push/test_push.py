@@ -131,13 +131,21 @@ def test_texts_are_redacted_before_they_leave(
 ) -> None:
     write(home, 3, encoded(lines(3, "my password", git={"repository_url": "https://u:p@h/r"})))
     sync(home, small)
-    values = {"note": "note with password", "name": "password"}
-    in_index(home, small, lambda index: set_values(index.database, [thread_id(4)], values))
-    pushed(home, small, address, redact=lambda text: text.replace("password", "■"))
+    values = {"note": "note with password", "name": "password", "git_branch": "fix/password"}
+    tags = {"tag:password": "1", "tag:passwordpassword": "1", "tag:password-no": None}
+    in_index(home, small, lambda index: set_values(index.database, [thread_id(4)], values | tags))
+    change(small, f"UPDATE threads SET git_branch = 'my/password' WHERE id = '{thread_id(5)}'")
+
+    def redact(text: str) -> str:
+        return text.replace("passwordpassword", "password").replace("password", "[A ■]")
+
+    pushed(home, small, address, redact=redact)
     dumped = repr(held(fleet, "one"))
     assert "password" not in dumped
-    assert "my ■" in dumped
-    assert "note with ■" in dumped
+    for text in ("'fix/[A ■]'", "'my/[A ■]'", "'tag:[a-■]'"):
+        assert text in dumped
+    assert "my [A ■]" in dumped
+    assert "note with [A ■]" in dumped
     assert "https://h/r" in dumped
 
 
