@@ -11,6 +11,7 @@ from state.fleet.push.plan import Plan, plan_push
 from state.thread_index import ThreadIndex
 
 _LONGEST_TITLE = 60
+_MOST_SHOWN = 10
 
 
 def show_plan(here: Locations, wanted: Wanted, *, as_json: bool) -> int:
@@ -33,9 +34,9 @@ def show_plan(here: Locations, wanted: Wanted, *, as_json: bool) -> int:
                 "threads": plan.threads,
                 "rowBytes": plan.row_bytes,
                 "rolloutBytes": plan.rollout_bytes,
-                "deleted": plan.gone,
+                "deleted": plan.gone + plan.taken_back,
                 "excluded": plan.excluded,
-                "newest": [each._asdict() for each in plan.shown],
+                "sent": [each._asdict() for each in plan.sent],
             }
         )
     else:
@@ -52,13 +53,18 @@ def _lines(plan: Plan, level: str) -> list[str]:
         LEVELS[2]: f"{rows}, and the messages and {rollouts} of these threads",
     }[level]
     lines = [f"A push would send {sent}."]
+    shown = plan.sent[:_MOST_SHOWN]
     if plan.everything:
         lines.append("This index has not pushed into this fleet yet, or not at this level.")
-    lines += [f"  {each.id}  {one_line(each.title)[:_LONGEST_TITLE]}" for each in plan.shown]
-    if (more := plan.threads - len(plan.shown)) > 0:
-        lines.append(f"  … and {more:,} more")
+    lines += [f"  {each.id}  {one_line(each.title)[:_LONGEST_TITLE]}" for each in shown]
+    if more := plan.threads - len(shown):
+        lines.append(f"  … and {more:,} more, which --json has")
     if plan.gone:
         lines.append(f"{plural(plan.gone, 'thread')} would be marked as deleted.")
     for why, count in sorted(plan.excluded.items()):
         lines.append(f"Left out by {one_line(why)}: {plural(count, 'thread')}.")
+    if plan.taken_back:
+        lines.append(
+            f"What the fleet has of {plan.taken_back:,} of them is taken back by the push."
+        )
     return lines

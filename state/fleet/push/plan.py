@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from state.thread_index import ThreadIndex
 
 _AT_A_TIME: Final = 1_000
-_MOST_SHOWN: Final = 10
-_ALL: Final = "SELECT id FROM threads ORDER BY id DESC"
 
 
 class Shown(NamedTuple):
@@ -41,10 +39,12 @@ class Plan(NamedTuple):
     """The size of their files, which the level ``raw`` sends."""
     gone: int
     """Threads that would be marked as deleted, if the fleet has them."""
+    taken_back: int
+    """Threads that would be left out, and that the fleet may have."""
     excluded: dict[str, int]
     """How many threads would be left out, by why."""
-    shown: list[Shown]
-    """The newest of those that would be sent."""
+    sent: list[Shown]
+    """Those that would be sent, the newest first."""
 
 
 async def plan_push(index: "ThreadIndex", address: str, options: "PushOptions") -> Plan:
@@ -54,35 +54,39 @@ async def plan_push(index: "ThreadIndex", address: str, options: "PushOptions") 
     exclusions = await database.look(partial(with_former_folders, options.exclusions))
     known = (address, options.level, place_of(database.path))
     everything = not here.joined or (here.fleet, here.level, here.place) != known
-    ids = await database.look(partial(_ids, here, everything, exclusions))
+    noted = await database.look(partial(_noted, here, exclusions)) if here.joined else set()
+    there = noted if here.fleet == address else set()
+    ids = sorted(there | (await database.look(_all_ids) if everything else noted))
     reader = RowReader(exclusions, options.redact)
-    sent = rollouts = gone = size = 0
+    rollouts = gone = taken_back = size = 0
     excluded: Counter[str] = Counter()
-    shown: list[Shown] = []
+    sent: list[tuple[int, Shown]] = []
     for start in range(0, len(ids), _AT_A_TIME):
         part = ids[start : start + _AT_A_TIME]
         rows = await database.look(partial(reader.read, part))
-        sent += len(rows.threads)
         size += _size(rows)
         rollouts += sum(row["size_bytes"] for row in rows.local.values())
         gone += len(rows.gone) - len(rows.excluded)
         excluded.update(rows.excluded.values())
-        shown += _shown(rows)[: _MOST_SHOWN - len(shown)]
-    return Plan(everything, sent, size, rollouts, gone, dict(excluded), shown)
+        taken_back += len(there & rows.excluded.keys())
+        sent += _shown(rows)
+    sent.sort(reverse=True)
+    newest = [each for _, each in sent]
+    return Plan(everything, len(sent), size, rollouts, gone, taken_back, dict(excluded), newest)
 
 
-def _ids(
-    here: outbox.Membership,
-    everything: bool,
-    exclusions: Exclusions,
-    connection: "sqlite3.Connection",
-) -> list[str]:
-    if everything:
-        return [id_ for (id_,) in connection.execute(_ALL)]
+def _all_ids(connection: "sqlite3.Connection") -> set[str]:
+    return {id_ for (id_,) in connection.execute("SELECT id FROM threads")}
+
+
+def _noted(
+    here: outbox.Membership, exclusions: Exclusions, connection: "sqlite3.Connection"
+) -> set[str]:
+    """The threads that have changed since the last push, or are left out only now or no more."""
     noted = {id_ for (id_,) in connection.execute("SELECT thread_id FROM fleet_outbox")}
     if here.exclusions != exclusions.to_json():
         noted.update(concerned(connection, Exclusions.parse(here.exclusions), exclusions))
-    return sorted(noted, reverse=True)
+    return noted
 
 
 def _size(rows: BatchRows) -> int:
@@ -90,11 +94,14 @@ def _size(rows: BatchRows) -> int:
     return sum(len(str(value)) for table in tables for row in table for value in row)
 
 
-def _shown(rows: BatchRows) -> list[Shown]:
-    """The newest first."""
-    sent = (dict(zip(ROW, values, strict=False)) for values in reversed(rows.threads))
+def _shown(rows: BatchRows) -> list[tuple[int, Shown]]:
+    """Each with the time by which lists are in order."""
+    sent = (dict(zip(ROW, values, strict=False)) for values in rows.threads)
     titles = ("name", "title", "preview", "fallback_preview")
     return [
-        Shown(row["id"], next((row[name] for name in titles if row[name]), ""), row["cwd"])
+        (
+            row["updated_at_ms"],
+            Shown(row["id"], next((row[name] for name in titles if row[name]), ""), row["cwd"]),
+        )
         for row in sent
     ]

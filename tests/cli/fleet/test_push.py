@@ -1,5 +1,6 @@
 """``threadkeep push``: what it says, and what it takes from the user's file."""
 
+import os
 import signal
 import sqlite3
 import subprocess
@@ -83,9 +84,36 @@ def test_the_file_says_what_is_left_out(cli: Cli, fleet: Fleet) -> None:
     configure(cli, '[exclude]\nfolders = ["/w/1/"]\ntags = ["Private"]\n')
     plan = cli.run("push", "--dry-run", "--json").json
     assert plan["excluded"] == {"folder /w/1": 1, "tag private": 1}
-    assert [each["id"] for each in plan["newest"]] == [thread_id(0)]
+    assert [each["id"] for each in plan["sent"]] == [thread_id(0)]
+    assert plan["deleted"] == 0
     assert "left 2 out" in cli.run("push").err
     assert [*titles(fleet)] == [thread_id(0)]
+
+
+def test_a_plan_says_what_is_taken_back(cli: Cli, fleet: Fleet) -> None:
+    cli.run("push")
+    configure(cli, '[exclude]\nfolders = ["/w/1/", "/w/2"]\n')
+    (cli.home / cli.run("show", thread_id(0), "--json").json["thread"]["path"]).unlink()
+    for words in ((), ("--level", "text")):
+        plan = cli.run("push", "--dry-run", *words)
+        assert "What the fleet has of 2 of them is taken back by the push." in plan.out
+    assert cli.run("push", "--dry-run", "--json").json["deleted"] == 3
+    assert "took 3 back" in cli.run("push").err
+    assert "taken back" not in cli.run("push", "--dry-run").out
+    assert cli.run("push", "--dry-run", "--json").json["deleted"] == 0
+
+
+def test_a_plan_has_all_threads_the_newest_first(cli: Cli) -> None:
+    for number in range(3, 14):
+        path = write_rollout(cli.home, number)
+        os.utime(path, (1_900_000_000 - number, 1_900_000_000 - number))
+    plan = cli.run("push", "--dry-run", "--json").json
+    sent = [each["id"] for each in plan["sent"]]
+    assert sent[:11] == [thread_id(number) for number in range(3, 14)]
+    assert len(sent) == plan["threads"] == 14
+    lines = cli.run("push", "--dry-run").lines
+    assert lines[2].split()[0] == thread_id(3)
+    assert "  … and 4 more, which --json has" in lines
 
 
 @pytest.mark.parametrize(

@@ -304,7 +304,7 @@ def test_the_plan_is_what_is_pushed(home: Path, small: Path, fleet: Fleet, addre
     plan = planned()
     assert (plan.everything, plan.threads, plan.gone) == (True, 6, 0)
     assert plan.excluded == {"source subAgentThreadSpawn": 1}
-    assert [each.id for each in plan.shown] == [thread_id(number) for number in range(5, -1, -1)]
+    assert [each.id for each in plan.sent] == [thread_id(number) for number in range(5, -1, -1)]
     pushed(home, small, address, exclusions=options.exclusions)
     assert planned()[:3] == (False, 0, 0)
     write(home, 2).unlink()
