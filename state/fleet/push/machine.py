@@ -18,9 +18,20 @@ from state.fleet.server.connect import check_revision, check_server, log_in
 if TYPE_CHECKING:
     import psycopg
 
+_TOLD: Final = {
+    "pushed_at": "now()",
+    "pending": "%(pending)s",
+    "level": "%(level)s",
+    "version": "%(version)s",
+}
+# An index that may be refused says nothing of the one that pushes as this machine.
 _HELLO: Final = (
-    "UPDATE threadkeep.machines SET pushed_at = now(), pending = %s, level = %s, version = %s"
-    " WHERE machine_id = threadkeep.my_machine() RETURNING tenant_id, machine_id, name, epoch,"
+    "UPDATE threadkeep.machines SET "
+    + ", ".join(
+        f"{name} = CASE WHEN host IN ('', %(place)s) THEN {value} ELSE {name} END"
+        for name, value in _TOLD.items()
+    )
+    + " WHERE machine_id = threadkeep.my_machine() RETURNING tenant_id, machine_id, name, epoch,"
     " epoch_key, host, sequence, (SELECT version_num FROM threadkeep.fleet_version)"
 )
 _BEGIN: Final = (
@@ -43,7 +54,12 @@ class Machine(NamedTuple):
 
 
 async def say_hello(
-    connection: "psycopg.AsyncConnection[Any]", *, waiting: int, level: str, version: str
+    connection: "psycopg.AsyncConnection[Any]",
+    place: str,
+    *,
+    waiting: int,
+    level: str,
+    version: str,
 ) -> Machine:
     """What the fleet knows of this machine, and tell it how this one is: in one query, which is all
     that a push costs if nothing is new.
@@ -56,7 +72,8 @@ async def say_hello(
     check_server(connection)
     row = None
     try:
-        row = await (await connection.execute(_HELLO, [waiting, level, version])).fetchone()
+        told = {"pending": waiting, "level": level, "version": version, "place": place}
+        row = await (await connection.execute(_HELLO, told)).fetchone()
     except (psycopg.errors.SyntaxErrorOrAccessRuleViolation, psycopg.errors.InvalidName):
         await log_in(connection)  # which says what is wrong
         raise

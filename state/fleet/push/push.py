@@ -135,6 +135,7 @@ class _Push:
         self._counts = JobProgress()
         self._pushed = Pushed(level=options.level)
         self._machine: Machine
+        self._place = place_of(self._database.path)
         self._reader = RowReader(options.exclusions, options.redact)
         self._size = min(_FIRST_BATCH, options.most_in_batch)
 
@@ -156,14 +157,17 @@ class _Push:
     async def _say_hello(self, waiting: int) -> Machine:
         options = self._options
         return await say_hello(
-            self._connection, waiting=waiting, level=options.level, version=options.version
+            *(self._connection, self._place),
+            waiting=waiting,
+            level=options.level,
+            version=options.version,
         )
 
     async def _begin(self) -> None:
         """Go on where the last push ended, or begin an epoch."""
         options = self._options
         here = await self._database.query(outbox.membership_steps())
-        place = place_of(self._database.path)
+        place = self._place
         joined = outbox.ROWS if options.level == LEVELS[0] else outbox.MESSAGES
         exclusions = await self._database.look(partial(with_former_folders, options.exclusions))
         self._reader = RowReader(exclusions, options.redact)

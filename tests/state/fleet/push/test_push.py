@@ -245,8 +245,11 @@ def test_a_copied_index_is_another_one(
     pushed(home, small, address)
     copy = tmp_path / "copy.sqlite3"
     shutil.copy(small, copy)
+    told = "SELECT pushed_at, level, version, pending FROM threadkeep.machines"
+    before = asked(fleet, told)
     with pytest.raises(MachineTaken, match="pushes into the fleet as one, too"):
-        pushed(home, copy, address)
+        pushed(home, copy, address, version="of the copy")
+    assert asked(fleet, told) == before
     change(copy, f"DELETE FROM threads WHERE id = '{thread_id(3)}'")
     assert pushed(home, copy, address, take_over=True).new_epoch
     assert held(fleet, "one") == kept(copy)
