@@ -280,11 +280,11 @@ class Projects:
 
 
 def _like(name: str) -> str:
-    """A pattern for the last part of a name, in lower case. What other letters are in lower case,
-    is not the same everywhere."""
+    """A pattern for the last part of a name, in lower case. Letters that are not of ASCII match
+    anything: what they are in lower case is not the same everywhere."""
     last = name.strip("/").rpartition("/")[2]
-    escaped = re.sub(r"[\\%_]", r"\\\g<0>", last.lower())
-    return f"%{re.sub('[^ -~]+', '%', escaped)}%"
+    escaped = re.sub(r"[\\%_]", r"\\\g<0>", last)
+    return f"%{re.sub('[^ -~]+', '%', escaped).lower()}%"
 
 
 def _is_in(key: str, name: str) -> bool:

@@ -20,7 +20,7 @@ from state.reports.counts import counts_steps
 from tests.samples.homes import thread_id
 from tests.state.fleet.reading.opened import Opened
 from tests.state.query.invented import fill
-from tests.support.postgres.cluster import Cluster, new_fleet
+from tests.support.postgres.cluster import Cluster, Fleet, new_fleet
 from tests.support.postgres.copied import put_index
 
 IDS = [thread_id(number) for number in (0, 1, 3, 17, 299, 4000)]
@@ -117,6 +117,23 @@ def test_a_repository_on_this_disk_says_nothing_of_the_folders_of_other_machines
     ).name
     assert name in (str(folder), "sub")
     assert run_steps(projects.project_of_folder_steps(str(folder)), both.local).name == "clone"
+
+
+def test_a_project_is_found_whatever_its_letters_are_in_lower_case(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    index, name = tmp_path / "index.sqlite3", "\u0130zmir"  # in lower case two letters
+    fill(index, 5)
+    with closing(sqlite3.connect(index)) as local:
+        folder = [f"/w/{name}"] * 2
+        local.execute("UPDATE threads SET cwd = ?, cwd_key = ? WHERE row_id < 3", folder)
+        local.commit()
+    fleet.machine("laptop")
+    put_index(fleet, "laptop", index)
+    with closing(Opened()) as opened:
+        reading = opened.fleet(index, fleet.reader())
+        found = opened.run(lambda: reading.read(lambda: projects.projects_steps([name])))
+        assert [*found.chosen([name])] == [f"/w/{name}"]
 
 
 def test_values_that_postgres_does_not_take_find_what_they_would() -> None:
