@@ -100,7 +100,6 @@ def command(
             here,
             references,
             query,
-            fleet.machine,
             kind,
             target,
             folder=folder,
@@ -113,7 +112,6 @@ def _export(
     here: Locations,
     references: Sequence[str],
     query: "Query | None",
-    machine: str | None,
     kind: str,
     target: Path | None,
     *,
@@ -124,7 +122,6 @@ def _export(
     """Write each thread once, into the folder or file ``target`` or to stdout. Returns the exit
     status."""
     from cli.edit import batch
-    from cli.runtime.cached import of_machine
     from cli.runtime.open_index import catch_up_and_report, read_index
     from cli.terminal.save_file import saved
 
@@ -137,8 +134,6 @@ def _export(
     failed: list[tuple[str, RolloutError | StateError]] = []
 
     async def work(index: "ThreadIndex") -> "Reading | None":
-        if index.database.is_fleet:
-            await of_machine(index, machine)
         await catch_up_and_report(index)
         found = [entry.reference for entry in await batch.find(index, [], query)]
         for reference in found or references:
@@ -206,9 +201,9 @@ async def _opened(index: "ThreadIndex", row: "Row", redactor: "Redactor | None")
         return open_reading(index, row, TurnSelection(), images=True)
 
     if index.database.is_fleet:
-        from cli.runtime.cached import fleet_thread, of_machine
+        from cli.runtime.cached import fleet_thread
 
-        thread = await fleet_thread(await of_machine(index, None), row)
+        thread = await fleet_thread(index, row)
         reading = await thread.read(opened)
     else:
         reading = await opened(index, row)

@@ -32,7 +32,7 @@ def command(
     from state.fleet.reading.pull import pull
 
     there = fleet._replace(fleet=fleet.fleet or "").locations(context)
-    found = bring(there, thread, fleet.machine)
+    found = bring(there, thread)
 
     async def work(index: "ThreadIndex") -> "Pulled":
         await catch_up_and_report(index)

@@ -69,13 +69,13 @@ def command(
     if tree:
         if turn is not None or last is not None or outline or full or meta:
             raise typer.BadParameter("--tree cannot be combined with options of turns or --meta")
-        return _show_tree(here, thread, fleet.machine, pager=pager, as_json=as_json)
+        return _show_tree(here, thread, pager=pager, as_json=as_json)
     if meta:
         if turn is not None or last is not None or outline or full:
             raise typer.BadParameter(
                 "--meta cannot be combined with --turn, --last, --outline or --full"
             )
-        return _show_metadata(here, thread, fleet.machine, as_json=as_json)
+        return _show_metadata(here, thread, as_json=as_json)
     if outline and full:
         raise typer.BadParameter("--outline and --full cannot be combined")
     from cli.render.turn_selection import TurnSelection
@@ -87,11 +87,11 @@ def command(
             from cli.runtime.cached import bring
 
             try:
-                there = bring(here, thread, fleet.machine)
+                there = bring(here, thread)
             except ContentNotPushed as error:
                 if as_json:
                     raise
-                _show_metadata(here, thread, fleet.machine, as_json=False)
+                _show_metadata(here, thread, as_json=False)
                 output.say(f"{one_line(str(error))}: {errors.outcome(error).hint}.")
                 return errors.OK
         wanted = _Wanted(there.here if there else here, thread, selection, there)
@@ -177,18 +177,15 @@ def _outline(wanted: _Wanted, *, pager: bool, as_json: bool) -> int:
     return errors.OK
 
 
-def _show_metadata(here: Locations, reference: str, machine: str | None, *, as_json: bool) -> int:
+def _show_metadata(here: Locations, reference: str, *, as_json: bool) -> int:
     from cli.render.labels import marks_json, usage_json
     from cli.render.metadata import fields
-    from cli.runtime.cached import of_machine
     from cli.runtime.open_index import find_thread, read_index
     from state.errors import InvalidPrices
     from state.prices.spending import NOTHING, Spending, spending_without_prices
     from state.query.thread_json import thread_json
 
     async def work(index: "ThreadIndex") -> "tuple[Row, dict[str, Any], Spending]":
-        if index.database.is_fleet:
-            await of_machine(index, machine)
         row = await find_thread(index, reference)
         try:
             spent = await index.spending([row["id"]])
@@ -222,11 +219,8 @@ class _Drawn(NamedTuple):
     short_ids: dict[str, str]
 
 
-def _show_tree(
-    here: Locations, reference: str, machine: str | None, *, pager: bool, as_json: bool
-) -> int:
+def _show_tree(here: Locations, reference: str, *, pager: bool, as_json: bool) -> int:
     from cli.render.threads import tree_lines, tree_table
-    from cli.runtime.cached import of_machine
     from cli.runtime.in_step import in_step
     from cli.runtime.open_index import catch_up_and_report, read_index
     from cli.terminal.pager import sink
@@ -248,8 +242,6 @@ def _show_tree(
         return reader.read(_tree_steps(row, most, terminal, turn))
 
     async def work(index: "ThreadIndex") -> _Drawn:
-        if index.database.is_fleet:
-            await of_machine(index, machine)
         await catch_up_and_report(index)
         row = await index.thread(reference)
         return await index.database.query(_tree_steps(row, most, terminal))

@@ -5,23 +5,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cli.arguments.locations import Locations
 from cli.runtime.open_index import read_index
 from state.errors import HomeFolderUnknown
-from state.query.model import Query
 from state.thread_index import ThreadIndex, open_index
 
 if TYPE_CHECKING:
     from cli.render.reading import Reading
     from state.fleet.reading.cache import CachedThread
-    from state.fleet.reading.index import FleetIndex
     from state.query.marks import Marks
     from state.query.rows import Row
-
-_OF_FILES: Final = ("rollout_path", "size_bytes", "mtime_ns", "inode")
-"""What is said of the rollout in the cache, not of the one that the machine has."""
 
 
 class FleetThread(NamedTuple):
@@ -51,9 +46,10 @@ class FleetThread(NamedTuple):
     def named(self, reading: "Reading") -> "Reading":
         """A reading of it with what its files do not say: machine and user, its name, what was put
         on it by hand, and what the settings of its machine say."""
-        here = {key: reading.row[key] for key in _OF_FILES}
-        details = reading.details | {"marks": self.marks}
-        return replace(reading, row={**reading.row, **self.row, **here}, details=details)
+        from state.fleet.reading.cache import as_cached
+
+        row = {**reading.row, **as_cached(self.row, reading.row)}
+        return replace(reading, row=row, details=reading.details | {"marks": self.marks})
 
 
 def cache_folder(address: str) -> Path:
@@ -69,33 +65,24 @@ def cache_folder(address: str) -> Path:
     return folder / "threadkeep" / f"fleet-{digest}"
 
 
-def bring(here: Locations, reference: str, machine: str | None) -> FleetThread:
-    """The thread of a fleet that ``reference`` means, brought here: its newest copy, or that of a
-    machine. Raises what :func:`of_machine` and :func:`fleet_thread` raise."""
+def bring(here: Locations, reference: str) -> FleetThread:
+    """The thread of a fleet that ``reference`` means, brought here: its newest copy, or that of the
+    machine that ``here`` names. Raises what :func:`fleet_thread` raises, and InvalidQuery if there
+    is no such machine."""
 
     async def work(index: ThreadIndex) -> FleetThread:
-        fleet = await of_machine(index, machine)
-        return await fleet_thread(fleet, await fleet.thread(reference))
+        return await fleet_thread(index, await index.thread(reference))
 
     return read_index(here, work)
 
 
-async def of_machine(index: ThreadIndex, machine: str | None) -> "FleetIndex":
-    """A fleet of which only the copies of a machine are seen, if one is named. Raises InvalidQuery
-    if there is no such machine."""
-    from state.fleet.reading.index import FleetIndex
-
-    assert isinstance(index, FleetIndex)
-    if machine is not None:
-        index.database.scope = await index.scope(Query(machine=machine))
-    return index
-
-
-async def fleet_thread(index: "FleetIndex", row: "Row") -> FleetThread:
+async def fleet_thread(index: ThreadIndex, row: "Row") -> FleetThread:
     """The thread of a row of a fleet, brought here. Raises what
     :func:`state.fleet.reading.cache.cached_thread` raises."""
     from state.fleet.reading.cache import cached_thread
+    from state.fleet.reading.index import FleetIndex
 
+    assert isinstance(index, FleetIndex)
     marks = (await index.details(row["id"]))["marks"]
     cached = await cached_thread(index, row, cache_folder(index.database.address))
     return FleetThread(row, marks, cached)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from state.errors import IndexDamaged, InvalidQuery
-from state.fleet.reading.cache import cached_thread
+from state.fleet.reading.cache import as_cached, cached_thread
 from state.fleet.reading.folder import index_of
 from state.query.model import Page, Query
 from state.query.rows import Row
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 _MOST_HOMES: Final = 16
 """Homes of the cache, each of one machine, that are open at a time."""
-_OF_FILES: Final = ("rollout_path", "size_bytes", "mtime_ns", "inode")
-"""What is said of the rollout in the cache, not of the one that the machine has."""
 _REFUSED: Final = "a fleet is only read: a thread is changed on its machine"
 Result = TypeVar("Result")
 
@@ -45,7 +43,7 @@ class FleetStore(ThreadStore):
         cached = await cached_thread(self.index, row, self._cache)
         store = await self._opened(cached.home)
         there = await store.read_thread(row["id"])
-        return store, {**row, **{name: there[name] for name in _OF_FILES}}
+        return store, as_cached(row, there)
 
     async def _opened(self, home: Path) -> ThreadStore:
         async with self._opening:

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from state.fleet.reading.index import FleetIndex
     from state.query.rows import Row
 
+_OF_FILES: Final = ("rollout_path", "size_bytes", "mtime_ns", "inode")
+"""What is said of the rollout in the cache, not of the one that the machine has."""
 _ROUNDS: Final = 3
 """So often a copy is fetched that its machine changes meanwhile."""
 _MOST_PARTS: Final = 1000
@@ -57,6 +59,11 @@ class CachedThread(NamedTuple):
     """Rollouts of other threads that its history begins in."""
     only_messages: bool = False
     """Whether the fleet has its messages, and not its rollouts."""
+
+
+def as_cached(row: "Row", there: "Row") -> "Row":
+    """The row of a fleet, with what is said of files by the row ``there``, of the cache."""
+    return {**row, **{name: there[name] for name in _OF_FILES}}
 
 
 async def cached_home(fleet: "FleetIndex", row: "Row", cache: Path) -> Path:

@@ -90,16 +90,15 @@ class FleetIndex(ThreadIndex):
         """For each id the shortest prefix, of eight letters or more, that only it has."""
         return await self.read(lambda: short_id_steps(ids))
 
-    async def thread(self, reference: str, *, machine: str | None = None) -> Row:
+    async def thread(self, reference: str) -> Row:
         """The row of the thread that an id, a unique prefix of one, a name, the path of its file or
-        a place in the list means: its newest copy, or that of ``machine``.
+        a place in the list means.
 
         Raises:
             AmbiguousThread: more than one thread matches.
             ThreadNotFound: none does.
-            InvalidQuery: there is no such machine.
         """
-        query = self.seen(Query(sort_key="recency_at", machine=machine))
+        query = self.seen(LATEST)
         row = await self.read(lambda: _thread_steps(reference, query), query)
         if row is None:
             raise ThreadNotInFleet(reference)
