@@ -125,10 +125,7 @@ ROW_FAULTS = {
     "trigger lost": ["DROP TRIGGER history_mode_is_immutable", "schema_differs"],
     "table lost": ["DROP TABLE rollout_files", "schema_differs"],
     "titles table lost": ["DROP TABLE thread_titles", "schema_differs"],
-    "column lost": (
-        ["DROP INDEX ix_threads_name", "ALTER TABLE threads DROP COLUMN agent_path"],
-        "schema_differs",
-    ),
+    "column lost": (["ALTER TABLE threads DROP COLUMN next_ordinal"], "schema_differs"),
     "tools of nobody": (
         ["INSERT INTO thread_dynamic_tools VALUES ('x', 0, NULL, 'n', 'd', 'null', 0)"],
         "foreign_key_broken",

@@ -34,7 +34,7 @@ from tests.state.memory.stores import Store, child_of, opened, questions, turn_i
 Using = Callable[[Store], Awaitable[Any]]
 Use = Callable[[Using], Any]
 KINDS = ("files", "memory")
-ONLY_OF_FILES = {"index", "home", "turns", "move_to"}
+ONLY_OF_FILES = {"index", "home", "turns", "move_to", "holding"}
 
 
 @pytest.fixture(params=KINDS)
