@@ -165,7 +165,7 @@ async def usage(request: Request) -> Response:
     except typer.BadParameter as error:
         values["problem"], status = _in_words(error), HTTPStatus.BAD_REQUEST
     else:
-        notes = await _notes(index)
+        notes = await _notes(index, asked.query)
         tables = _TABLES_OF_FLEET if site.is_fleet else _TABLES
         found = await index.read(lambda: usage_steps(asked, wish.rows, tables), asked.query)
         found.notes = notes
@@ -180,9 +180,9 @@ async def usage(request: Request) -> Response:
     return await page(request, "usage.html", status=status, current="usage", **values)
 
 
-async def _notes(index: ThreadIndex) -> list[str]:
+async def _notes(index: ThreadIndex, query: Query) -> list[str]:
     """Why the numbers may be incomplete, besides that files are still being indexed."""
-    notes = [await look_up_prices(index)]
+    notes = [await look_up_prices(index, query)]
     if not index.database.is_fleet and await index.database.query(copies_due_steps()):
         notes.append("Some copies of rollouts cannot be compared now: they count only once.")
     return [note for note in notes if note]

@@ -1,6 +1,7 @@
 """``show``, ``export`` and ``pull``: threads of other machines, as far as these push them."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,15 @@ from state.edit.marks import set_marks
 from state.userdata.marks import NOTE
 from tests.cli.mcp.support import called
 from tests.cli.web.support import web
+from tests.samples.homes import encoded
+from tests.samples.usage import used
 from tests.state.fleet.contents import machine
 from tests.support.command import Cli, Inside, thread_id, write_rollout
 from tests.support.postgres.cluster import Cluster, new_fleet
 from tests.support.postgres.copied import put_index
 
 ONE, TWO, THREE, FOUR = map(thread_id, (1, 2, 3, 4))
+USED = ("2026-10-02T09:00:00Z", "gpt-5", 90_000)
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,11 @@ def filled(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
                     with path.open("a") as file:
                         file.write(path.read_text().splitlines()[1].replace("question", "again"))
                         file.write("\n")
+                if name == "lap":  # whose model no newest copy has used
+                    seconds = path.stat().st_mtime
+                    with path.open("ab") as added:
+                        added.write(encoded(used(1, USED)[1::2]))
+                    os.utime(path, (seconds, seconds))
 
             async def push(name: str, numbers: tuple[int, ...]) -> None:
                 async with machine(fleet, base / name, name, user=f"of {name}") as pushing:
@@ -110,11 +119,12 @@ def test_the_newest_copy_is_shown_or_that_of_a_machine(filled: Fleet) -> None:
     assert "no machine of the fleet is called 'desc': it has desk" in unknown
 
 
-def test_a_machine_that_is_typed_shows_what_its_user_has_put_on_a_thread(filled: Fleet) -> None:
+def test_of_a_machine_that_is_typed_marks_and_costs_are_its_own(filled: Fleet) -> None:
     async def look() -> None:
         async with web(filled.reader) as pages:
             assert "of the lap" in (await pages.get("/?q=machine:lap")).text
             assert "of the lap" not in (await pages.get("/")).text
+            assert "$0.1" in (await pages.get("/usage?since=all&q=machine:lap")).text
         kept = KeptIndex(filled.reader)
         async with kept, Client(make_server(kept, redact=False)) as client:
             found, _ = await called(client, "list_threads", machine="lap")
