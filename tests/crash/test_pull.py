@@ -34,16 +34,16 @@ def test_a_pull(tmp_path: Path) -> None:
 
 
 def test_a_pull_of_what_is_new(tmp_path: Path) -> None:
-    """The older rollout grows, and there is a newer one: a revert on the other machine."""
+    """The newest rollout grows, and the one that it goes on from comes."""
     begin, now = tmp_path / "begin", tmp_path / "now"
     line = encoded([event("2026-05-28T20:01:00.000Z", "agent_message", message="x" * 100_000)])
     content = encoded(lines(1, "prompt 1"))
     there = begin / THERE
-    theirs, segment = write(there, 1, content + line * 20), write(there, 1, segment=1)
-    write(begin / "home", 1, content + line[:40])
+    theirs, first = write(there, 1, content + line * 20, segment=1), write(there, 1)
+    write(begin / "home", 1, content + line[:40], segment=1)
     synced(begin / "home", begin / "index.sqlite3")
     home, index = now / "home", now / "index.sqlite3"
-    wanted = {path.name: path.read_bytes() for path in (theirs, segment)}
+    wanted = {path.name: path.read_bytes() for path in (theirs, first)}
 
     def die(fatal: int | None, after_s: float) -> Ended:
         shutil.rmtree(now, ignore_errors=True)
@@ -54,7 +54,7 @@ def test_a_pull_of_what_is_new(tmp_path: Path) -> None:
         found = {path.name: path.read_bytes() for path in home.rglob("rollout-*")}
         assert wanted[theirs.name].startswith(found[theirs.name]), moment
         assert found[theirs.name].startswith(content + line[:40]), moment
-        assert segment.name not in found or found == wanted, moment
+        assert first.name not in found or found == wanted, moment
         assert run("pull", home, index).status == 0, moment
         found = {path.name: path.read_bytes() for path in home.rglob("rollout-*")}
         assert found == wanted, moment

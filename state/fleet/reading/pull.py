@@ -178,12 +178,19 @@ def _check_relations(
     cached: CachedThread, found: dict[str, Relation], is_newest_here: bool, has_more: bool
 ) -> None:
     """Raises ThreadIsHere unless what is here is the same as there, goes on from it, or is its
-    beginning; ``has_more`` says that rollouts are not there."""
+    beginning; ``has_more`` says that rollouts are not there.
+
+    A Codex that knows the thread goes on in the rollout that its database names, and not in a newer
+    one that has come beside it (seen with 0.169 and 0.171).
+    """
     relations = set(found.values())
     behind = Relation.BEHIND in relations or not is_newest_here
     ahead = Relation.AHEAD in relations or has_more
     if Relation.DIFFERENT in relations or (behind and ahead):
         raise _is_here(cached, f"it differs from the copy of machine {cached.copy.machine}")
+    if not is_newest_here:
+        reason = f"it was reverted on machine {cached.copy.machine}, and Codex would not see that"
+        raise _is_here(cached, reason)
 
 
 def _check_can_grow(cached: CachedThread, path: Path) -> None:

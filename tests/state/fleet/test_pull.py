@@ -133,6 +133,8 @@ def test_what_is_here_stays(
 def test_a_revert_there_is_not_mixed_with_what_is_here(here: Path, there: Path) -> None:
     first, segment = write(there, 1), write(there, 1, segment=1)
     own = write(here, 1)
+    with pytest.raises(ThreadIsHere, match="it was reverted on machine desk"):
+        pulled(here, cached(there, segment, first))
     newer = write(here, 1, segment=2)
     with pytest.raises(ThreadIsHere, match="differs"):
         pulled(here, cached(there, segment, first))
@@ -176,16 +178,19 @@ def test_lines_that_are_longer_than_a_block_come_whole(here: Path, there: Path) 
     assert mine.read_bytes() == theirs.read_bytes()
 
 
-def test_a_revert_there_comes_with_what_was_before_it(here: Path, there: Path) -> None:
-    mine, other = write(here, 1), write(here, 2)
-    first, segment = write(there, 1, CONTENT + LINE), write(there, 1, segment=1)
-    target = f"sessions/2026/05/28/{segment.name}"
-    assert pulled(here, cached(there, segment, first)) == [f"+{len(LINE)}", target]
-    assert mine.read_bytes() == first.read_bytes()
+def test_what_comes_before_a_revert_grows_and_comes(here: Path, there: Path) -> None:
+    newest, other = write(here, 1, segment=2), write(here, 2)
+    first, segment = write(there, 1), write(there, 1, CONTENT + LINE, segment=1)
+    theirs = write(there, 1, CONTENT + LINE * 2, segment=2)
+    mine = write(here, 1, segment=1)
+    target = f"sessions/2026/05/28/{first.name}"
+    thread = cached(there, theirs, segment, first)
+    assert pulled(here, thread) == [f"+{len(LINE)}", f"+{2 * len(LINE)}", target]
+    assert (mine.read_bytes(), newest.read_bytes()) == (segment.read_bytes(), theirs.read_bytes())
     assert sorted(files(here)) == sorted(
-        [str(p.relative_to(here)) for p in (mine, other)] + [target]
+        [str(p.relative_to(here)) for p in (mine, newest, other)] + [target]
     )
-    assert pulled(here, cached(there, segment, first)) == []
+    assert pulled(here, thread) == []
 
 
 def test_what_is_compressed_grows_only_there(here: Path, there: Path) -> None:
