@@ -9,7 +9,7 @@ from alembic import command
 from psycopg import sql
 from sqlalchemy.pool import NullPool
 
-from migrations.fleet import alembic_config
+from migrations import alembic_config
 from state.errors import FleetDenied, FleetEncoding, FleetExtensionMissing, FleetMissing
 from state.fleet.server import schema
 from state.fleet.server.connect import administering, check_revision, server_version
@@ -121,7 +121,7 @@ def _migrate(connection: "psycopg.Connection[Any]") -> None:
     dialect: Any = engine.dialect
     dialect.do_begin = dialect.do_commit = dialect.do_rollback = lambda _: None
     dialect.do_close = lambda _: None
-    config = alembic_config()
+    config = alembic_config("migrations.fleet")
     (extension,) = connection.execute(_PLACE, [EXTENSION]).fetchone() or ("public",)
     path = sql.SQL("SET LOCAL search_path = threadkeep, {}, pg_temp")
     connection.execute(path.format(sql.Identifier(extension)))
