@@ -126,7 +126,7 @@ def register(server: MCPServer, answering: Answering) -> None:
             taken.append(thread)
         if behind < len(found.threads):  # the next page begins behind what fits
             name, found = await _found(index, path.strip(), replace(among, limit=behind))
-        hidden = left_out((await index.count(among)).hidden, "searched")
+        hidden = left_out(await index.count(among), "searched")
         notes = [incomplete, *_notes(path.strip(), name, found), hidden]
         result = FileChanges(
             threads=taken,

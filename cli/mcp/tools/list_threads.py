@@ -23,14 +23,14 @@ from cli.mcp.wanted import (
 )
 
 if TYPE_CHECKING:
-    from state.query.model import Hidden
+    from state.query.model import Counted
 
 
 class ThreadList(BaseModel):
     """Threads, the most recently used first."""
 
     threads: list[ThreadEntry]
-    total: int = Field(description="How many there are in all.")
+    total: int = Field(description="How many there are in all, or one more than were counted.")
     next_cursor: str = ""
     note: str = Field("", description="Why there may be more threads than these.")
 
@@ -57,6 +57,8 @@ def register(server: MCPServer, answering: Answering) -> None:
         find what was said."""
         from dataclasses import replace
 
+        from cli.terminal.hidden import up_to
+
         index = await answering.index()
         incomplete = await answering.incomplete()
         among = await wanted(
@@ -79,25 +81,30 @@ def register(server: MCPServer, answering: Answering) -> None:
         if len(taken) < len(page.rows):  # the next page begins behind what fits
             page = await index.page(replace(among, limit=len(taken)))
         counted = await index.count(among)
-        note = f"{incomplete} {left_out(counted.hidden, 'listed')}"
+        count = up_to(counted.listed, counted.most)
+        many = "" if count[0].isdigit() else f"There are {count} threads."
+        note = " ".join(filter(None, (incomplete, many, left_out(counted, "listed"))))
         result = ThreadList(
             threads=[entry for entry, _ in taken],
             total=counted.listed,
             next_cursor=page.next_cursor or "",
-            note=note.strip(),
+            note=note,
         )
-        head = f"{counted.listed:,} threads." if counted.listed else "No threads match."
+        head = "" if many else f"{count} threads." if counted.listed else "No threads match."
         text = "".join(text for _, text in taken) + continued(result.next_cursor)
         return answered(result, f"{head} {result.note}\n\n{text}".strip())
 
     answering.add_tool(server, "List threads", list_threads)
 
 
-def left_out(hidden: "Hidden", done: str) -> str:
+def left_out(counted: "Counted", done: str) -> str:
     """For how many threads something was not ``done``, and what does it; empty if for none."""
+    from cli.terminal.hidden import up_to
+
+    hidden = counted.hidden
     reasons = (
         (hidden.archived, "archived (archived=true)"),
         (hidden.source + hidden.attached, "not started by a user (all_sources=true)"),
     )
-    told = [f"{count:,} {what}" for count, what in reasons if count]
+    told = [f"{up_to(count, counted.most)} {what}" for count, what in reasons if count]
     return f"Not {done}: {', '.join(told)}." if told else ""

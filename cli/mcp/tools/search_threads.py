@@ -171,7 +171,7 @@ async def threads_with(
     following = found.next_cursor
     if len(taken) < len(found.hits):
         following = found.hits[len(taken) - 1].cursor
-    hidden = left_out((await index.count(among)).hidden, "searched")
+    hidden = left_out(await index.count(among), "searched")
     return FoundThreads(
         complete=threads[: found.complete],
         partial=threads[found.complete :],

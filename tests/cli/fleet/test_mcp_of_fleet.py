@@ -9,6 +9,7 @@ from mcp.client import Client
 
 from cli.mcp.server import make_server
 from cli.runtime.serving.kept_index import KeptIndex
+from state.fleet.reading import pages
 from tests.cli.fleet.faces import COUNT, MACHINE, ONLY_ROW, Faces
 from tests.cli.mcp.support import called, refused
 from tests.support.command import thread_id
@@ -77,6 +78,20 @@ def test_a_machine_and_a_user_can_be_named(both: Faces) -> None:
         assert "only a fleet is counted by machine" in told
 
     asked(both, of_machine, local=True)
+
+
+def test_more_threads_than_are_counted_are_said_to_be_more(
+    both: Faces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "MOST_COUNTED", 3)
+
+    async def call(client: Client) -> None:
+        found, text = await called(client, "list_threads")
+        assert found["total"] == 4
+        assert found["note"] == "There are more than 3 threads."
+        assert text.startswith("There are more than 3 threads.")
+
+    asked(both, call)
 
 
 def test_what_was_not_pushed_and_a_fleet_that_is_away_are_errors_of_tools(both: Faces) -> None:
