@@ -32,13 +32,22 @@ def command(
             " taken back.",
         ),
     ] = False,
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="Push all threads, also those that have not changed, as after fleet prune has"
+            " removed too much.",
+        ),
+    ] = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> int:
     """Push threads that have changed into a fleet. Ctrl-C is safe: the next push goes on."""
     from cli.push.wanted import wanted
 
-    here, asked = locations(context), wanted(url, level, take_over=take_over)
+    here = locations(context)
+    asked = wanted(url, level, take_over=take_over, everything=everything)
     if dry_run:
         from cli.push.plan import show_plan
 

@@ -40,11 +40,11 @@ def show_plan(here: Locations, wanted: Wanted, *, as_json: bool) -> int:
             }
         )
     else:
-        output.lines(_lines(plan, level))
+        output.lines(_lines(plan, level, everything=wanted.everything))
     return errors.OK
 
 
-def _lines(plan: Plan, level: str) -> list[str]:
+def _lines(plan: Plan, level: str, *, everything: bool) -> list[str]:
     rows = f"{plural(plan.threads, 'row')} ({amount(plan.row_bytes)}B)"
     rollouts = f"rollouts ({amount(plan.rollout_bytes)}B before they are compressed)"
     sent = {
@@ -54,7 +54,7 @@ def _lines(plan: Plan, level: str) -> list[str]:
     }[level]
     lines = [f"A push would send {sent}."]
     shown = plan.sent[:_MOST_SHOWN]
-    if plan.everything:
+    if plan.everything and not everything:
         lines.append("This index has not pushed into this fleet yet, or not at this level.")
     lines += [f"  {each.id}  {one_line(each.title)[:_LONGEST_TITLE]}" for each in shown]
     if more := plan.threads - len(shown):

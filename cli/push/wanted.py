@@ -34,9 +34,12 @@ class Wanted(NamedTuple):
     """That of the last push, if None."""
     exclusions: Exclusions
     take_over: bool
+    everything: bool
 
 
-def wanted(url: str | None, level: str | None, *, take_over: bool) -> Wanted:
+def wanted(
+    url: str | None, level: str | None, *, take_over: bool = False, everything: bool = False
+) -> Wanted:
     """What the command line and the user's file ask for. Raises WrongUsage."""
     address, found = config.address(url), config.read_config()
     if unknown := found.keys() - _KEYS:
@@ -45,7 +48,8 @@ def wanted(url: str | None, level: str | None, *, take_over: bool) -> Wanted:
     level = level or found.get("level")
     if level is not None and level not in LEVELS:
         raise WrongUsage(f"there is no level {level}", f"take one of {', '.join(LEVELS)}")
-    return Wanted(address, level, _exclusions(found.get("exclude", {})), take_over)
+    exclusions = _exclusions(found.get("exclude", {}))
+    return Wanted(address, level, exclusions, take_over, everything)
 
 
 def _exclusions(found: Any) -> Exclusions:
@@ -117,6 +121,7 @@ async def options_for(index: "ThreadIndex", asked: Wanted) -> PushOptions:
         redact=redact,
         contents=contents_of(level, index, redact),
         take_over=asked.take_over,
+        everything=asked.everything,
         version=__version__,
     )
 

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from cli import errors
@@ -122,6 +123,7 @@ class _Pushing:
 
     async def _push(self) -> None:
         done = await push(self._index, self._address, self._options)
+        self._options = replace(self._options, everything=False)
         if self._trouble:
             output.say("The fleet is there again.")
         self._pause_s, self._trouble = _LOOK_S, ""

@@ -96,6 +96,11 @@ def change_level(connection: sqlite3.Connection, level: str, joined: int) -> Non
     connection.execute(_NOTE_ALL)
 
 
+def note_all(connection: sqlite3.Connection) -> None:
+    """Have everything pushed again."""
+    connection.execute(_NOTE_ALL)
+
+
 def change_exclusions(
     connection: sqlite3.Connection, exclusions: str, concerned: Iterable[str]
 ) -> None:

@@ -53,7 +53,9 @@ async def plan_push(index: "ThreadIndex", address: str, options: "PushOptions") 
     here = await database.query(outbox.membership_steps())
     exclusions = await database.look(partial(with_former_folders, options.exclusions))
     known = (address, options.level, place_of(database.path))
-    everything = not here.joined or (here.fleet, here.level, here.place) != known
+    everything = (
+        options.everything or not here.joined or (here.fleet, here.level, here.place) != known
+    )
     noted = await database.look(partial(_noted, here, exclusions)) if here.joined else set()
     there = noted if here.fleet == address else set()
     ids = sorted(there | (await database.look(_all_ids) if everything else noted))

@@ -60,6 +60,8 @@ class PushOptions:
     """What is sent of threads besides their rows."""
     take_over: bool = False
     """Push even if another index pushes as this machine."""
+    everything: bool = False
+    """Push all threads, also those that have not changed."""
     version: str = ""
     """Of this program."""
     lease_s: float = DEFAULT_LEASE_S
@@ -176,6 +178,8 @@ class _Push:
             await self._write(partial(outbox.go_on, fleet=self._address, sequence=sequence))
             if (here.level, here.joined) != (options.level, joined):
                 await self._write(partial(outbox.change_level, level=options.level, joined=joined))
+            if options.everything:
+                await self._write(outbox.note_all)
             if here.exclusions != exclusions.to_json():
                 await self._write(partial(_exclude, before=here.exclusions, now=exclusions))
         else:

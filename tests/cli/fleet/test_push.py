@@ -103,6 +103,28 @@ def test_a_plan_says_what_is_taken_back(cli: Cli, fleet: Fleet) -> None:
     assert cli.run("push", "--dry-run", "--json").json["deleted"] == 0
 
 
+def test_all_is_pushed_again_after_a_prune(cli: Cli, fleet: Fleet) -> None:
+    reader = {VARIABLE: fleet.reader()}
+    cli.run("push", "--level", "text")
+    found = cli.run("search", "--fleet", "prompt", "--json", env=reader).json["data"]
+    assert len(found) == 3
+    for level in ((), ("--level", "text")):
+        words = ("--older-than", "0d", "--yes", *level)
+        cli.run("fleet", "prune", *words, env={VARIABLE: fleet.admin})
+        assert "Nothing new" in cli.run("push").err
+        plan = cli.run("push", "--all", "--dry-run")
+        assert plan.lines[0].startswith("A push would send 3 rows (")
+        assert "has not pushed" not in plan.out
+        assert "Pushed 3 threads" in cli.run("push", "--all").err
+        assert cli.run("search", "--fleet", "prompt", "--json", env=reader).json["data"] == found
+    assert "Nothing new" in cli.run("push").err
+    cli.run("push", "--level", "raw")
+    words = ("--older-than", "0d", "--yes", "--level", "raw")
+    cli.run("fleet", "prune", *words, env={VARIABLE: fleet.admin})
+    cli.run("push", "--all")
+    assert "3 rollouts" in cli.run("fleet", "prune", *words, env={VARIABLE: fleet.admin}).err
+
+
 def test_a_plan_has_all_threads_the_newest_first(cli: Cli) -> None:
     for number in range(3, 14):
         path = write_rollout(cli.home, number)
