@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from cli.filter.wanted import Wanted
 from cli.runtime.raw_search import UNREADABLE
+from cli.terminal.hidden import up_to
 from cli.terminal.text import one_line, plural, shortened
 from cli.web.listing.address import Address
 from cli.web.listing.find import TO_SAID, Part
@@ -54,7 +55,8 @@ def summary(
     empty: Sequence[Hint] = ()
     if not part.found and not part.cursor:
         empty = _nothing(hidden, address, wanted, empty_home)
-    count = _count(part, counted.listed - left_out, wanted)
+    listed = counted._replace(listed=counted.listed - left_out)
+    count = _count(part, listed, wanted)
     onward = None
     if wanted.terms and not wanted.file and part.cursor and not part.said:
         onward = Hint("then those in which it was said", address.href(TO_SAID))
@@ -73,24 +75,26 @@ def _notes(part: Part, wanted: Wanted) -> Iterator[str]:
         yield UNREADABLE.format(plural(part.unreadable, "thread"))
 
 
-def _count(part: Part, listed: int, wanted: Wanted) -> str:
+def _count(part: Part, counted: Counted, wanted: Wanted) -> str:
+    listed, most = counted.listed, counted.most
+    threads = f"{up_to(listed, most)} threads" if listed != 1 else "1 thread"
     if not part.found:
         return "No threads"
     if wanted.file:
         return plural(len(part.found), "thread") + (" so far" if part.cursor else "")
     if not wanted.terms:
-        return plural(listed, "thread")
+        return threads
     said = f"{part.said:,}"
     if part.some:
         least = "more than " if part.cursor else ""
         return f"{least}{plural(part.said, 'thread')} with some of the words"
     if part.cursor:
         if not part.said:  # it goes on with more titles
-            return f"{plural(listed, 'thread')} by title"
+            return f"{threads} by title"
         said = f"more than {said}"
     if not listed:
         return f"{said} thread{'s' * (part.said != 1 or bool(part.cursor))} by what was said"
-    by_title = f"{listed:,} by title, {said} by what was said"
+    by_title = f"{up_to(listed, most)} by title, {said} by what was said"
     return by_title if part.cursor else f"{plural(listed + part.said, 'thread')}: {by_title}"
 
 

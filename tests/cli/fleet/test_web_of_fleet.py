@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from state.fleet.reading import pages
 from tests.cli.fleet.faces import COUNT, MACHINE, ONLY_ROW, Faces
 from tests.cli.web.support import Web, web
 from tests.support.command import thread_id
@@ -58,6 +59,17 @@ def test_a_thread_reads_as_it_does_at_home(both: Faces) -> None:
 async def of_fleet(both: Faces, work: Callable[[Web], Awaitable[None]]) -> None:
     async with web(both.fleet) as client:
         await work(client)
+
+
+def test_more_threads_than_are_counted_are_said_to_be_more(
+    both: Faces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "MOST_COUNTED", 3)
+
+    async def look(client: Web) -> None:
+        assert "more than 3 threads" in (await client.get("/")).text
+
+    asyncio.run(of_fleet(both, look))
 
 
 def test_a_machine_is_a_filter_and_completed(both: Faces) -> None:
