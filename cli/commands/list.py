@@ -196,7 +196,9 @@ def _print(
     if not rows:
         in_fleet = here.fleet is not None
         complete = not listed.note
-        none = no_threads(here.home, empty=listed.empty, complete=complete, fleet=in_fleet)
+        none = no_threads(
+            here.home, empty=listed.empty, complete=complete, fleet=in_fleet, machine=here.machine
+        )
         notes.append(none + elsewhere(listed.nearby))
     hidden = not_shown(counted.hidden, counted.most)
     below = [] if first else footer([*notes, hidden], width)

@@ -243,7 +243,13 @@ def _print(
     elif not as_json:
         if not found.hits:
             complete, in_fleet = not searched.notes, here.fleet is not None
-            none = no_threads(here.home, empty=searched.empty, complete=complete, fleet=in_fleet)
+            none = no_threads(
+                here.home,
+                empty=searched.empty,
+                complete=complete,
+                fleet=in_fleet,
+                machine=here.machine,
+            )
             notes.append(none)
         hidden = not_shown(searched.counted.hidden, searched.counted.most)
     if on_terminal and found.hits:

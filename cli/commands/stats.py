@@ -208,7 +208,9 @@ def _why_nothing(found: "FoundUsage", here: Locations, command: str) -> str:
 
     told = "" if found.unused is None else nothing_used(found.unused, found.asked[0], command)
     complete, in_fleet = not found.notes, here.fleet is not None
-    return told or no_threads(here.home, empty=found.empty, complete=complete, fleet=in_fleet)
+    return told or no_threads(
+        here.home, empty=found.empty, complete=complete, fleet=in_fleet, machine=here.machine
+    )
 
 
 def _dimensions(by: list[str] | None, *, in_fleet: bool) -> tuple[str, ...]:

@@ -21,9 +21,13 @@ _SHOWN_AWAY: Final = 3
 """Files and folders that are named in one line."""
 
 
-def no_threads(home: Path, *, empty: bool, complete: bool, fleet: bool = False) -> str:
-    """Why no thread is shown: ``home`` or the ``fleet`` is empty, or none matches; or nobody can
-    tell yet, as what there is may be not ``complete``."""
+def no_threads(
+    home: Path, *, empty: bool, complete: bool, fleet: bool = False, machine: str | None = None
+) -> str:
+    """Why no thread is shown: ``home``, the ``fleet`` or what a ``machine`` has there is empty, or
+    none matches; or nobody can tell yet, as what there is may be not ``complete``."""
+    if empty and machine is not None:
+        return f"Machine {one_line(machine)} has no threads in the fleet."
     if empty and fleet:
         return "No threads in the fleet yet: threadkeep push sends those of a machine."
     if empty and not complete:

@@ -80,7 +80,13 @@ async def _begun(
     empty = ""
     if not found.found and not await index.database.query(any_steps()):
         complete = not await site.kept.incomplete()
-        empty = no_threads(site.here.home, empty=True, complete=complete)
+        empty = no_threads(
+            site.here.home,
+            empty=True,
+            complete=complete,
+            fleet=site.is_fleet,
+            machine=site.here.machine,
+        )
     said = summary(found, counted, address, asked, left_out=left_out, empty_home=empty)
     return found, said
 

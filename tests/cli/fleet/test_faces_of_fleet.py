@@ -7,6 +7,7 @@ import pytest
 from cli.fleet.config import VARIABLE
 from tests.cli.fleet.faces import Faces
 from tests.support.command import Inside
+from tests.support.postgres.cluster import Fleet
 
 ADDRESS = "host=/nowhere dbname=fleet"
 
@@ -40,3 +41,12 @@ def test_a_server_does_not_begin_with_whom_the_fleet_does_not_have(
     assert "no machine of the fleet is called 'desktop': it has laptop" in " ".join(told.split())
     told = ran.run(*words, "--fleet", "--user", "ann", status=2).err
     assert "no user of the fleet is called 'ann': it has me" in " ".join(told.split())
+
+
+def test_a_machine_without_threads_is_said_to_have_none(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.machine("server")
+    here = Inside(tmp_path / "home", tmp_path, {VARIABLE: fleet.reader()})
+    for words in (["list"], ["search", "word"], ["stats"]):
+        ran = here.run(*words, "--fleet", "--machine", "server", status=1)
+        assert "Machine server has no threads in the fleet." in ran.err
+    assert "No threads in the fleet yet" in here.run("list", "--fleet", status=1).err
