@@ -72,7 +72,7 @@ def prune(
         if _is_nothing(found):
             output.say("There is nothing to remove.")
             return errors.OK
-        if not typer.confirm(f"Remove from the fleet: {_sum(found)}?", err=True):
+        if not typer.confirm(f"Remove from the fleet: {_sum(found, rule)}?", err=True):
             output.say("Nothing was removed.")
             return errors.OK
     with progress("removing", "threads") as bar:
@@ -84,16 +84,18 @@ def _is_nothing(found: "Pruned") -> bool:
     return not (found.threads or found.tombstones or found.pieces or found.partitions)
 
 
-def _sum(found: "Pruned") -> str:
+def _sum(found: "Pruned", rule: "Rule") -> str:
     """What it is, in words."""
+    threads = plural(found.threads, "thread")
     parts = [
         *([plural(len(found.partitions), "whole partition")] if found.partitions else []),
-        plural(found.threads, "thread"),
+        *([threads] if rule.level is None else []),
         plural(found.documents, "document"),
         f"{plural(found.rollouts, 'rollout')} ({amount(found.rollout_bytes)}B)",
         *([plural(found.tombstones, "tombstone")] if found.tombstones else []),
     ]
-    return ", ".join(parts)
+    listed = ", ".join(parts)
+    return listed if rule.level is None else f"{listed} of {threads}, which stay in lists"
 
 
 def _report(found: "Pruned", rule: "Rule", *, as_json: bool, dry_run: bool) -> int:
@@ -103,9 +105,9 @@ def _report(found: "Pruned", rule: "Rule", *, as_json: bool, dry_run: bool) -> i
     if _is_nothing(found):
         output.say("There is nothing to remove.")
     elif dry_run:
-        output.say(f"Would be removed from the fleet: {_sum(found)}. Nothing was changed.")
+        output.say(f"Would be removed from the fleet: {_sum(found, rule)}. Nothing was changed.")
     else:
-        output.say(f"Removed from the fleet: {_sum(found)}.")
+        output.say(f"Removed from the fleet: {_sum(found, rule)}.")
     for name in found.busy:
         output.say(f"{name} was in use, so rows were removed one by one, which leaves free space.")
     return errors.OK

@@ -27,6 +27,9 @@ def test_status_and_prune(fleet: Fleet, cli: Cli) -> None:
         assert f"Fleet {fleet.database}: PostgreSQL " in status.out
         assert "laptop" in status.out
         assert "Slowest queries: unknown" in status.out
+        assert "has never pushed" not in status.out
+        admin.execute("UPDATE threadkeep.machines SET created_at = now() - interval '8 days'")
+        status = cli.run("fleet", "status", env=env, status=1)
         assert "default/laptop has never pushed." in status.out
         told = cli.run("fleet", "status", "--json", env=env, status=1).json
         assert [each["name"] for each in told["machines"]] == ["laptop"]
@@ -38,6 +41,11 @@ def test_status_and_prune(fleet: Fleet, cli: Cli) -> None:
         assert would == (
             "Would be removed from the fleet: 1 thread, 1 document, 1 rollout (100B)."
             " Nothing was changed.\n"
+        )
+        would = cli.run(*old, "--level", "text", "--dry-run", env=env).err
+        assert would == (
+            "Would be removed from the fleet: 1 document, 1 rollout (100B) of 1 thread, which stay"
+            " in lists. Nothing was changed.\n"
         )
         raw = cli.run(*old, "--level", "raw", "--yes", "--json", env=env).json
         assert (raw["threads"], raw["documents"], raw["rollouts"]) == (1, 0, 1)
