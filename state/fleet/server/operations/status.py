@@ -44,6 +44,8 @@ class Machine:
     pending: int
     """Threads that it had still to push."""
     pushed_at: datetime.datetime | None
+    created_at: datetime.datetime
+    """When it was let in, for the first time."""
     revoked_at: datetime.datetime | None
 
 
@@ -150,6 +152,8 @@ def _of_machine(machine: Machine, now: datetime.datetime) -> list[Finding]:
         return []
     name = f"{machine.tenant}/{machine.name}"
     if machine.pushed_at is None:
+        if now - machine.created_at <= SILENT:
+            return []
         return [Finding(KINDS["fleet_never_pushed"], f"{name} has never pushed.")]
     if now - machine.pushed_at > SILENT:
         days = (now - machine.pushed_at).days
@@ -184,7 +188,7 @@ def _of_months(connection: Connection, today: datetime.date) -> list[Finding]:
 
 _MACHINES: Final = """
     SELECT t.name AS tenant, m.name, m.user_name, m.role_name, m.host, m.level, m.version, m.epoch,
-        m.pending, m.pushed_at, m.revoked_at
+        m.pending, m.pushed_at, m.created_at, m.revoked_at
     FROM threadkeep.machines m JOIN threadkeep.tenants t USING (tenant_id)
     ORDER BY m.pushed_at DESC NULLS LAST, t.name, m.name
 """

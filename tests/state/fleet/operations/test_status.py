@@ -11,7 +11,7 @@ from tests.support.postgres.cluster import Fleet
 
 
 def test_status_names_machines_sizes_and_what_is_wrong(fleet: Fleet) -> None:
-    for name in ("new", "silent", "behind", "fine", "gone"):
+    for name in ("new", "waiting", "silent", "behind", "fine", "gone"):
         fleet.machine(name, user="ada")
     with psycopg.connect(fleet.admin, autocommit=True) as admin:
         for name, days, pending in (("silent", 8, 0), ("behind", 2, 3), ("fine", 0, 3)):
@@ -21,6 +21,9 @@ def test_status_names_machines_sizes_and_what_is_wrong(fleet: Fleet) -> None:
                 values,
             )
         admin.execute("UPDATE threadkeep.machines SET revoked_at = now() WHERE name = 'gone'")
+        for name, days in (("new", 6), ("waiting", 8)):
+            added = [NOW - datetime.timedelta(days=days), name]
+            admin.execute("UPDATE threadkeep.machines SET created_at = %s WHERE name = %s", added)
         put_thread(admin, "fine", created=40, updated=1)
         put_thread(admin, "fine", created=1, updated=1, level="metadata")
         admin.execute("ANALYZE")
@@ -32,12 +35,13 @@ def test_status_names_machines_sizes_and_what_is_wrong(fleet: Fleet) -> None:
             "silent",
             "gone",
             "new",
+            "waiting",
         ]
         tables = {each.name: each for each in found.tables}
         assert {name: tables[name].rows for name in ("threads", "documents", "machines")} == {
             "threads": 2,
             "documents": 1,
-            "machines": 5,
+            "machines": 6,
         }
         assert found.threads == 2
         assert tables["threads"].partitions == 8
