@@ -112,7 +112,10 @@ def _added(login: "Login", then: str, *, as_json: bool) -> int:
         return errors.OK
     output.say(f"The {login.kind} {login.name} of tenant {login.tenant} is in the fleet.")
     if login.pgpass is not None:
-        output.say("Add this line to ~/.pgpass there, which only its owner may read (chmod 600):")
+        output.say(
+            "Add this line (on standard output) to ~/.pgpass there, which only its owner may read"
+            " (chmod 600):"
+        )
         output.lines([login.pgpass], changed=True)
     output.say(f"Then, there: threadkeep {then} {login.url}")
     if login.local:

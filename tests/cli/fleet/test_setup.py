@@ -78,6 +78,7 @@ def test_a_machine_gets_in_with_the_line_it_is_given(fleet: Fleet, cli: Cli) -> 
     _, port, database, role, password = line.split(":")
     assert (int(port), database, role) == (fleet.cluster.port, fleet.database, name)
     assert password not in ran.err
+    assert "Add this line (on standard output) to ~/.pgpass" in ran.err
     with psycopg.connect(fleet.cluster.url(database, role), password=password) as machine:
         (tenant, number) = machine.execute(
             "SELECT threadkeep.my_tenant(), threadkeep.my_machine()"
