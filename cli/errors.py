@@ -135,7 +135,8 @@ busy      CodexChangedSince  threadkeep codex-check shows what is left to repair
 not_found NoCodexBackup      threadkeep codex-check --fix makes one before each change
 usage     FleetAddressInvalid give it as postgresql://USER@HOST:PORT/DATABASE, or as what else libpq
                              takes
-not_found FleetDriverMissing install it: pip install 'threadkeep[fleet]'
+not_found FleetDriverMissing install it where threadkeep is: pip install '.[fleet]' in its clone,
+                             or pip install 'psycopg[binary]'
 busy*     FleetUnavailable   see that PostgreSQL runs there: pg_isready -d ADDRESS; what changes
                              here meanwhile is pushed later
 busy*     FleetBusy          try again in a moment; the administrator can raise max_connections, or
