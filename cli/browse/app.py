@@ -275,7 +275,8 @@ class BrowseApp(ListKeys, OrderedApp):
     def _show_keys(self) -> None:
         keys = self._screen.keys
         others = {"open": "pick"} if self.pick else {}
-        keys.update(line_of("picker", self.own_keys, self.size.width - 2, others))
+        fleet = self.here.fleet is not None
+        keys.update(line_of("picker", self.own_keys, self.size.width - 2, others, fleet=fleet))
 
     def on_resize(self) -> None:
         if self.ready.is_set():

@@ -179,7 +179,8 @@ class ReaderFrame(ThreadScreen):
         text.append(" " * max(width - cells(last) - len(right), 0))
         text.append(right, "not bold")
         self._status.update(text)
-        self._keys.update(line_of("reader", self._own_keys, width))
+        fleet = isinstance(self.app, ActingApp) and self.app.here.fleet is not None
+        self._keys.update(line_of("reader", self._own_keys, width, fleet=fleet))
 
     def _percent(self) -> str:
         most = self.turns.max_scroll_y

@@ -167,14 +167,22 @@ _SHOWN: Final = {"pageup": "PgUp", "pagedown": "PgDn", "escape": "Esc", "delete"
 
 
 def line_of(
-    place: Place, own: OwnKeys, width: int, others: Mapping[str, str] | None = None
+    place: Place,
+    own: OwnKeys,
+    width: int,
+    others: Mapping[str, str] | None = None,
+    *,
+    fleet: bool = False,
 ) -> "Text":
     """The line of keys of a place, as many as fit into ``width`` cells: ``Enter read  ^T tag``.
-    ``others`` says what actions are called there just now."""
+    ``others`` says what actions are called there just now. In a ``fleet`` it has none of those that
+    a fleet refuses."""
     from rich.text import Text
 
     line = Text(no_wrap=True, overflow="ellipsis")
     every = [action for action in actions_of(place) if action.brief and keys_of(action, own)]
+    if fleet:
+        every = [each for each in every if each.group != "Change" and each.name not in _IN_CODEX]
     for action in sorted(every, key=lambda each: each.name not in _ALWAYS):
         key = shown(keys_of(action, own)[0]).replace("Ctrl+", "^")
         brief = (others or {}).get(action.name, action.brief)
@@ -185,3 +193,5 @@ def line_of(
 
 _ALWAYS: Final = ("open", "keys", "back")
 """These come first in the line of keys: who knows them finds the others."""
+_IN_CODEX: Final = ("resume", "fork")
+"""These need the thread's files here."""

@@ -44,6 +44,9 @@ def test_the_list_is_that_of_the_machine_with_its_name(both: Faces) -> None:
     async def look(picker: Picker) -> None:
         assert await ids_of(picker) == of_machine
         assert all(f"me@{MACHINE}" in title for title in picker.titles)
+        assert picker.screen[-1].split() == [
+            *("Enter", "read", "F1", "keys", "Esc", "leave", "Tab", "project/all"),
+        ]
         await picker.type("machine:laptop tag:bug ")
         assert await ids_of(picker) == [thread_id(3)]
 
@@ -62,6 +65,8 @@ def test_a_thread_is_fetched_and_read_and_changed_elsewhere(both: Faces) -> None
         await picker.until(lambda: isinstance(picker.app.screen, ReaderScreen))
         await picker.until(lambda: "answer 3" in "\n".join(picker.screen))
         await picker.until(lambda: "look here" in "\n".join(picker.screen))
+        assert "outline" in picker.screen[-1]
+        assert "resume" not in picker.screen[-1]
 
     picked(both, look)
 
