@@ -133,6 +133,7 @@ def document(done: Pushed) -> dict[str, Any]:
         "machine": done.machine,
         "level": done.level,
         "everything": done.new_epoch,
+        "anew": done.anew,
         "threads": done.threads,
         "deleted": done.deleted,
         "excluded": done.excluded,
@@ -160,4 +161,18 @@ def say_lowered(done: Pushed) -> None:
         output.say(
             f"Level lowered to {done.level}: the {what} of {plural(done.lowered, 'thread')} were"
             " removed from the fleet."
+        )
+
+
+def say_anew(done: Pushed) -> None:
+    """Say why a push has sent everything again: a copy of a computer, of the same name and in the
+    same place, cannot be told from an index that was restored."""
+    if done.anew:
+        output.say(
+            "All threads were pushed anew: the index was restored, rebuilt, copied or pushed into"
+            " another fleet, or the fleet was restored."
+        )
+        output.say(
+            f"If two computers push as {done.machine}, add a machine for one: threadkeep fleet"
+            " machine add NAME"
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from cli import errors
 from cli.arguments.locations import Locations
-from cli.push.wanted import Wanted, document, options_for, say_lowered, sentence
+from cli.push.wanted import Wanted, document, options_for, say_anew, say_lowered, sentence
 from cli.runtime.open_index import catch_up_fulltext, with_index
 from cli.terminal import output
 from state.errors import (
@@ -136,6 +136,7 @@ class _Pushing:
         else:
             output.line(f"{sentence(done)}.")
             say_lowered(done)
+            say_anew(done)
 
     def _tell_trouble(self, error: Exception) -> None:
         self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)

@@ -85,6 +85,8 @@ class Pushed:
     batches: int = 0
     new_epoch: bool = False
     """Whether all was pushed anew."""
+    anew: bool = False
+    """Whether that was neither the machine's first push nor asked for."""
     refused: dict[str, str] = field(default_factory=dict)
     """Threads that PostgreSQL does not take, and why; they stay in the outbox."""
 
@@ -197,6 +199,7 @@ class _Push:
             )
             await self._write(partial(outbox.begin_epoch, begun=begun))
             self._pushed.new_epoch = True
+            self._pushed.anew = self._machine.epoch > 1 and not options.take_over
         self._counts.total = await self._database.query(outbox.waiting_steps())
 
     async def _send_all(self) -> None:

@@ -1,6 +1,7 @@
 """``threadkeep push``: what it says, and what it takes from the user's file."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -60,6 +61,23 @@ def test_push_says_what_it_did(cli: Cli, fleet: Fleet) -> None:
         held = "status = 'running', lease_expires_at_ms = 9e15, threads_total = 8, threads_done = 5"
         connection.execute(f"UPDATE fleet_state SET {held}")
     assert "pushing: 5 of 8 threads" in cli.run("status").out
+
+
+def test_two_computers_that_cannot_be_told_apart_are_told(cli: Cli, fleet: Fleet) -> None:
+    note = "If two computers push as laptop, add a machine for one: threadkeep fleet machine add"
+    cli.run("sync")
+    clone = cli.base / "clone"
+    shutil.copytree(cli.index.parent, clone)
+    assert note not in cli.run("push").err
+    for _ in range(2):  # each in the other's place
+        other = cli.base / "other"
+        cli.index.parent.rename(other)
+        clone.rename(cli.index.parent)
+        other.rename(clone)
+        ran = cli.run("push")
+        assert ran.err.startswith("Pushed 3 threads as laptop, in ")
+        assert note in ran.err
+    assert not cli.run("push", "--json").json["anew"]
 
 
 def test_a_secret_in_a_tag_or_a_branch_stays_here(cli: Cli, fleet: Fleet) -> None:

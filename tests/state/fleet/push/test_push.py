@@ -66,7 +66,7 @@ def asked(fleet: Fleet, sql: str) -> list[tuple[Any, ...]]:
 
 def test_what_changes_is_pushed(home: Path, small: Path, fleet: Fleet, address: str) -> None:
     done = pushed(home, small, address)
-    assert (done.threads, done.new_epoch, done.refused) == (7, True, {})
+    assert (done.threads, done.new_epoch, done.anew, done.refused) == (7, True, False, {})
     assert held(fleet, "one") == kept(small)
     write(home, 2).unlink()
     write(home, 9)
@@ -220,7 +220,7 @@ def test_an_index_that_was_made_again_begins_an_epoch(
     write(home, 2).unlink()
     again(home, small)
     done = pushed(home, small, address)
-    assert (done.new_epoch, done.deleted) == (True, 2)
+    assert (done.new_epoch, done.anew, done.deleted) == (True, True, 2)
     assert held(fleet, "one") == kept(small)
     assert not pushed(home, small, address).new_epoch
 
@@ -267,7 +267,8 @@ def test_another_host_is_another_machine(
     monkeypatch.setattr(platform, "node", lambda: "another")
     with pytest.raises(MachineTaken):
         pushed(home, small, address)
-    assert pushed(home, small, address, take_over=True).new_epoch
+    done = pushed(home, small, address, take_over=True)
+    assert (done.new_epoch, done.anew) == (True, False)
     assert held(fleet, "one") == kept(small)
 
 
