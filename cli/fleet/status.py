@@ -67,14 +67,14 @@ def _print(found: "FleetStatus", now: datetime.datetime) -> None:
 
 
 _MACHINE_COLUMNS: Final = (
-    Column("MACHINE", least=8, grows=True),
-    Column("TENANT", least=6, drops_same=True, worth=2),
-    Column("USER", least=4, drops_same=True, worth=1),
+    Column("MACHINE", least=16, grows=True),
+    Column("TENANT", least=6, drops_same=True, worth=5),
+    Column("USER", least=12, drops_same=True, worth=6),
     Column("PUSHED", worth=9, right=True),
     Column("PENDING", worth=8, right=True),
     Column("LEVEL", worth=7),
-    Column("EPOCH", worth=3, right=True),
-    Column("VERSION", worth=5),
+    Column("EPOCH", worth=1, right=True),
+    Column("VERSION", worth=3),
 )
 _TABLE_COLUMNS: Final = (
     Column("TABLE", grows=True),

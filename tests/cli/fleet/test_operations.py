@@ -55,3 +55,16 @@ def test_status_and_prune(fleet: Fleet, cli: Cli) -> None:
         unknown = cli.run(*old, "--machine", "desktop", "--yes", env=env, status=3).err
         assert unknown.startswith("threadkeep: the fleet has no machine desktop\n")
         assert "give text or raw" in cli.run(*old, "--level", "metadata", env=env, status=2).err
+
+
+def test_status_cuts_no_name_for_the_sake_of_a_version(fleet: Fleet, cli: Cli) -> None:
+    fleet.machine("build-server-one", user="Ada Lovelace")
+    fleet.machine("laptop", user="Grace Hopper")
+    with psycopg.connect(fleet.admin, autocommit=True) as admin:
+        admin.execute(
+            "UPDATE threadkeep.machines SET pushed_at = now() - interval '50 minutes',"
+            " level = 'metadata', version = '0.19.0.post1+long'"
+        )
+    out = cli.run("fleet", "status", fleet.admin, status=1).out
+    for text in ("build-server-one", "Ada Lovelace", "Grace Hopper", "metadata"):
+        assert text in out
