@@ -65,6 +65,10 @@ def command(
         raise typer.BadParameter(
             "--allow-changes: a fleet is only read\nleave it out: machines change their threads"
         )
+    else:  # a fleet that is away may come back, and a driver does not
+        from state.fleet.server.failures import check_driver
+
+        check_driver()
     token = _token(host)
     with _listening(host, port) as listening:
         gc.disable()  # modules are no garbage, and looking for some takes a tenth of the time

@@ -320,6 +320,7 @@ def test_without_the_driver_each_command_says_what_to_install(tmp_path: Path) ->
         ["fleet", "status"],
         ["push"],
         ["list", "--fleet"],
+        ["web", "--fleet", "--port", "0"],
     )
     program = (
         "import sys\n"
