@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests import ROOT
 from tests.bench.homes import make_home
+from tests.support.effort import sample
 
 
 @pytest.fixture(scope="module")
@@ -28,15 +30,20 @@ def told(program: str, *arguments: str | Path) -> str:
     return done.stdout
 
 
-def test_peers_are_compared(home: Path) -> None:
+def compare_peers(home: Path) -> None:
     out = told("compare_peers", home, "--rounds", "1")
     assert out.count("| time passed | threadkeep |") == 1
     assert "failed" not in out
     assert out.count("\n| ") == 18  # two tables of seven works
 
 
-def test_goals_are_measured(home: Path) -> None:
+def measure_goals(home: Path) -> None:
     parts = [f"--part={name}" for name in ("fill", "commands", "open", "long")]
     out = told("goals", home, *parts, "--rounds", "1", "--long-mb", "1")
     assert out.count("\n| ") == 19  # of seventeen works
     assert "12 rollouts" in out
+
+
+@pytest.mark.parametrize("measures", sample([compare_peers, measure_goals]))
+def test_what_measures_runs(home: Path, measures: Callable[[Path], None]) -> None:
+    measures(home)

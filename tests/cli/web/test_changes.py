@@ -217,7 +217,7 @@ def test_the_row_of_one_thread_is_renewed_and_counts_follow(tmp_path: Path) -> N
             'data-version="(.*?)"', after
         )
         assert "#new" in after
-        assert "new 1 threads" in plain(await listed(browser))  # beside the list
+        assert "new 1 thread" in plain(await listed(browser))  # beside the list
         assert numbers(await listed(browser, only="nothing")) == []
         assert numbers((await browser.get(f"/?only={ONE}")).text) == [1]
 

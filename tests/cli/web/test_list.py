@@ -58,9 +58,9 @@ def test_rows_say_what_a_thread_is(tmp_path: Path) -> None:
         assert links(second) == {"doing": "status:doing", "even": "project:even"}
         assert text_of(page, "count") == "2 threads"
         side = links(page)
-        assert side["odd 1 threads"] == "project:odd"
-        assert side["later 1 threads"] == "tag:later"
-        assert side["doing 1 threads"] == "status:doing"
+        assert side["odd 1 thread"] == "project:odd"
+        assert side["later 1 thread"] == "tag:later"
+        assert side["doing 1 thread"] == "status:doing"
 
     see(here, look)
 
@@ -227,7 +227,7 @@ def test_what_is_hidden_can_be_seen(tmp_path: Path) -> None:
         told = "2 threads · not shown: 1 archived, 1 not interactive"
         assert text_of(page, "count") == told
         assert "odd 2 threads" in plain(page)  # beside the list are the threads that it shows
-        assert "even 1 threads" not in plain(page)
+        assert "even 1 thread" not in plain(page)
         asked = links(page)
         assert asked["1 archived"] == "is:archived"
         assert numbers(await listed(browser, asked["1 archived"])) == [2]
