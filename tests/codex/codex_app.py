@@ -81,3 +81,18 @@ def call(process: "subprocess.Popen[str]", number: int, method: str, params: dic
         if answer.get("id") == number:
             return answer
     raise AssertionError(f"Codex ended before it answered {method}")
+
+
+def codex_exec(codex: str, home: Path, config: str, *arguments: str) -> None:
+    """Let Codex do a turn in a process of its own."""
+    (home / "config.toml").write_text(config)
+    done = subprocess.run(
+        [codex, "exec", "--skip-git-repo-check", *arguments],
+        env={**os.environ, "CODEX_HOME": str(home)},
+        cwd=home,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

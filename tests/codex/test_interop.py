@@ -20,7 +20,7 @@ from rollout.schema.modes import LEGACY, MODES, PAGINATED
 from state.query.model import Query
 from state.thread_store import open_store
 from tests import ROOT
-from tests.codex.codex_app import Call, answers, call, end, start
+from tests.codex.codex_app import Call, answers, call, codex_exec, end, start
 from tests.codex.mock_model import mock_model
 from tests.codex.model.deeds import ANSWER
 from tests.samples.talk import new_thread, turn
@@ -36,21 +36,6 @@ def config() -> Iterator[str]:
     """What makes Codex ask a model server of ours."""
     with mock_model() as text:
         yield text
-
-
-def codex_exec(home: Path, config: str, *arguments: str) -> None:
-    """Let Codex do a turn in a process of its own."""
-    (home / "config.toml").write_text(config)
-    done = subprocess.run(
-        [CODEX, "exec", "--skip-git-repo-check", *arguments],
-        env={**os.environ, "CODEX_HOME": str(home)},
-        cwd=home,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def texts(turns: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
@@ -106,7 +91,7 @@ def test_codex_goes_on_with_a_thread_of_ours(
     assert told == [("completed", ["first question", "first answer"])]
     assert turns["result"]["thread"]["id"] == id_
 
-    codex_exec(home, config, "resume", id_, "more of it")
+    codex_exec(CODEX, home, config, "resume", id_, "more of it")
 
     after = asyncio.run(resumed(home, index_path, id_))
     if mode == PAGINATED:
@@ -143,7 +128,7 @@ def test_codex_shows_what_the_program_in_the_documents_records(
 
 
 def test_we_go_on_with_a_thread_of_codexs(home: Path, index_path: Path, config: str) -> None:
-    codex_exec(home, config, "from Codex")
+    codex_exec(CODEX, home, config, "from Codex")
 
     async def ours() -> tuple[str, str]:
         async with open_store(home, index_path) as store:
@@ -153,7 +138,7 @@ def test_we_go_on_with_a_thread_of_codexs(home: Path, index_path: Path, config: 
 
     id_, mode = asyncio.run(ours())
     asyncio.run(resumed(home, index_path, id_))
-    codex_exec(home, config, "resume", id_, "more of it")
+    codex_exec(CODEX, home, config, "resume", id_, "more of it")
     (turns,) = answers(CODEX, home, [("thread/turns/list", {"threadId": id_})])
     assert sorted(texts(turns["result"]["data"])) == [
         ("completed", ["from Codex", ANSWER]),

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 import zstandard
 
 from cli.fleet.config import VARIABLE
-from tests.codex.codex_app import Call, answers
+from tests.codex.codex_app import Call, answers, codex_exec
 from tests.codex.mock_model import mock_model
 from tests.codex.model.deeds import ANSWER
 from tests.codex.model.request import Request
@@ -34,21 +33,6 @@ def config(asked: list[Request]) -> Iterator[str]:
         yield text
 
 
-def codex_exec(home: Path, config: str, *arguments: str) -> None:
-    """Let Codex do a turn in a process of its own."""
-    (home / "config.toml").write_text(config)
-    done = subprocess.run(
-        [CODEX, "exec", "--skip-git-repo-check", *arguments],
-        env={**os.environ, "CODEX_HOME": str(home)},
-        cwd=home,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-
-
 @pytest.mark.parametrize("form", ["plain", "compressed", "archived"])
 def test_codex_goes_on_with_a_pulled_thread(
     form: str, tmp_path: Path, fleet: Fleet, config: str, asked: list[Request]
@@ -56,7 +40,7 @@ def test_codex_goes_on_with_a_pulled_thread(
     there, here = tmp_path / "home", tmp_path / "here"
     there.mkdir()
     here.mkdir()
-    codex_exec(there, config, "the question of the first machine")
+    codex_exec(CODEX, there, config, "the question of the first machine")
     (path,) = there.rglob("rollout-*.jsonl")
     if form == "archived":
         (there / "archived_sessions").mkdir()
@@ -65,7 +49,7 @@ def test_codex_goes_on_with_a_pulled_thread(
         plain, path = path, path.with_name(f"{path.name}.zst")
         path.write_bytes(zstandard.compress(plain.read_bytes()))
         plain.unlink()
-    codex_exec(here, config, "a thread that is here already")
+    codex_exec(CODEX, here, config, "a thread that is here already")
     asked.clear()
     clis = [
         Inside(home, tmp_path / home.name, {VARIABLE: fleet.machine(home.name, reads=True)})
@@ -81,7 +65,7 @@ def test_codex_goes_on_with_a_pulled_thread(
     listed, read = answers(CODEX, here, calls)
     assert id_ in [thread["id"] for thread in listed["result"]["data"]]
     assert read["result"]["thread"]["preview"] == "the question of the first machine"
-    codex_exec(here, config, "resume", id_, "the question of the second machine")
+    codex_exec(CODEX, here, config, "resume", id_, "the question of the second machine")
     sent = json.dumps(asked[-1].input)
     places = [
         sent.find(text)
@@ -98,7 +82,7 @@ def test_codex_goes_on_with_a_pulled_thread(
         assert "of new lines" in clis[0].run("pull", id_).err
         pulled = here / path.relative_to(there)
         assert path.read_bytes() == pulled.read_bytes()
-        codex_exec(there, config, "resume", id_, "the third question")
+        codex_exec(CODEX, there, config, "resume", id_, "the third question")
         sent = json.dumps(asked[-1].input)
         second, third = sent.find("question of the second"), sent.find("the third question")
         assert -1 < second < third
