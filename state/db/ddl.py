@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from state.db.job_table import MESSAGES
 from state.db.location import HEAD
 from state.db.schema import metadata, threads
 from state.db.usage_sql import COST, RATES_JOIN
@@ -20,10 +21,6 @@ _NOTE_PENDING: Final = (
 
 
 _JOINED: Final = "(SELECT joined FROM fleet_state)"
-_MESSAGES: Final = 2
-"""``joined`` where the fleet gets more of a thread than its row."""
-
-
 _UPSERT_NOTE: Final = "ON CONFLICT (thread_id) DO UPDATE SET sequence = excluded.sequence; END"
 
 
@@ -53,7 +50,7 @@ def _changed(*columns: str) -> str:
     return f" AND ({old}) IS NOT ({new})"
 
 
-_WITH_MESSAGES: Final = f" >= {_MESSAGES}"
+_WITH_MESSAGES: Final = f" >= {MESSAGES}"
 FLEET_TRIGGERS: Final = tuple(
     f"CREATE TRIGGER fleet_{table}_{event.lower()} AFTER {event} ON {table}"
     f" WHEN {_JOINED}{condition} {note}"

@@ -30,6 +30,9 @@ BACKFILL: Final = JobTable(
     ("watermark",),
 )
 FULLTEXT: Final = JobTable("fulltext_state", "full-text job", ("threads_total", "threads_done"))
+ROWS: Final = 1
+MESSAGES: Final = 2
+"""What ``joined`` of ``fleet_state`` has noted: changes of rows, or those of messages as well."""
 FLEET: Final = JobTable(
     "fleet_state",
     "push",

@@ -13,9 +13,6 @@ from typing import Final, NamedTuple
 from state.db.sql import AMONG, listed
 from state.db.steps import Steps, run_steps
 
-ROWS: Final = 1
-MESSAGES: Final = 2
-"""What is noted: changes of rows, or those of messages as well."""
 FIRST: Final = 1
 """The number of the first batch of an epoch."""
 

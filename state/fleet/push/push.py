@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from state.clock import now_ms
-from state.db.job_table import FLEET
+from state.db.job_table import FLEET, MESSAGES, ROWS
 from state.errors import PushOvertaken
 from state.fleet.push import failures, outbox
 from state.fleet.push.batch import LEVELS, Batch, Content, send_batch, sweep
@@ -172,7 +172,7 @@ class _Push:
         options = self._options
         here = await self._database.query(outbox.membership_steps())
         place = self._place
-        joined = outbox.ROWS if options.level == LEVELS[0] else outbox.MESSAGES
+        joined = ROWS if options.level == LEVELS[0] else MESSAGES
         exclusions = await self._database.look(partial(with_former_folders, options.exclusions))
         self._reader = RowReader(exclusions, options.redact)
         if continues(here, self._machine, place):
