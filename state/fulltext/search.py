@@ -5,7 +5,7 @@ which the snippets need anyway. Threads come in the order of a list, so that of 
 as many are read as a page takes. No transaction is open while files are read.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -145,6 +145,28 @@ def settled_steps(wanted: Search, found: Found, unread: "Unread") -> Steps[bool]
     return (yield from missing_steps(among, page, unread)) is None
 
 
+def following_page(wanted: Search, pages: Sequence[Found], count: int | None) -> Search | None:
+    """The search for the page behind ``pages``; None if they have the ``count`` hits that are
+    wanted, by default those of one page, or if there are no more."""
+    left = (count or wanted.among.limit) - sum(len(page.hits) for page in pages)
+    if left <= 0 or (pages and (pages[-1].next_cursor is None or pages[-1].stopped)):
+        return None
+    among = replace(wanted.among, limit=left)
+    if pages:
+        among = replace(among, cursor=pages[-1].next_cursor)
+    return replace(wanted, among=among)
+
+
+def joined(pages: Sequence[Found]) -> Found:
+    """Pages that follow each other as one."""
+    return pages[0]._replace(
+        hits=[hit for page in pages for hit in page.hits],
+        next_cursor=pages[-1].next_cursor,
+        unreadable=frozenset().union(*(page.unreadable for page in pages)),
+        stopped=pages[-1].stopped,
+    )
+
+
 _Read = Callable[[Steps[Any]], Any]
 """Gives what steps give."""
 
@@ -155,20 +177,9 @@ def search_steadily(
     """As :func:`search`, by the index as it is, and those of the threads found whose files have
     changed since."""
     pages: list[Found] = []
-    left = count or wanted.among.limit
-    while left > 0:
-        among = replace(wanted.among, limit=left)
-        if pages:
-            among = replace(among, cursor=pages[-1].next_cursor)
-        pages.append(_searched(home, read, replace(wanted, among=among)))
-        left -= len(pages[-1].hits)
-        if pages[-1].next_cursor is None:
-            break
-    found = pages[0]._replace(
-        hits=[hit for page in pages for hit in page.hits],
-        next_cursor=pages[-1].next_cursor,
-        unreadable=frozenset().union(*(page.unreadable for page in pages)),
-    )
+    while (following := following_page(wanted, pages, count)) is not None:
+        pages.append(_searched(home, read, following))
+    found = joined(pages)
     return found, [hit.row for hit in found.hits if not is_fresh(home, hit.row)]
 
 

@@ -15,7 +15,15 @@ from state.fleet.reading.fulltext.lookup import documents_steps
 from state.fleet.reading.pages import rows_steps
 from state.fleet.server.documents import NAME, BadDocument, Said, decoded
 from state.fulltext.hits import Judge, Match
-from state.fulltext.search import MOST_RANKED, Found, Search, page_of, ranked_of
+from state.fulltext.search import (
+    MOST_RANKED,
+    Found,
+    Search,
+    following_page,
+    joined,
+    page_of,
+    ranked_of,
+)
 
 if TYPE_CHECKING:
     from state.fleet.reading.index import FleetIndex
@@ -32,22 +40,9 @@ async def search(index: "FleetIndex", wanted: Search, count: int | None = None) 
     wanted = replace(wanted, among=index.seen(wanted.among))
     scope = await index.scope(wanted.among)
     pages: list[Found] = []
-    left = count or wanted.among.limit
-    while left > 0:
-        among = replace(wanted.among, limit=left)
-        if pages:
-            among = replace(among, cursor=pages[-1].next_cursor)
-        make = partial(page_steps, replace(wanted, among=among))
-        pages.append(await index.database.again(make, scope))
-        left -= len(pages[-1].hits)
-        if pages[-1].next_cursor is None or pages[-1].stopped:
-            break
-    return pages[0]._replace(
-        hits=[hit for page in pages for hit in page.hits],
-        next_cursor=pages[-1].next_cursor,
-        unreadable=frozenset().union(*(page.unreadable for page in pages)),
-        stopped=pages[-1].stopped,
-    )
+    while (following := following_page(wanted, pages, count)) is not None:
+        pages.append(await index.database.again(partial(page_steps, following), scope))
+    return joined(pages)
 
 
 def page_steps(wanted: Search) -> Steps[Found]:
