@@ -131,9 +131,8 @@ class KeptIndex:
         """Yields whenever a thread, or any thread, may have changed."""
         while self._supervisor is None or self._store is None:
             await self._turn.wait()
-        async for change in self._supervisor.seen_threads.changes():
-            if thread_id in (None, change.thread_id):
-                yield None
+        async for _ in self._supervisor.changes(thread_id):
+            yield None
 
     def _usable(self) -> "ThreadStore | None":
         lost = self._supervisor is not None and self._supervisor.lost is not None

@@ -4,7 +4,7 @@ import asyncio
 import importlib
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -44,6 +44,12 @@ class Supervisor:
         """Open the index again if this error, which a request met, says that the index is gone."""
         if isinstance(error, IndexDamaged | IndexMissing) and not self._lost.done():
             self._lost.set_result(error)
+
+    async def changes(self, thread_id: str | None) -> AsyncIterator[None]:
+        """Yields whenever a thread, or any thread, may have changed."""
+        async for change in self.seen_threads.changes():
+            if thread_id in (None, change.thread_id):
+                yield None
 
     async def run(self) -> None:
         """Open the store, pass it on, again whenever its index was opened again, and keep its index

@@ -72,6 +72,8 @@ class Faces(NamedTuple):
     fleet: Locations
     door: Door
     """What is before the fleet."""
+    server: Fleet
+    """The same for its administrator."""
 
 
 def faces(fleet: Fleet, folder: Path) -> Faces:
@@ -96,7 +98,7 @@ def faces(fleet: Fleet, folder: Path) -> Faces:
     login = fleet.reader().split("user=")[1]
     address = f"host=127.0.0.1 port={door.port} dbname={fleet.database} user={login}"
     reader = Locations(folder / "none", folder / "reader" / "index.sqlite3", None, address)
-    return Faces(local, reader, door)
+    return Faces(local, reader, door, fleet)
 
 
 _ANSWER: Final = (

@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 
+from cli.runtime.serving import fleet_supervisor
+from cli.runtime.serving.kept_index import KeptIndex
+from state.db.steps import Steps
+from state.fleet.machines import last_push_steps
 from state.fleet.reading import pages
 from tests.cli.fleet.faces import COUNT, MACHINE, ONLY_ROW, Faces
 from tests.cli.web.support import Web, web
+from tests.state.fleet.contents import execute
 from tests.support.command import thread_id
 
 
@@ -159,3 +164,34 @@ def test_a_fleet_may_be_away_at_first(both: Faces) -> None:
 
     both.door.shut()
     asyncio.run(of_fleet(both, look))
+
+
+def test_pages_hear_of_a_push_by_one_look_for_all(
+    both: Faces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet_supervisor, "_LOOK_S", 0.3)
+    looks = 0
+
+    def counted() -> Steps[str | None]:
+        nonlocal looks
+        looks += 1
+        return (yield from last_push_steps())
+
+    monkeypatch.setattr(fleet_supervisor, "last_push_steps", counted)
+
+    async def follow() -> None:
+        async with KeptIndex(both.fleet) as kept:
+            await kept.store()
+
+            async def hear() -> None:
+                await anext(kept.changes())
+
+            heard = [asyncio.create_task(hear()) for _ in range(3)]
+            while looks < 2:  # noqa: ASYNC110 - by then all know when the last push was
+                await asyncio.sleep(0.01)
+            assert not any(each.done() for each in heard)
+            execute(both.server, "UPDATE threadkeep.machines SET pushed_at = clock_timestamp()")
+            await asyncio.gather(*heard)
+            assert looks < 2 * len(heard)
+
+    asyncio.run(follow())
