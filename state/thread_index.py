@@ -19,7 +19,7 @@ from state.jobs.progress import DEFAULT_LEASE_S, Away, Report, SyncProgress
 from state.prices.spending import Spending, spending
 from state.query.cursor import Cursor
 from state.query.listing import Key, count_steps, key_steps, page_steps, short_id_steps
-from state.query.model import LARGEST_PAGE, Counted, Page, Query
+from state.query.model import ANY, LARGEST_PAGE, Counted, Page, Query
 from state.query.resolve import resolve_steps, thread_steps, unreadable_file_steps
 from state.query.rows import Row, details_steps, existing_steps, is_fresh, rows_steps
 from state.rows.ledger import Changes, leave_out_unreadable
@@ -36,7 +36,6 @@ from state.sync.unread import Unread, Waiting
 from state.userdata.store import open_with_user_data
 
 _REPAIR_ROUNDS: Final = 20
-_ANY: Final = Query()
 
 
 class ThreadIndex:
@@ -110,7 +109,7 @@ class ThreadIndex:
         """How many threads the list of ``query`` has, and what the defaults keep out of it."""
         return await self.database.query(count_steps(query.of_one_index()))
 
-    async def thread(self, reference: str) -> Row:
+    async def thread(self, reference: str, query: Query = ANY) -> Row:
         """The row of the thread that an id, a unique prefix of one, a name or a path means.
 
         Raises:
@@ -167,7 +166,7 @@ class ThreadIndex:
                 found[reference] = ThreadNotFound(reference)
         return found
 
-    async def read(self, make: Callable[[], Steps[Result]], query: Query = _ANY) -> Result:
+    async def read(self, make: Callable[[], Steps[Result]], query: Query = ANY) -> Result:
         """What steps give that are read for ``query``."""
         return await self.database.query(make())
 
@@ -175,18 +174,18 @@ class ThreadIndex:
         """The query with what it is to be of where it does not say: itself, but for a fleet."""
         return query
 
-    async def look_up_prices(self, query: Query = _ANY) -> bool:
+    async def look_up_prices(self, query: Query = ANY) -> bool:
         """See :func:`state.prices.rates.ensure_rates`; in a fleet, those of what ``query`` sees."""
         from state.prices.rates import ensure_rates
 
         return await ensure_rates(self.database)
 
-    async def spending(self, ids: Sequence[str], query: Query = _ANY) -> dict[str, Spending]:
+    async def spending(self, ids: Sequence[str], query: Query = ANY) -> dict[str, Spending]:
         """What threads have spent, of a fleet as ``query`` sees them: see
         :func:`state.prices.spending.spending`."""
         return await spending(self.database, ids)
 
-    async def details(self, thread_id: str) -> dict[str, Any]:
+    async def details(self, thread_id: str, query: Query = ANY) -> dict[str, Any]:
         """All that the index has of a thread: see :func:`state.query.rows.details_steps`."""
         return await self.database.query(details_steps(thread_id))
 
@@ -263,7 +262,7 @@ class ThreadIndex:
         """What could not be accessed when the index last caught up with the files."""
         return await self.database.query(away_steps())
 
-    async def rows_of(self, ids: Sequence[str], query: Query = _ANY) -> dict[str, Row]:
+    async def rows_of(self, ids: Sequence[str], query: Query = ANY) -> dict[str, Row]:
         """The rows of threads as the index has them, by id; of a fleet, what ``query`` sees."""
         return await self.database.query(rows_steps(ids))
 

@@ -27,7 +27,7 @@ from state.edit.git import git_facts
 from state.edit.metadata import Changed, set_git_info, set_memory_mode, set_name
 from state.edit.move_plan import Action
 from state.errors import RecorderClosed, StateError, ThreadArchived, ThreadExists, file_errors
-from state.query.model import Page, Query
+from state.query.model import ANY, Page, Query
 from state.query.rows import Row
 from state.recording.index_follower import IndexFollower
 from state.recording.open_threads import OpenThreads
@@ -244,9 +244,9 @@ class ThreadStore(OpenThreads[RolloutRecorder]):
                 if self.turns is turns:
                     raise RuntimeError("this store is closed") from None
 
-    async def holding(self, row: Row) -> "tuple[ThreadStore, Row]":
-        """The store of the home that has the files of the thread of a row, and its row there: this
-        one, and the same row."""
+    async def holding(self, row: Row, query: Query = ANY) -> "tuple[ThreadStore, Row]":
+        """The store of the home that has the files of the thread of a row of what ``query`` sees,
+        and its row there: this one, and the same row."""
         return self, row
 
     async def list_threads(self, query: Query) -> Page:

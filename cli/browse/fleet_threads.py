@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cli.browse.actions.sentences import sentence
 from cli.browse.threads.scope import Scope
+from cli.render.labels import passed_over_note
 from cli.runtime.cached import cache_folder
 from rollout.errors import RolloutError
 from state.errors import StateError
@@ -57,10 +58,12 @@ class FleetThreads:
             preview.say("A long thread: Enter fetches it, and reads it.")
             return None
         try:
-            store, there = await self.store.holding(row)
+            store, there = await self.store.holding(row, self._app.wanted().query)
         except (StateError, RolloutError) as error:
             preview.say(sentence(error))
             return None
+        if note := passed_over_note(there):
+            self._app.say(note)
         return store.index, there
 
     async def reading(self, row: Row, at: str) -> None:
@@ -71,7 +74,7 @@ class FleetThreads:
         app = self._app
         app.say("Fetching the thread …")
         try:
-            source = await shared_turns(self.store, row)
+            source = await shared_turns(self.store, row, app.wanted().query)
         except (StateError, RolloutError) as error:
             app.say(sentence(error))
             return

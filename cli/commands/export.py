@@ -122,9 +122,11 @@ def _export(
     """Write each thread once, into the folder or file ``target`` or to stdout. Returns the exit
     status."""
     from cli.edit import batch
+    from cli.runtime.cached import say_passed_over
     from cli.runtime.open_index import catch_up_and_report, read_index
     from cli.terminal.save_file import saved
 
+    several = query is not None or len(references) > 1
     redactor: Redactor | None = None
     if redact:
         from cli.redact import redactor as module
@@ -150,9 +152,11 @@ def _export(
                     size = await saved(path, _content(reading, kind, redactor))
                 cut = damage.document(reading.dialogue.damage, reading.home)
                 written[id_] = {"id": id_, "path": str(path), "sizeBytes": size, "damage": cut}
+                row = reading.row
                 written[id_].update((key, row[key]) for key in ("machine", "user") if key in row)
                 if not as_json:
                     output.line(str(path))
+                say_passed_over(row, id_ if several else "")
                 damage.report(reading.dialogue.damage, reading.home, id_)
             except (RolloutError, StateError) as error:
                 if len(references) == 1:
@@ -165,6 +169,7 @@ def _export(
         with reading:
             for piece in _content(reading, kind, redactor):
                 output.write(_for_stdout(piece, kind))
+        say_passed_over(reading.row)
         damage.report(reading.dialogue.damage, reading.home, reading.row["id"])
     if as_json:
         output.data(_document([*written.values()], failed, redactor))

@@ -27,12 +27,13 @@ def command(
 ) -> int:
     """Bring a thread from another machine into this home, to go on with it in Codex. Its machine
     has to push its rollouts: threadkeep push --level raw."""
-    from cli.runtime.cached import bring
+    from cli.runtime.cached import bring, say_passed_over
     from cli.runtime.open_index import catch_up_and_report, with_index
     from state.fleet.reading.pull import pull
 
     there = fleet._replace(fleet=fleet.fleet or "").locations(context)
     found = bring(there, thread)
+    say_passed_over(found.row)
 
     async def work(index: "ThreadIndex") -> "Pulled":
         await catch_up_and_report(index)

@@ -84,7 +84,7 @@ def command(
         selection = TurnSelection(turn, last)
         there: FleetThread | None = None
         if here.fleet is not None:
-            from cli.runtime.cached import bring
+            from cli.runtime.cached import bring, say_passed_over
 
             try:
                 there = bring(here, thread)
@@ -94,6 +94,8 @@ def command(
                 _show_metadata(here, thread, as_json=False)
                 output.say(f"{one_line(str(error))}: {errors.outcome(error).hint}.")
                 return errors.OK
+            if as_json or outline:  # else it is said above the turns
+                say_passed_over(there.row)
         wanted = _Wanted(there.here if there else here, thread, selection, there)
         if outline:
             return _outline(wanted, pager=pager, as_json=as_json)

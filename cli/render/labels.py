@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from cli.terminal.cells import settled
+from cli.terminal.text import iso, one_line
 from state.query.rows import Row
 from state.query.thread_json import display_name, display_text
 
@@ -46,6 +47,17 @@ def machine_of(row: Row) -> str:
 def other_machines(row: Row) -> list[str]:
     """The other machines that have a copy of a thread of a fleet, that with the newest first."""
     return [name for name in row.get("machines", ()) if name != row["machine"]]
+
+
+def passed_over_note(row: Row) -> str:
+    """What is said of a thread of a fleet whose newest copy lacks what is shown, so that this is an
+    older one; empty for others."""
+    if (newest := row.get("passed_over")) is None:
+        return ""
+    return one_line(
+        f"The newest copy, on {newest.machine}, was pushed without its {newest.lacks}: this is the"
+        f" one of {row['machine']}, of {iso(row['updated_at_ms'])}."
+    )
 
 
 def owner_of(row: Row) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cli.render.blocks.block import Block, Role
 from cli.render.blocks.items import blocks
 from cli.render.blocks.tools import duration_text
-from cli.render.labels import label, machine_of
+from cli.render.labels import label, machine_of, passed_over_note
 from cli.render.turn_selection import TurnSelection
 from cli.terminal import damage
 from cli.terminal.text import amount, iso, one_line, plural, shortened
@@ -132,7 +132,8 @@ class Reading(AbstractContextManager["Reading"]):
     def warnings(self) -> list[str]:
         """What is missing here, for the reader."""
         missing = self.dialogue.missing
-        found = [f"The beginning is missing: {missing}."] if missing else []
+        found = [note] if (note := passed_over_note(self.row)) else []
+        found += [f"The beginning is missing: {missing}."] if missing else []
         cut = self.dialogue.damage
         found += damage.sentences(cut, self.home)
         broken = {damage.relative_path(each, self.home) for each in cut}

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cli.arguments.locations import Locations
 from cli.runtime.open_index import read_index
+from cli.terminal import output
 from state.errors import HomeFolderUnknown
+from state.query.model import ANY
 from state.thread_index import ThreadIndex, open_index
 
 if TYPE_CHECKING:
     from cli.render.reading import Reading
     from state.fleet.reading.cache import CachedThread
     from state.query.marks import Marks
+    from state.query.model import Query
     from state.query.rows import Row
 
 
@@ -23,7 +26,7 @@ class FleetThread(NamedTuple):
     """A thread of a fleet that is here to be read."""
 
     row: "Row"
-    """As the fleet has it."""
+    """As the fleet has that copy."""
     marks: "Marks"
     cached: "CachedThread"
 
@@ -52,6 +55,15 @@ class FleetThread(NamedTuple):
         return replace(reading, row=row, details=reading.details | {"marks": self.marks})
 
 
+def say_passed_over(row: "Row", which: str = "") -> None:
+    """Say that an older copy of a thread of a fleet is read, if it is; ``which`` names the thread
+    where there are several."""
+    from cli.render.labels import passed_over_note
+
+    if note := passed_over_note(row):
+        output.say(f"{which}: {note}" if which else note)
+
+
 def cache_folder(address: str) -> Path:
     """Where copies of the threads of a fleet are kept. Raises HomeFolderUnknown if the user has no
     folder."""
@@ -66,9 +78,9 @@ def cache_folder(address: str) -> Path:
 
 
 def bring(here: Locations, reference: str) -> FleetThread:
-    """The thread of a fleet that ``reference`` means, brought here: its newest copy, or that of the
-    machine that ``here`` names. Raises what :func:`fleet_thread` raises, and InvalidQuery if there
-    is no such machine."""
+    """The thread of a fleet that ``reference`` means, brought here: its newest copy that has what
+    is in it, or that of the machine that ``here`` names. Raises what :func:`fleet_thread`
+    raises."""
 
     async def work(index: ThreadIndex) -> FleetThread:
         return await fleet_thread(index, await index.thread(reference))
@@ -76,13 +88,13 @@ def bring(here: Locations, reference: str) -> FleetThread:
     return read_index(here, work)
 
 
-async def fleet_thread(index: ThreadIndex, row: "Row") -> FleetThread:
-    """The thread of a row of a fleet, brought here. Raises what
-    :func:`state.fleet.reading.cache.cached_thread` raises."""
-    from state.fleet.reading.cache import cached_thread
+async def fleet_thread(index: ThreadIndex, row: "Row", query: "Query" = ANY) -> FleetThread:
+    """The thread of a row of what ``query`` sees of a fleet, brought here. Raises what
+    :func:`state.fleet.reading.readable.readable` raises."""
     from state.fleet.reading.index import FleetIndex
+    from state.fleet.reading.readable import readable
 
     assert isinstance(index, FleetIndex)
-    marks = (await index.details(row["id"]))["marks"]
-    cached = await cached_thread(index, row, cache_folder(index.database.address))
-    return FleetThread(row, marks, cached)
+    marks = (await index.details(row["id"], query))["marks"]
+    found = await readable(index, row, cache_folder(index.database.address), query)
+    return FleetThread(found.row, marks, found.cached)

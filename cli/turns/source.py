@@ -27,6 +27,7 @@ from rollout.search.terms import Matcher
 from rollout.turns.turn import COMPLETED, IN_PROGRESS, Turn
 from state.errors import StateError
 from state.query.marks import NO_MARKS, Marks
+from state.query.model import ANY, Query
 from state.query.rows import Row
 from state.thread_index import ThreadIndex
 from state.turns.cache import TurnIndex
@@ -45,7 +46,8 @@ Result = TypeVar("Result")
 
 class TurnSource:
     """The turns of the thread of a row, from ``turns`` if there are some to share. Close it if
-    there are none. The files are in ``home``, by default that of the index."""
+    there are none. The files are in ``home``, by default that of the index; ``query`` says which
+    copies of a fleet are seen."""
 
     def __init__(
         self,
@@ -53,12 +55,14 @@ class TurnSource:
         row: Row,
         turns: TurnIndex | None = None,
         home: Path | None = None,
+        query: Query = ANY,
     ) -> None:
         self._index = index
         self.row = row
         self._turns = turns or TurnIndex(index)
         self._shared = turns is not None
         self._home = home or index.home
+        self.query = query
         self._plans: OrderedDict[TurnKey, Plan] = OrderedDict()
         self._details: dict[str, Any] = {"files": []}
         self._stamp: FileStamp | None = None
@@ -78,7 +82,7 @@ class TurnSource:
         Raises:
             StateError: the index does not say.
         """
-        details = await self._index.details(self.row["id"])
+        details = await self._index.details(self.row["id"], self.query)
         return str(details["moved_to"] or details["cwd"])
 
     @property
@@ -151,12 +155,12 @@ class TurnSource:
     async def look_up(self) -> None:
         """Have what the index says of the thread now; what cannot be looked up stays."""
         with suppress(StateError):
-            self._details = await self._index.details(self.row["id"])
+            self._details = await self._index.details(self.row["id"], self.query)
 
     async def find_again(self) -> bool:
         """Look for the file of the thread, which is not where it was: whether it is elsewhere."""
         try:
-            self.row = await self._index.thread(self.row["id"])
+            self.row = await self._index.thread(self.row["id"], self.query)
         except (StateError, RolloutError, OSError):
             return False
         return await self.is_there()
@@ -299,11 +303,11 @@ class TurnSource:
         return await self._index.database.workers.run(work)
 
 
-async def shared_turns(store: "ThreadStore", row: Row) -> TurnSource:
-    """The turns of the thread of a row, shared with all who read the same store. Raises StateError
-    or RolloutError if its files cannot be had."""
-    held, there = await store.holding(row)
-    return TurnSource(store.index, there, held.turns, held.home)
+async def shared_turns(store: "ThreadStore", row: Row, query: Query = ANY) -> TurnSource:
+    """The turns of the thread of a row of what ``query`` sees, shared with all who read the same
+    store. Raises StateError or RolloutError if its files cannot be had."""
+    held, there = await store.holding(row, query)
+    return TurnSource(store.index, there, held.turns, held.home, query)
 
 
 _TURN_ID: Final = re.compile(rb'"turn_id": ?"([^"]{1,200})"')

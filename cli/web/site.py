@@ -1,6 +1,7 @@
 """What all pages share: where they work, who may come in, and how they are rendered."""
 
 import asyncio
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,10 +25,12 @@ HERE: Final = Path(__file__).parent
 _FILTERS: Final = (age, amount, iso, local, one_line, plural)
 
 
-def thread_url(thread_id: str, turn: int | None = None) -> str:
-    """The address of a thread, or of one of its turns."""
+def thread_url(thread_id: str, turn: int | None = None, machine: str | None = None) -> str:
+    """The address of a thread, or of one of its turns; of a fleet, as a machine has it if one is
+    named."""
+    whose = "" if machine is None else f"/machine/{quote(machine, safe='')}"
     place = "" if turn is None else f"?turn={turn}#turn-{turn}"
-    return f"/thread/{quote(thread_id, safe='')}{place}"
+    return f"{whose}/thread/{quote(thread_id, safe='')}{place}"
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Site:
         )
         templates.globals["thread_url"] = thread_url
         templates.filters |= {each.__name__: each for each in _FILTERS}
+        templates.filters["quoted"] = shlex.quote
         templates.filters["pieces"] = partial(pieces, options=options_of(self.here))
         object.__setattr__(self, "templates", templates)
 

@@ -21,8 +21,8 @@ _NAMES: Final = Native(
     " ORDER BY pushed_at DESC NULLS LAST, name LIMIT %s"
 )
 _COPY: Final = Native(
-    f"SELECT m.name, m.user_name, t.level, {_MS.format('t.pushed_at')} FROM threads t"
-    " JOIN machines m ON m.machine_id = t.machine_id WHERE t.id = %s"
+    f"SELECT m.name, m.user_name, c.level, {_MS.format('c.pushed_at')} FROM copies c"
+    " JOIN machines m ON m.machine_id = c.machine_id WHERE c.id = %s AND c.machine_id = %s"
 )
 _LAST: Final = Native("SELECT max(pushed_at)::text FROM machines")
 _DATABASE: Final = Native(
@@ -46,7 +46,7 @@ class MachineState(NamedTuple):
 
 
 class Copy(NamedTuple):
-    """The copy of a thread that is shown."""
+    """A copy of a thread."""
 
     machine: str
     user: str
@@ -75,9 +75,9 @@ def names_steps(most: int) -> Steps[tuple[tuple[str, ...], tuple[str, ...]]]:
     return tuple(name for name, _ in rows), tuple(users)
 
 
-def copy_steps(thread_id: str) -> Steps[Copy | None]:
-    """The copy that is shown of a thread; None if the fleet does not have it any more."""
-    return next((Copy(*row) for row in (yield _COPY, [thread_id])), None)
+def copy_steps(thread_id: str, machine_id: int) -> Steps[Copy | None]:
+    """The copy that a machine has of a thread; None if the fleet does not have it any more."""
+    return next((Copy(*row) for row in (yield _COPY, [thread_id, machine_id])), None)
 
 
 def database_steps() -> Steps[DatabaseState]:

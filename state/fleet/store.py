@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from state.errors import IndexDamaged, InvalidQuery
-from state.fleet.reading.cache import as_cached, cached_thread
+from state.fleet.reading.cache import as_cached
 from state.fleet.reading.folder import index_of
-from state.query.model import Page, Query
+from state.fleet.reading.readable import readable
+from state.query.model import ANY, Page, Query
 from state.query.rows import Row
 from state.thread_index import ThreadIndex
 from state.thread_store import ThreadStore, open_store
@@ -36,14 +37,14 @@ class FleetStore(ThreadStore):
         self._homes: dict[Path, tuple[ThreadStore, AsyncExitStack]] = {}
         self._opening = asyncio.Lock()
 
-    async def holding(self, row: Row) -> tuple[ThreadStore, Row]:
-        """The store of the home in the cache that the thread is brought into, and its row: that of
-        the fleet, with what is said of files as the cache has them. Raises what
-        :func:`state.fleet.reading.cache.cached_thread` raises."""
-        cached = await cached_thread(self.index, row, self._cache)
-        store = await self._opened(cached.home)
+    async def holding(self, row: Row, query: Query = ANY) -> tuple[ThreadStore, Row]:
+        """The store of the home in the cache that the thread is brought into, and the row of the
+        copy that it is, with what is said of files as the cache has them. Raises what
+        :func:`state.fleet.reading.readable.readable` raises."""
+        found = await readable(self.index, row, self._cache, query)
+        store = await self._opened(found.cached.home)
         there = await store.read_thread(row["id"])
-        return store, as_cached(row, there)
+        return store, as_cached(found.row, there)
 
     async def _opened(self, home: Path) -> ThreadStore:
         async with self._opening:

@@ -178,6 +178,11 @@ class Query:
         return decode(self.cursor, self.sort_key, self.descending, self.filters)
 
 
+ANY: Final = Query()
+"""For reads of which only counts whose threads they see: of an index all, of a fleet the newest
+copies."""
+
+
 class Page(NamedTuple):
     """Rows in order, and the cursors that continue from them."""
 

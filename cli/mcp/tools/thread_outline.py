@@ -107,6 +107,8 @@ async def outline_of(
 ) -> Outline:
     """As many turns of a thread as fit, from one on: its number, or one from the end. Raises
     TurnNotFound."""
+    from cli.render.labels import passed_over_note
+
     incomplete = await answering.incomplete()
     (entry,) = await entries(answering, [row])
     budget = Budget(max_tokens)
@@ -128,7 +130,7 @@ async def outline_of(
         turns=[turn for turn, _ in taken],
         total=total,
         next_cursor=str(behind) if behind <= total else "",
-        note=incomplete,
+        note=" ".join(filter(None, (incomplete, answering.redacted(passed_over_note(there))))),
     )
 
 

@@ -8,6 +8,7 @@ from cli.render.threads import agent_name
 from cli.terminal.text import age, amount, iso, local, one_line, one_line_marked
 from cli.web.listing.address import Address
 from cli.web.listing.find import Found
+from cli.web.site import thread_url
 from rollout.files.digest import blake2b
 from rollout.schema.modes import MODES
 from rollout.search.snippet import Snippet, snippet
@@ -36,6 +37,7 @@ class Shown(NamedTuple):
     """A thread of the list."""
 
     id: str
+    url: str
     title: Pieces
     look: str
     """``name`` if a person named it, ``stopgap`` if nobody has said anything in it, else empty."""
@@ -82,6 +84,8 @@ class Look(NamedTuple):
     """The names of the projects of folders."""
     marks: Mapping[str, Marks]
     now_ms: int
+    machine: str | None = None
+    """Of a fleet: the machine as which threads are shown."""
 
 
 def shown(found: Found, look: Look) -> Shown:
@@ -93,6 +97,7 @@ def shown(found: Found, look: Look) -> Shown:
     title = highlighted(one_line(label(row)) or row["id"], look.words)
     return Shown(
         id=row["id"],
+        url=thread_url(row["id"], machine=look.machine),
         title=title,
         look="name" if display_name(row) else "" if row["preview"] else "stopgap",
         kind=_kind(row),

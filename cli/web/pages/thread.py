@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from cli.render.blocks.block import Block
 from cli.render.html.block import Served, block_html
+from cli.render.labels import other_machines
 from cli.turns.heads import Hit, KnownTurns
 from cli.web.errors import is_part
 from cli.web.site import fragment, page, site_of, thread_url
@@ -25,7 +26,14 @@ from cli.web.thread.opened import OpenThread, OpenThreads
 from cli.web.thread.outline import PAGE, Listing, listing
 from cli.web.thread.window import Spot, Window, above, block_url, window
 from rollout.errors import RolloutError, TurnNotFound
-from state.errors import CursorNotInHistory, EmptySearch, IndexBusy, InvalidCursor, StateError
+from state.errors import (
+    CursorNotInHistory,
+    EmptySearch,
+    IndexBusy,
+    InvalidCursor,
+    InvalidQuery,
+    StateError,
+)
 from state.query.rows import Row
 from state.turns.cache import Closed
 
@@ -53,7 +61,7 @@ async def thread(request: Request) -> Response:
 async def _page(request: Request, thread: OpenThread) -> Response:
     source = thread.source
     row = source.row
-    url = thread_url(row["id"])
+    url = thread.url
     if request.path_params["id"] != row["id"]:
         query = f"?{request.url.query}" if request.url.query else ""
         return RedirectResponse(url + query, 302)
@@ -78,6 +86,8 @@ async def _page(request: Request, thread: OpenThread) -> Response:
         facts=heading.facts(row, known),
         marks=source.marks,
         copy=await _copy(request, row),
+        others=other_machines(row),
+        machine=source.query.machine,
         kindred=await _kindred(request, thread),
         known=known,
         window=found,
@@ -92,7 +102,7 @@ async def _page(request: Request, thread: OpenThread) -> Response:
 async def _kindred(request: Request, thread: OpenThread) -> heading.Kindred:
     store = await site_of(request).kept.store()
     try:
-        return await heading.kindred(store.index, thread.source.row)
+        return await heading.kindred(store.index, thread.source.row, thread.source.query)
     except StateError:  # the turns can be read all the same
         return heading.Kindred()
 
@@ -105,7 +115,7 @@ async def _copy(request: Request, row: Row) -> "Copy | None":
     from state.fleet.machines import copy_steps
 
     store = await site.kept.store()
-    return await store.index.database.query(copy_steps(row["id"]))
+    return await store.index.database.query(copy_steps(row["id"], row["machine_id"]))
 
 
 async def _hit(thread: OpenThread, known: KnownTurns, text: str) -> Hit | None:
@@ -123,7 +133,7 @@ async def turns(request: Request) -> Response:
     async def work(thread: OpenThread) -> Response:
         known = await thread.known()
         found = await _window(request, thread, known)
-        url = thread_url(thread.source.row["id"])
+        url = thread.url
         return await fragment(request, "_thread_turns.html", known=known, window=found, url=url)
 
     return await _reading(request, work)
@@ -176,7 +186,7 @@ async def outline(request: Request) -> Response:
         number = _number(request.query_params.get("page", "0"), "page")
         known = await thread.known()
         listed = await listing(thread, known, number, _OUTLINE_BEHIND_S)
-        url = thread_url(thread.source.row["id"])
+        url = thread.url
         if is_part(request):
             return await fragment(request, "_thread_outline.html", listing=listed, url=url)
         title = heading.title(thread.source.row)
@@ -207,7 +217,7 @@ async def search(request: Request) -> Response:
             "thread_found.html",
             current="threads",
             title=heading.title(row),
-            url=thread_url(row["id"]),
+            url=thread.url,
             text=text,
             places=sorted(places, key=lambda each: each["order"]),
             more=end["more"],
@@ -246,7 +256,7 @@ async def block(request: Request) -> Response:
         if picture is not None:
             at = _number(picture, "picture")
             return await source.run(lambda: _picture(found, at, spot))
-        url = block_url(source.row["id"], head, (entry, number))
+        url = block_url(thread.url, head, (entry, number))
         html = await source.run(lambda: _whole(found, url))
         if is_part(request):
             return await fragment(request, "_thread_block.html", html=html)
@@ -255,7 +265,7 @@ async def block(request: Request) -> Response:
             "thread_block.html",
             current="threads",
             title=heading.title(source.row),
-            url=thread_url(source.row["id"], head.number or None),
+            url=thread_url(source.row["id"], head.number or None, source.query.machine),
             html=html,
         )
 
@@ -296,15 +306,27 @@ async def _reading(request: Request, work: Work[Result]) -> Result:
     for _ in range(2):
         store = await site.kept.store()
         with suppress(Closed):
-            return await work(await opened.open(store, request.path_params["id"]))
+            return await work(await opened.open(store, **_wanted(request)))
     raise IndexBusy(site.here.index, _PATIENCE_S)
 
 
-ROUTES: Final[Sequence[Route]] = (
-    Route("/thread/{id}/turns", turns),
-    Route("/thread/{id}/outline", outline),
-    Route("/thread/{id}/search", search),
-    Route("/thread/{id}/block", block),
-    Route("/thread/{id}/events", events),
-    Route("/thread/{id}", thread),
+def _wanted(request: Request) -> dict[str, Any]:
+    """The thread that an address names, and the machine. Raises InvalidQuery if there are none."""
+    named = request.path_params
+    if "machine" in named and not site_of(request).is_fleet:
+        raise InvalidQuery("only a fleet has machines")
+    return {"reference": named["id"], "machine": named.get("machine")}
+
+
+ROUTES: Final[Sequence[Route]] = tuple(
+    Route(f"{whose}/thread/{{id}}{part}", answer)
+    for whose in ("", "/machine/{machine:path}")
+    for part, answer in (
+        ("/turns", turns),
+        ("/outline", outline),
+        ("/search", search),
+        ("/block", block),
+        ("/events", events),
+        ("", thread),
+    )
 )

@@ -103,7 +103,8 @@ async def _rows(
 
     marks, projects = await index.read(steps, asked.query)
     now_ms = time.time_ns() // 1_000_000
-    look = Look(address, asked.words, asked.terms, asked.file, projects, marks, now_ms)
+    words = asked.words, asked.terms, asked.file
+    look = Look(address, *words, projects, marks, now_ms, asked.query.machine)
     # Not here: messages in which words are looked for may be long.
     return await index.database.workers.run(lambda: [shown(each, look) for each in found.found])
 

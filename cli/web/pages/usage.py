@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
@@ -102,12 +103,13 @@ class Wish:
             before = span_before(begin, end, calendar, now_s)
         return Asked((self.by,), calendar, span, query, query.archived, before), zone
 
-    def link(self, dimension: str, key: str) -> str:
-        """Where what a key stands for is seen; nothing if there is no such place."""
+    def link(self, dimension: str, key: str, machine: str | None = None) -> str:
+        """Where what a key stands for is seen, of a fleet as a ``machine`` has it if one is named;
+        nothing if there is no such place."""
         if not key:
             return ""
         if dimension == "thread":
-            return thread_url(key)
+            return thread_url(key, machine=machine)
         if span := _span_of_key(dimension, key):
             since, until = span
             return self.address(since=since, until=until, by="thread", rows=_ROWS)
@@ -170,7 +172,10 @@ async def usage(request: Request) -> Response:
         found = await index.read(lambda: usage_steps(asked, wish.rows, tables), asked.query)
         found.notes = notes
         made = report(found, site.here, zone, "Usage")
-        links = Links(wish.link, wish.address(rows=min(wish.rows * 5, _MOST_ROWS)))
+        links = Links(
+            partial(wish.link, machine=asked.query.machine),
+            wish.address(rows=min(wish.rows * 5, _MOST_ROWS)),
+        )
         pieces = await asyncio.to_thread(lambda: "".join(numbers(made, wish.rows, links)))
         values |= {
             "facts": made.facts,

@@ -9,6 +9,7 @@ from cli.render.threads import tree_note
 from cli.terminal.cells import settled
 from cli.terminal.text import amount, local, one_line, plural, shortened
 from cli.turns.heads import KnownTurns
+from state.query.model import Query
 from state.query.rows import Row
 from state.query.tree import Most, Tree, tree_steps
 from state.thread_index import ThreadIndex
@@ -61,10 +62,10 @@ def facts(row: Row, known: KnownTurns | None) -> list[str]:
     return [fact for fact in found if fact]
 
 
-async def kindred(index: ThreadIndex, row: Row) -> Kindred:
-    """The threads that a thread comes from, and that come from it. Raises StateError if the index
-    cannot be read."""
-    tree = await index.database.query(tree_steps(row["id"], _MOST))
+async def kindred(index: ThreadIndex, row: Row, query: Query) -> Kindred:
+    """The threads that a thread comes from, and that come from it, of what ``query`` sees. Raises
+    StateError if the index cannot be read."""
+    tree = await index.read(lambda: tree_steps(row["id"], _MOST), query)
     for above, node in _walk(None, tree):
         if node.thread_id == row["id"]:
             over = _kin(above, "") if above else _elsewhere(row)

@@ -8,6 +8,8 @@ from typing import Any, Final, Generic, TypeVar
 
 from cli.turns.heads import KnownTurns, OutlineEntry, TurnKey
 from cli.turns.source import TurnSource, shared_turns
+from cli.web.site import thread_url
+from state.query.model import Query
 from state.thread_store import ThreadStore
 
 _KEPT: Final = 16
@@ -65,6 +67,11 @@ class OpenThread:
         self._lock = asyncio.Lock()
         self._knowing, self._outlining = _Shared(self.known), _Shared(self.outline)
 
+    @property
+    def url(self) -> str:
+        """The address of its page."""
+        return thread_url(self.source.row["id"], machine=self.source.query.machine)
+
     async def known(self) -> KnownTurns:
         """The turns as the files are now: only the last ones of a long thread as long as that is
         read for the first time. Raises as :meth:`TurnSource.known` does."""
@@ -108,26 +115,32 @@ class OpenThreads:
     """The last threads that were read."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, OpenThread] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str | None], OpenThread] = OrderedDict()
         self._limit = asyncio.Semaphore(_AT_ONCE)
 
-    async def open(self, store: ThreadStore, reference: str) -> OpenThread:
-        """The thread that an id, a unique prefix of one, a name or a path means.
+    async def open(
+        self, store: ThreadStore, reference: str, machine: str | None = None
+    ) -> OpenThread:
+        """The thread that an id, a unique prefix of one, a name or a path means; of a fleet, the
+        copy of a ``machine`` if one is named.
 
         Raises:
             AmbiguousThread: more than one thread matches.
+            InvalidQuery: there is no such machine.
             ThreadUnreadable: nothing can be read from its file.
             ThreadNotFound: none does.
         """
-        source = await shared_turns(store, await store.index.thread(reference))
-        id_ = source.row["id"]
-        found = self._kept.get(id_)
+        query = Query(sort_key="recency_at", machine=machine)
+        row = await store.index.thread(reference, query)
+        source = await shared_turns(store, row, query)
+        key = (row["id"], machine)
+        found = self._kept.get(key)
         if found is None or not found.source.shares_with(source):
             if found is not None:
                 found.close()
-            found = self._kept[id_] = OpenThread(source, self._limit)
+            found = self._kept[key] = OpenThread(source, self._limit)
         found.source.row = source.row
-        self._kept.move_to_end(id_)
+        self._kept.move_to_end(key)
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)[1].close()
         return found

@@ -11,7 +11,6 @@ from markupsafe import Markup
 from cli.render.blocks.block import Block
 from cli.render.html.block import Served, block_html
 from cli.turns.heads import Chunk, Key, KnownTurns, TurnHead
-from cli.turns.source import TurnSource
 from cli.web.thread.opened import OpenThread
 from state.errors import CursorNotInHistory, InvalidCursor
 
@@ -95,17 +94,18 @@ class Window(NamedTuple):
     after: Spot | None
 
 
-def block_url(thread_id: str, head: TurnHead, key: Key) -> str:
-    """Where one block is."""
+def block_url(url: str, head: TurnHead, key: Key) -> str:
+    """Where one block of the thread at ``url`` is."""
     words = {"turn": str(Spot.of(head)), "block": f"{key[0]}.{key[1]}"}
-    return f"/thread/{quote(thread_id, safe='')}/block?{urlencode(words)}"
+    return f"{url}/block?{urlencode(words)}"
 
 
-def rendered_blocks(source: TurnSource, head: TurnHead, found: Iterator[tuple[Key, Block]]) -> str:
-    """Blocks as HTML, each in an element that says which it is, and in which state."""
+def rendered_blocks(url: str, head: TurnHead, found: Iterator[tuple[Key, Block]]) -> str:
+    """Blocks of the thread at ``url`` as HTML, each in an element that says which it is, and in
+    which state."""
     parts = []
     for key, block in found:
-        html = "".join(block_html(block, Served(block_url(source.row["id"], head, key))))
+        html = "".join(block_html(block, Served(block_url(url, head, key))))
         name, state = f"{key[0]}.{key[1]}", f"{crc32(html.encode('utf-8', 'replace')):08x}"
         parts.append(f'<div class="block" data-block="{name}" data-state="{state}">{html}</div>\n')
     return "".join(parts)
@@ -181,7 +181,7 @@ async def _pieces(thread: OpenThread, wanted: Sequence[tuple[TurnHead, int]]) ->
     source = thread.source
 
     def make(at: int, blocks: Iterator[tuple[Key, Block]]) -> Markup:
-        return Markup(rendered_blocks(source, wanted[at][0], blocks))
+        return Markup(rendered_blocks(thread.url, wanted[at][0], blocks))
 
     async with thread.limit:
         chunks = await source.chunks(wanted, make)

@@ -66,11 +66,6 @@ def as_cached(row: "Row", there: "Row") -> "Row":
     return {**row, **{name: there[name] for name in _OF_FILES}}
 
 
-async def cached_home(fleet: "FleetIndex", row: "Row", cache: Path) -> Path:
-    """A home that has the thread of a row, as :func:`cached_thread` brings it."""
-    return (await cached_thread(fleet, row, cache)).home
-
-
 async def cached_thread(fleet: "FleetIndex", row: "Row", cache: Path) -> CachedThread:
     """The copy of a thread that a row of the fleet shows, brought into the folder ``cache``.
 

@@ -90,7 +90,7 @@ class FleetIndex(ThreadIndex):
         """For each id the shortest prefix, of eight letters or more, that only it has."""
         return await self.read(lambda: short_id_steps(ids))
 
-    async def thread(self, reference: str) -> Row:
+    async def thread(self, reference: str, query: Query = LATEST) -> Row:
         """The row of the thread that an id, a unique prefix of one, a name, the path of its file or
         a place in the list means.
 
@@ -98,8 +98,8 @@ class FleetIndex(ThreadIndex):
             AmbiguousThread: more than one thread matches.
             ThreadNotFound: none does.
         """
-        query = self.seen(LATEST)
-        row = await self.read(lambda: _thread_steps(reference, query), query)
+        seen = self.seen(query)
+        row = await self.read(lambda: _thread_steps(reference, seen), seen)
         if row is None:
             raise ThreadNotInFleet(reference)
         return row
@@ -112,10 +112,10 @@ class FleetIndex(ThreadIndex):
         """Why there is no thread for some references: nothing is known of it."""
         return {reference: ThreadNotInFleet(reference) for reference in references}
 
-    async def details(self, thread_id: str) -> dict[str, Any]:
+    async def details(self, thread_id: str, query: Query = LATEST) -> dict[str, Any]:
         """All that the fleet has of a thread, as :meth:`ThreadIndex.details`; its files and tools
         stay on its machine. Raises ThreadNotFound if there is none."""
-        return await self.read(lambda: pages.details_steps(thread_id))
+        return await self.read(lambda: pages.details_steps(thread_id), query)
 
     async def look_up_prices(self, query: Query = LATEST) -> bool:
         """Look up the prices of all models that were used in what ``query`` sees. Raises
