@@ -31,7 +31,10 @@ _ACCESS: Final = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n
 
 
 def find_binaries() -> Path | None:
-    """The folder of PostgreSQL's programs; None if it is not installed."""
+    """The folder of PostgreSQL's programs, which ``THREADKEEP_POSTGRES`` may name; None if it is not
+    installed."""
+    if chosen := os.environ.get("THREADKEEP_POSTGRES"):
+        return Path(chosen)
     folders = sorted(
         Path("/usr/lib/postgresql").glob("*/bin"), key=lambda each: -int(each.parts[-2])
     )
@@ -102,6 +105,10 @@ def shared(folder: Path) -> Iterator[Cluster]:
                 os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid(), cluster
             )
             with psycopg.connect(cluster.address("postgres"), autocommit=True) as admin:
+                if admin.info.server_version < 150_000:
+                    # As fleet check says: there everybody may create in the schema public.
+                    with psycopg.connect(cluster.address("template1")) as template:
+                        template.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
                 admin.execute(f"CREATE DATABASE {_TEMPLATE}")
             initialize(cluster.address(_TEMPLATE))
             running.write_text(json.dumps([str(cluster.folder), cluster.port]))
@@ -202,7 +209,9 @@ def new_fleet(cluster: Cluster) -> Iterator[Fleet]:
     """A fleet without machines."""
     name = f"f{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(cluster.address("postgres"), autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY FILE_COPY")
+        # Cheaper than by the WAL, and the only way before PostgreSQL 15.
+        how = " STRATEGY FILE_COPY" if admin.info.server_version >= 150_000 else ""
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}{how}")
         try:
             yield Fleet(cluster, name, cluster.address(name))
         finally:

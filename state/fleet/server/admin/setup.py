@@ -154,5 +154,14 @@ def _make_roles(connection: "psycopg.Connection[Any]") -> None:
     (is_superuser,) = connection.execute(
         "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
     ).fetchone() or (False,)
-    if not is_superuser:
+    if is_superuser:
+        return
+    try:
         connection.execute("GRANT threadkeep_owner, threadkeep_admin TO CURRENT_USER")
+    except psycopg.errors.InsufficientPrivilege:
+        # From PostgreSQL 16 on only who made them may grant them, or whom that one lets.
+        user = sql.Identifier(connection.info.user).as_string(connection)
+        raise FleetDenied(
+            "the server has the roles of a fleet that another administrator made, who lets you grant"
+            f" them by: GRANT {', '.join(schema.ROLES)} TO {user} WITH ADMIN OPTION"
+        ) from None
