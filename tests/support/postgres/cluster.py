@@ -31,8 +31,8 @@ _ACCESS: Final = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n
 
 
 def find_binaries() -> Path | None:
-    """The folder of PostgreSQL's programs, which ``THREADKEEP_POSTGRES`` may name; None if it is not
-    installed."""
+    """The folder of PostgreSQL's programs, which ``THREADKEEP_POSTGRES`` may name; None if there is
+    none."""
     if chosen := os.environ.get("THREADKEEP_POSTGRES"):
         return Path(chosen)
     folders = sorted(

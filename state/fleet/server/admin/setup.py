@@ -162,6 +162,6 @@ def _make_roles(connection: "psycopg.Connection[Any]") -> None:
         # From PostgreSQL 16 on only who made them may grant them, or whom that one lets.
         user = sql.Identifier(connection.info.user).as_string(connection)
         raise FleetDenied(
-            "the server has the roles of a fleet that another administrator made, who lets you grant"
+            "another administrator made the roles of the fleets of this server, and lets you grant"
             f" them by: GRANT {', '.join(schema.ROLES)} TO {user} WITH ADMIN OPTION"
         ) from None
