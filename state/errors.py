@@ -596,9 +596,9 @@ class PostgresTooOld(StateError):
 class MachineTaken(StateError):
     """Another index pushes into the fleet as the same machine."""
 
-    def __init__(self, name: str, host: str, path: str) -> None:
-        self.name, self.host, self.path = name, host, path
-        super().__init__(f"{path} on {host} pushes into the fleet as {name}, too")
+    def __init__(self, name: str, other: str = "a copy of this index") -> None:
+        self.name, self.other = name, other
+        super().__init__(f"{other} pushes into the fleet as {name}, too")
 
 
 class PushOvertaken(StateError):

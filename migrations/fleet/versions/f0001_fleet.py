@@ -49,7 +49,7 @@ TABLES = (
         name {TEXT} NOT NULL, user_name {TEXT} NOT NULL DEFAULT '', role_name {TEXT} NOT NULL UNIQUE,
         created_at timestamptz NOT NULL DEFAULT now(), revoked_at timestamptz,
         epoch bigint NOT NULL DEFAULT 0, epoch_key {TEXT} NOT NULL DEFAULT '', host {TEXT} NOT NULL DEFAULT '',
-        sequence bigint NOT NULL DEFAULT 0, pushed_at timestamptz, level {TEXT} NOT NULL DEFAULT '',
+        former_key {TEXT} NOT NULL DEFAULT '', former_sequence bigint NOT NULL DEFAULT 0, sequence bigint NOT NULL DEFAULT 0, pushed_at timestamptz, level {TEXT} NOT NULL DEFAULT '',
         version {TEXT} NOT NULL DEFAULT '', pending bigint NOT NULL DEFAULT 0,
         UNIQUE (tenant_id, name)
     )
@@ -319,7 +319,7 @@ GRANTS = (
     # has a newer copy is not for this one to know.
     f"GRANT SELECT (row_id, {PUT}), INSERT ({PUT}), UPDATE ({CHANGED}) ON threads TO threadkeep_machine",
     f"GRANT SELECT, INSERT, UPDATE, DELETE ON {', '.join(OF_MACHINES[1:])} TO threadkeep_machine",
-    "GRANT SELECT, UPDATE (epoch, epoch_key, host, sequence, pushed_at, level, version, pending) ON machines TO threadkeep_machine",
+    "GRANT SELECT, UPDATE (epoch, epoch_key, former_key, former_sequence, host, sequence, pushed_at, level, version, pending) ON machines TO threadkeep_machine",
 )
 
 

@@ -32,11 +32,13 @@ _HELLO: Final = (
         for name, value in _TOLD.items()
     )
     + " WHERE machine_id = threadkeep.my_machine() RETURNING tenant_id, machine_id, name, epoch,"
-    " epoch_key, host, sequence, (SELECT version_num FROM threadkeep.fleet_version)"
+    " epoch_key, host, sequence, former_key, former_sequence,"
+    " (SELECT version_num FROM threadkeep.fleet_version)"
 )
 _BEGIN: Final = (
-    "UPDATE threadkeep.machines SET epoch = epoch + 1, epoch_key = %s, host = %s, sequence = 0"
-    " WHERE machine_id = %s AND epoch = %s AND epoch_key = %s RETURNING epoch"
+    "UPDATE threadkeep.machines SET epoch = epoch + 1, epoch_key = %s, host = %s, sequence = 0,"
+    " former_key = epoch_key, former_sequence = sequence"
+    " WHERE machine_id = %s AND epoch = %s AND epoch_key = %s"
 )
 
 
@@ -51,6 +53,10 @@ class Machine(NamedTuple):
     place: str
     sequence: int
     """Number of the last batch that the fleet has."""
+    former_key: str
+    """Of the epoch before."""
+    former_sequence: int
+    """Number of the last batch that it had when this one began."""
 
 
 async def say_hello(
@@ -96,32 +102,46 @@ def place_of(index: Path) -> str:
 
 def continues(here: Membership, machine: Machine, place: str) -> bool:
     """Whether the fleet has what this index has pushed, and nothing else."""
-    same = (here.epoch, here.epoch_key, here.place) == (machine.epoch, machine.epoch_key, place)
     return (
-        bool(here.epoch_key)
-        and same
-        and machine.place == place
-        and here.watermark <= machine.sequence < here.sequence
+        machine.place == place == here.place
+        and here.epoch == machine.epoch
+        and _has_pushed(here, machine.epoch_key, machine.sequence)
     )
 
 
-def check_not_taken(machine: Machine, place: str) -> None:
-    """Raises MachineTaken if another index pushes as this machine: on another host, or one that is
-    still there."""
-    if not machine.epoch_key or machine.place == place:
+def check_not_taken(here: Membership, machine: Machine, place: str) -> None:
+    """Raises MachineTaken if another index pushes as this machine: on another host, one that is
+    still there, or a copy of this one on a copy of this computer.
+
+    A copy looks as an older state of this index does. But when an older state begins an epoch, the
+    newer one has been replaced; one that comes all the same is alive beside it."""
+    if not machine.epoch_key:
+        return
+    if machine.place == place:
+        if _has_pushed(here, machine.former_key, machine.former_sequence):
+            raise MachineTaken(machine.name)
         return
     host, _, path = machine.place.partition(":")
     if host != place.partition(":")[0] or Path(path).exists():
-        raise MachineTaken(machine.name, host.partition(" ")[0], path)
+        raise MachineTaken(machine.name, f"{path} on {host.partition(' ')[0]}")
+
+
+def _has_pushed(here: Membership, key: str, sequence: int) -> bool:
+    """Whether a batch of an epoch is the last one that this index has pushed."""
+    return bool(key) and here.epoch_key == key and here.watermark <= sequence < here.sequence
+
+
+def next_epoch(machine: Machine, place: str) -> Machine:
+    """The machine in a new epoch, which the fleet does not know yet."""
+    return machine._replace(
+        epoch=machine.epoch + 1, epoch_key=uuid.uuid4().hex, place=place, sequence=0
+    )
 
 
 async def begin_epoch(
-    connection: "psycopg.AsyncConnection[Any]", machine: Machine, place: str
-) -> Machine:
-    """The machine in a new epoch. Raises PushOvertaken if another process has begun one."""
-    key = uuid.uuid4().hex
-    asked = [key, place, machine.machine_id, machine.epoch, machine.epoch_key]
-    row = await (await connection.execute(_BEGIN, asked)).fetchone()
-    if row is None:
+    connection: "psycopg.AsyncConnection[Any]", before: Machine, begun: Machine
+) -> None:
+    """Begin an epoch. Raises PushOvertaken if another process has begun one."""
+    asked = [begun.epoch_key, begun.place, before.machine_id, before.epoch, before.epoch_key]
+    if (await connection.execute(_BEGIN, asked)).rowcount != 1:
         raise PushOvertaken
-    return machine._replace(epoch=row[0], epoch_key=key, place=place, sequence=0)

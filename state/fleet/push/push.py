@@ -26,6 +26,7 @@ from state.fleet.push.machine import (
     begin_epoch,
     check_not_taken,
     continues,
+    next_epoch,
     place_of,
     say_hello,
 )
@@ -186,18 +187,21 @@ class _Push:
                 await self._write(partial(_exclude, before=here.exclusions, now=exclusions))
         else:
             if not options.take_over:
-                check_not_taken(self._machine, place)
-            self._machine = await begin_epoch(self._connection, self._machine, place)
-            begun = here._replace(
+                check_not_taken(here, self._machine, place)
+            begun = next_epoch(self._machine, place)
+            membership = here._replace(
                 joined=joined,
                 fleet=self._address,
                 level=options.level,
                 exclusions=exclusions.to_json(),
-                epoch=self._machine.epoch,
-                epoch_key=self._machine.epoch_key,
+                epoch=begun.epoch,
+                epoch_key=begun.epoch_key,
                 place=place,
             )
-            await self._write(partial(outbox.begin_epoch, begun=begun))
+            # Here first: killed in between, this index must not look as one that was replaced.
+            await self._write(partial(outbox.begin_epoch, begun=membership))
+            await begin_epoch(self._connection, self._machine, begun)
+            self._machine = begun
             self._pushed.new_epoch = True
             self._pushed.anew = self._machine.epoch > 1 and not options.take_over
         self._counts.total = await self._database.query(outbox.waiting_steps())

@@ -63,21 +63,38 @@ def test_push_says_what_it_did(cli: Cli, fleet: Fleet) -> None:
     assert "pushing: 5 of 8 threads" in cli.run("status").out
 
 
-def test_two_computers_that_cannot_be_told_apart_are_told(cli: Cli, fleet: Fleet) -> None:
+def test_of_two_computers_that_cannot_be_told_apart_one_is_refused(cli: Cli, fleet: Fleet) -> None:
     note = "If two computers push as laptop, add a machine for one: threadkeep fleet machine add"
-    cli.run("sync")
     clone = cli.base / "clone"
-    shutil.copytree(cli.index.parent, clone)
-    assert note not in cli.run("push").err
-    for _ in range(2):  # each in the other's place
+
+    def change_places() -> None:
         other = cli.base / "other"
         cli.index.parent.rename(other)
         clone.rename(cli.index.parent)
         other.rename(clone)
-        ran = cli.run("push")
-        assert ran.err.startswith("Pushed 3 threads as laptop, in ")
-        assert note in ran.err
-    assert not cli.run("push", "--json").json["anew"]
+
+    assert note not in cli.run("push").err
+    shutil.copytree(cli.index.parent, clone)
+    write_rollout(cli.home, 3)
+    assert cli.run("push").err.startswith("Pushed 1 thread as laptop, in ")
+    change_places()
+    ran = cli.run("push")  # as an index does that was restored
+    assert ran.err.startswith("Pushed 4 threads as laptop, in ")
+    assert note in ran.err
+    change_places()
+    write_rollout(cli.home, 4)
+    ran = cli.run("push", status=errors.USAGE)
+    assert "a copy of this index pushes into the fleet as laptop, too" in ran.err
+    assert "threadkeep fleet machine add" in ran.err
+    assert "1 thread waits" in cli.run("status").out
+    change_places()
+    assert cli.run("push").err.startswith("Pushed 1 thread as laptop, in ")
+    change_places()
+    desktop = {VARIABLE: fleet.machine("desktop")}
+    assert cli.run("push", env=desktop).err.startswith("Pushed 5 threads as desktop, in ")
+    assert not cli.run("push", "--take-over", "--json").json["anew"]
+    change_places()
+    cli.run("push", status=errors.USAGE)
 
 
 def test_a_secret_in_a_tag_or_a_branch_stays_here(cli: Cli, fleet: Fleet) -> None:
