@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +27,7 @@ _SETTINGS: Final = (
     *("max_connections=300", "autovacuum=off", "jit=off", "listen_addresses=127.0.0.1"),
     *("wal_level=minimal", "max_wal_senders=0", "password_encryption=scram-sha-256"),
 )
-_ACCESS: Final = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+_ACCESS: Final = "local all,replication all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
 
 
 def find_binaries() -> Path | None:
@@ -60,10 +60,26 @@ class Cluster:
         return f"postgresql://{role}@127.0.0.1:{self.port}/{database}"
 
 
-def start(folder: Path) -> Cluster:
+def start(folder: Path, *settings: str) -> Cluster:
     """Start a server whose files are in ``folder``, as somebody who is not root."""
+    command = ["-E", "UTF8", "--locale=C.UTF-8", "-A", "trust", "-N", "-D", folder / "data"]
+    return _start(folder, [program("initdb"), *map(str, command)], settings)
+
+
+def start_standby(folder: Path, primary: Cluster, *settings: str) -> Cluster:
+    """Start a server that follows another one, which has the same settings."""
+    command = ["-R", "-c", "fast", "-N", "-D", folder / "data", "-d", primary.address("postgres")]
+    return _start(folder, [program("pg_basebackup"), *map(str, command)], settings)
+
+
+def program(name: str) -> Path:
+    """One of PostgreSQL's programs."""
     binaries = find_binaries()
     assert binaries is not None
+    return binaries / name
+
+
+def _start(folder: Path, making: "list[str | Path]", settings: Sequence[str]) -> Cluster:
     folder.mkdir()
     for each in (folder, folder.parent):
         each.chmod(0o755)  # whoever runs the server must get there
@@ -74,21 +90,17 @@ def start(folder: Path) -> Cluster:
     if os.geteuid() == 0:
         owner = pwd.getpwnam(_user())
         os.chown(folder, owner.pw_uid, owner.pw_gid)
-    _as_user(
-        [binaries / "initdb", "-D", data, "-E", "UTF8", "--locale=C.UTF-8", "-A", "trust", "-N"]
-    )
+    _as_user(making)
     (data / "pg_hba.conf").write_text(_ACCESS)
-    options = f"-p {port} -k {folder} " + " ".join(f"-c {setting}" for setting in _SETTINGS)
+    options = f"-p {port} -k {folder} " + " ".join(f"-c {each}" for each in (*_SETTINGS, *settings))
     log = folder / "log"
-    _as_user([binaries / "pg_ctl", "-D", data, "-l", log, "-o", options, "-w", "start"])
+    _as_user([program("pg_ctl"), "-D", data, "-l", log, "-o", options, "-w", "start"])
     return Cluster(folder, port)
 
 
 def stop(folder: Path) -> None:
     """Stop the server at once."""
-    binaries = find_binaries()
-    assert binaries is not None
-    _as_user([binaries / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop"])
+    _as_user([program("pg_ctl"), "-D", folder / "data", "-m", "immediate", "stop"])
 
 
 @contextmanager
