@@ -1,6 +1,7 @@
 """Connections to a fleet's PostgreSQL."""
 
-from collections.abc import AsyncGenerator, Iterator
+import time
+from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -33,6 +34,9 @@ _OPTIONS: Final[dict[str, Any]] = {
     "prepare_threshold": None,  # PgBouncer gives each transaction another connection
     "client_encoding": "UTF8",
 }
+_SILENCE_S: Final = 600.0
+"""So long nothing may come. By TCP alone nobody notices that what is in between, such as PgBouncer,
+is alive and waits for a server that is gone."""
 _LOCK_PATIENCE: Final = "10s"
 _WHO: Final = (
     "SELECT version_num, threadkeep.my_tenant(), threadkeep.my_machine()"
@@ -60,11 +64,36 @@ async def connected(address: str) -> "AsyncGenerator[psycopg.AsyncConnection[Any
     with translated():
         import psycopg
 
-        connection = await psycopg.AsyncConnection.connect(address, **_options(address))
+        class Watched(psycopg.AsyncConnection[Any]):
+            async def wait(self, gen: Any, *arguments: Any, **options: Any) -> Any:
+                return await super().wait(_ending(gen, self), *arguments, **options)
+
+        connection = await Watched.connect(address, **_options(address))
         try:
             yield connection
         finally:
             await connection.close()
+
+
+def _ending(
+    work: "Generator[Any, Any, Any]", connection: "psycopg.AsyncConnection[Any]"
+) -> "Generator[Any, Any, Any]":
+    """What waits for the server in ``work``, until that is silent for too long."""
+    import psycopg
+
+    since = time.monotonic()
+    try:
+        wanted = next(work)
+        while True:
+            came = yield wanted
+            if came:
+                since = time.monotonic()
+            elif time.monotonic() - since > _SILENCE_S:
+                connection.pgconn.finish()
+                raise psycopg.OperationalError(f"no answer for {_SILENCE_S:.0f} seconds")
+            wanted = work.send(came)
+    except StopIteration as end:
+        return end.value
 
 
 @contextmanager

@@ -247,6 +247,12 @@ def test_a_server_that_never_answers_is_not_waited_for(fleet: Fleet) -> None:
             logged_in(f"host=127.0.0.1 port={port} connect_timeout=2")
 
 
+def test_a_server_that_falls_silent_is_lost(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connect, "_SILENCE_S", 0.2)
+    with pytest.raises(errors.FleetLost, match="no answer for"):
+        logged_in(fleet.machine("one"), "SELECT pg_sleep(100)")
+
+
 def test_the_first_of_several_servers_that_works_is_taken(fleet: Fleet) -> None:
     address = fleet.machine("one")
     hosts = f"host=127.0.0.1,{fleet.cluster.folder} port=1,{fleet.cluster.port}"
