@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from migrations.fleet.f0001_push import FIXED_PATH, functions
+
 revision = "f0001"
 down_revision = None
 
@@ -18,7 +20,8 @@ THREADS = """
     mtime_ns bigint, flags bigint, facet text
 """
 """The columns that the index of each machine has, too; with a question mark those that may be null."""
-NAMES = [each.split()[0] for each in THREADS.split(",")]
+COLUMNS = [(name, kind) for name, kind in (each.split() for each in THREADS.split(","))]
+NAMES = [name for name, _ in COLUMNS]
 FACET = (
     "(archived::text || CASE WHEN preview = '' AND fallback_preview = '' AND name IS NULL"
     " THEN '1' ELSE '0' END || CASE WHEN attached_thread_parent_id IS NULL THEN '0' ELSE '1' END"
@@ -78,8 +81,7 @@ TABLES = (
     f"""
     CREATE TABLE user_data (
         tenant_id integer NOT NULL, machine_id integer NOT NULL, {_declared("thread_id text, key text, value text?, set_at_ms bigint")},
-        PRIMARY KEY (tenant_id, thread_id, machine_id, key),
-        FOREIGN KEY (tenant_id, thread_id, machine_id) REFERENCES threads (tenant_id, id, machine_id) ON DELETE CASCADE
+        PRIMARY KEY (tenant_id, thread_id, machine_id, key)
     ) PARTITION BY HASH (tenant_id)
     """,
     f"""
@@ -87,16 +89,14 @@ TABLES = (
         tenant_id integer NOT NULL, machine_id integer NOT NULL, row_id bigint NOT NULL, hour bigint NOT NULL,
         {_declared("model text, provider text, effort text, service_tier text, long_context bigint")},
         {_declared(", ".join(f"{name} bigint" for name in USAGE))},
-        PRIMARY KEY (tenant_id, row_id, machine_id, hour, model, provider, effort, service_tier, long_context),
-        FOREIGN KEY (tenant_id, row_id, machine_id) REFERENCES threads (tenant_id, row_id, machine_id) ON DELETE CASCADE
+        PRIMARY KEY (tenant_id, row_id, machine_id, hour, model, provider, effort, service_tier, long_context)
     ) PARTITION BY HASH (tenant_id)
     """,
     f"""
     CREATE TABLE thread_limits (
         tenant_id integer NOT NULL, machine_id integer NOT NULL, row_id bigint NOT NULL,
         at_ms bigint NOT NULL, value {TEXT} NOT NULL,
-        PRIMARY KEY (tenant_id, row_id, machine_id),
-        FOREIGN KEY (tenant_id, row_id, machine_id) REFERENCES threads (tenant_id, row_id, machine_id) ON DELETE CASCADE
+        PRIMARY KEY (tenant_id, row_id, machine_id)
     ) PARTITION BY HASH (tenant_id)
     """,
     f"""
@@ -121,13 +121,6 @@ TABLES = (
         thread_id {TEXT} NOT NULL, month date NOT NULL, size_bytes bigint NOT NULL,
         mtime_ns bigint NOT NULL, pieces bytea NOT NULL,
         PRIMARY KEY (tenant_id, machine_id, path)
-    )
-    """,
-    # What lock_copies takes. Nobody is granted anything on it: who may lock a row holds up others.
-    """
-    CREATE TABLE locks (
-        tenant_id integer NOT NULL REFERENCES tenants, number integer NOT NULL,
-        PRIMARY KEY (tenant_id, number)
     )
     """,
     "CREATE INDEX ON rollouts (tenant_id, thread_id)",
@@ -170,12 +163,6 @@ TABLES = (
     ),
 )
 
-FIXED_PATH = "SET search_path = pg_catalog, pg_temp"
-NEWEST_OTHER = """
-    SELECT machine_id, updated_at_ms, size_bytes FROM threadkeep.threads
-    WHERE tenant_id = {0}.tenant_id AND id = {0}.id AND machine_id <> {0}.machine_id AND NOT deleted
-    ORDER BY updated_at_ms DESC, size_bytes DESC, machine_id DESC LIMIT 1
-"""
 FUNCTIONS = (
     # Of this one and of all later migrations.
     "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC",
@@ -188,70 +175,11 @@ FUNCTIONS = (
     CREATE FUNCTION my_machine() RETURNS integer LANGUAGE plpgsql STABLE SECURITY DEFINER PARALLEL RESTRICTED {FIXED_PATH} AS
     $$ BEGIN RETURN (SELECT machine_id FROM threadkeep.logins WHERE role_name = session_user AND revoked_at IS NULL); END $$
     """,
-    # What it does to other copies, it does below itself, and then it leaves them alone. The row of
-    # an INSERT that becomes an UPDATE comes here again.
-    f"""
-    CREATE FUNCTION mark_newest() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER {FIXED_PATH} AS $$
-    DECLARE other record;
-    BEGIN
-        IF pg_trigger_depth() > 1 THEN RETURN NEW; END IF;
-        NEW.newest := NOT NEW.deleted;
-        -- Nearly every new row is the only copy: one look at an index tells.
-        IF NEW.deleted OR TG_OP = 'INSERT' AND NOT EXISTS (
-            SELECT 1 FROM threadkeep.threads WHERE tenant_id = NEW.tenant_id AND id = NEW.id
-        ) THEN RETURN NEW; END IF;
-        IF TG_OP = 'INSERT' AND EXISTS (
-            SELECT 1 FROM threadkeep.threads WHERE tenant_id = NEW.tenant_id AND id = NEW.id AND machine_id = NEW.machine_id
-        ) THEN RETURN NEW; END IF;
-        {NEWEST_OTHER.format("NEW").replace("FROM", "INTO other FROM", 1)};
-        IF FOUND THEN
-            NEW.newest := (NEW.updated_at_ms, NEW.size_bytes, NEW.machine_id) > (other.updated_at_ms, other.size_bytes, other.machine_id);
-            IF NEW.newest THEN
-                UPDATE threadkeep.threads SET newest = false
-                WHERE tenant_id = NEW.tenant_id AND id = NEW.id AND machine_id <> NEW.machine_id AND newest
-                -- One that has become newer meanwhile stays: then this row finds its place taken.
-                AND (updated_at_ms, size_bytes, machine_id) < (NEW.updated_at_ms, NEW.size_bytes, NEW.machine_id);
-            END IF;
-        END IF;
-        RETURN NEW;
-    END $$
-    """,
-    f"""
-    CREATE FUNCTION mark_next_newest() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER {FIXED_PATH} AS $$
-    DECLARE other record;
-    BEGIN
-        IF pg_trigger_depth() > 1 THEN RETURN NULL; END IF;
-        {NEWEST_OTHER.format("OLD").replace("FROM", "INTO other FROM", 1)};
-        IF FOUND THEN
-            UPDATE threadkeep.threads SET newest = true
-            WHERE tenant_id = OLD.tenant_id AND id = OLD.id AND machine_id = other.machine_id;
-        END IF;
-        RETURN NULL;
-    END $$
-    """,
-    # Of two pushes that change copies of one thread, each would decide by what the other one has not
-    # changed yet. Those that have the only copy do not wait; the others do by a few locks, always in
-    # the same order.
-    f"""
-    CREATE FUNCTION lock_copies(ids text[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER {FIXED_PATH} AS $$
-    DECLARE
-        tenant integer := threadkeep.my_tenant();
-        mine integer := threadkeep.my_machine();
-    BEGIN
-        IF NOT EXISTS (SELECT 1 FROM threadkeep.locks WHERE tenant_id = tenant) THEN
-            INSERT INTO threadkeep.locks SELECT tenant, generate_series(0, 255) ON CONFLICT DO NOTHING;
-        END IF;
-        PERFORM 1 FROM threadkeep.locks WHERE tenant_id = tenant AND number IN (
-            SELECT hashtext(id) & 255 FROM threadkeep.threads
-            WHERE tenant_id = tenant AND id = ANY (ids) AND machine_id <> mine
-        ) ORDER BY number FOR UPDATE;
-    END $$
-    """,
-    "GRANT EXECUTE ON FUNCTION lock_copies(text[]) TO threadkeep_machine",
+    *functions([*COLUMNS, ("spawned_by", "text?")]),
+    "GRANT EXECUTE ON FUNCTION push_threads TO threadkeep_machine",
     "GRANT EXECUTE ON FUNCTION my_tenant(), my_machine() TO threadkeep_owner, threadkeep_machine, threadkeep_reader",
-    "CREATE TRIGGER mark_newest BEFORE INSERT OR UPDATE ON threads FOR EACH ROW EXECUTE FUNCTION mark_newest()",
-    "CREATE TRIGGER mark_next_newest AFTER UPDATE ON threads FOR EACH ROW WHEN (OLD.newest AND NOT NEW.newest) EXECUTE FUNCTION mark_next_newest()",
-    "CREATE TRIGGER mark_next_newest_of_deleted AFTER DELETE ON threads FOR EACH ROW WHEN (OLD.newest) EXECUTE FUNCTION mark_next_newest()",
+    "CREATE TRIGGER forget_deleted AFTER DELETE ON threads REFERENCING OLD TABLE AS gone"
+    " FOR EACH STATEMENT EXECUTE FUNCTION forget_deleted()",
 )
 
 OF_MACHINES = [
@@ -267,21 +195,21 @@ MINE = "tenant_id = (SELECT threadkeep.my_tenant())"
 MY_OWN = f"{MINE} AND machine_id = (SELECT threadkeep.my_machine())"
 POLICIES = tuple(
     statement
-    for table in ("tenants", "machines", "logins", "locks", *OF_MACHINES)
+    for table in ("tenants", "machines", "logins", *OF_MACHINES)
     for statement in (
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
         f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
         f"CREATE POLICY administrators ON {table} TO threadkeep_admin USING (true) WITH CHECK (true)",
         *(
             [f"CREATE POLICY readers ON {table} FOR SELECT TO threadkeep_owner USING ({MINE})"]
-            if table not in ("logins", "locks")
+            if table != "logins"
             else []
         ),
         *(
             [
                 f"CREATE POLICY machines ON {table} TO threadkeep_machine USING ({MY_OWN}) WITH CHECK ({MY_OWN})"
             ]
-            if table not in ("tenants", "logins", "locks")
+            if table not in ("tenants", "logins")
             else []
         ),
     )
@@ -309,15 +237,12 @@ STATISTICS = (
 tenants, not by the rows that row security lets through. So nothing is known of what people have named and written;
 where an index has the column, the plans are the same."""
 PUT = ", ".join(("tenant_id", "machine_id", *NAMES, *LIVE.split(", ")[1:]))
-CHANGED = ", ".join((*NAMES[1:], *LIVE.split(", ")[1:]))
 GRANTS = (
     "GRANT USAGE ON SCHEMA threadkeep TO threadkeep_machine, threadkeep_reader, threadkeep_admin",
-    f"GRANT ALL ON tenants, machines, logins, locks, {', '.join(OF_MACHINES)} TO threadkeep_admin",
+    f"GRANT ALL ON tenants, machines, logins, {', '.join(OF_MACHINES)} TO threadkeep_admin",
     "GRANT ALL ON ALL SEQUENCES IN SCHEMA threadkeep TO threadkeep_admin",
-    "GRANT USAGE ON SEQUENCE row_ids TO threadkeep_machine",
-    # What an upsert takes from its new row, it has to be allowed to read. Whether another machine
-    # has a newer copy is not for this one to know.
-    f"GRANT SELECT (row_id, {PUT}), INSERT ({PUT}), UPDATE ({CHANGED}) ON threads TO threadkeep_machine",
+    # Whether another machine has a newer copy is not for this one to know.
+    f"GRANT SELECT (row_id, {PUT}) ON threads TO threadkeep_machine",
     f"GRANT SELECT, INSERT, UPDATE, DELETE ON {', '.join(OF_MACHINES[1:])} TO threadkeep_machine",
     "GRANT SELECT, UPDATE (epoch, epoch_key, former_key, former_sequence, host, sequence, pushed_at, level, version, pending) ON machines TO threadkeep_machine",
 )
@@ -371,7 +296,7 @@ OWNERS = (
     "GRANT CREATE ON SCHEMA threadkeep TO threadkeep_admin",
     *(
         f"ALTER FUNCTION {name} OWNER TO threadkeep_admin"
-        for name in ("my_tenant", "my_machine", "mark_newest", "mark_next_newest", "lock_copies")
+        for name in ("my_tenant", "my_machine", "choose_newest", "push_threads", "forget_deleted")
     ),
     "REVOKE CREATE ON SCHEMA threadkeep FROM threadkeep_admin",
 )

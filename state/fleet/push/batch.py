@@ -22,15 +22,12 @@ if TYPE_CHECKING:
 LEVELS: Final = (schema.METADATA, "text", "raw")
 """What is pushed of threads, each with what the one before it has."""
 _ROW_KINDS: Final = kinds_of(schema.threads, ROW)
-_KEPT: Final = ("id", "created_at_ms", "updated_at_ms", "recency_at_ms", "facet", "archived")
-_NOT_NULL: Final = {"bigint": "0", "text": "''"}
-_EMPTIED: Final = ", ".join(
-    f"{name} = {'NULL' if schema.threads.columns[name].nullable else _NOT_NULL[kind]}"
-    for name, kind in zip(ROW, _ROW_KINDS, strict=True)
-    if name not in _KEPT
+_PUSH_THREADS: Final = (
+    "SELECT id, row_id, former_level, former_created_at_ms, is_gone FROM threadkeep.push_threads("
+    "%s, %s, %s, %s::text[], "
+    + ", ".join(f"new_{name} => %s::{kind}[]" for name, kind in zip(ROW, _ROW_KINDS, strict=True))
+    + ")"
 )
-_FACET_OF_NOTHING: Final = "'010||'"
-"""Of a thread that is empty, is not archived and has neither source nor provider."""
 
 
 class PushedThread(NamedTuple):
@@ -112,23 +109,12 @@ async def _send_rows(
     connection: "Connection", machine: Machine, batch: Batch, level: str
 ) -> tuple[dict[str, int], list[Gone], list[Gone]]:
     """Send the rows. Gives the numbers of their rows, and which are gone or have a lower level."""
-    mine = f"tenant_id = {machine.tenant_id} AND machine_id = {machine.machine_id}"
-    rows, ids = batch.rows, [*batch.rows.local, *batch.rows.gone]
-    higher = [*LEVELS[LEVELS.index(level) + 1 :]]
+    rows = batch.rows
     async with connection.pipeline():
         moved = await _move_number(connection, machine, batch.number)
-        await _lock_copies(connection, ids)
-        lowered = await connection.execute(
-            f"SELECT id, row_id, created_at_ms FROM threadkeep.threads WHERE {mine}"
-            " AND id = ANY(%s::text[]) AND level = ANY(%s::text[])",
-            [text_array(rows.local), text_array(higher)],
+        pushed = await _push_threads(
+            connection, machine, batch.number, level, rows.gone, rows.threads
         )
-        put = await connection.execute(
-            *_put_threads(machine, batch, level) if rows.threads else ("SELECT '', 0 LIMIT 0",)
-        )
-        which = "id = ANY(%s::text[])", [text_array(rows.gone)]
-        gone = await _mark_deleted(connection, machine, batch.number, *which)
-        await _delete_dependents(connection, machine, ids)
         if rows.user_data:
             kinds = kinds_of(schema.user_data, schema.USER_DATA)
             await connection.execute(
@@ -144,8 +130,33 @@ async def _send_rows(
             await _put_dependents(connection, machine, table, names, values)
     if moved.rowcount != 1:
         raise PushOvertaken
-    numbers = dict(await put.fetchall())
-    return numbers, await gone.fetchall(), await lowered.fetchall()
+    numbers: dict[str, int] = {}
+    gone: list[Gone] = []
+    lowered: list[Gone] = []
+    higher = LEVELS[LEVELS.index(level) + 1 :]
+    for id_, row_id, former_level, former_created_at_ms, is_gone in await pushed.fetchall():
+        if is_gone:
+            gone.append((id_, row_id, former_created_at_ms))
+            continue
+        numbers[id_] = row_id
+        if former_level in higher:
+            lowered.append((id_, row_id, former_created_at_ms))
+    return numbers, gone, lowered
+
+
+async def _push_threads(
+    connection: "Connection",
+    machine: Machine,
+    number: int,
+    level: str,
+    gone: Sequence[str],
+    rows: Sequence[Values],
+) -> "psycopg.AsyncCursor[Any]":
+    """Put rows of threads, mark others as deleted and empty them, and remove what the fleet has of
+    both in other tables but contents."""
+    columns = arrays(rows, _ROW_KINDS) if rows else ["{}"] * len(ROW)
+    values = [machine.epoch, number, level, text_array(gone), *columns]
+    return await connection.execute(_PUSH_THREADS, values)
 
 
 async def _move_number(
@@ -158,54 +169,6 @@ async def _move_number(
         f" AND epoch_key = %s AND sequence = {machine.sequence}",
         [machine.epoch_key],
     )
-
-
-async def _lock_copies(connection: "Connection", ids: Sequence[str]) -> None:
-    """Have others wait who change copies of the same threads, until the transaction ends."""
-    await connection.execute("SELECT threadkeep.lock_copies(%s)", [text_array(ids)])
-
-
-def _put_threads(machine: Machine, batch: Batch, level: str) -> tuple[str, list[Any]]:
-    of_push = ("epoch", "revision", "deleted", "level", "pushed_at")
-    updated = ", ".join(f"{name} = excluded.{name}" for name in (*ROW[1:], *of_push))
-    sql = (
-        f"INSERT INTO threadkeep.threads (tenant_id, machine_id, {', '.join(of_push)},"
-        f" {', '.join(ROW)}) SELECT {machine.tenant_id}, {machine.machine_id}, {machine.epoch},"
-        f" {batch.number}, false, %s, now(), u.* FROM {_unnest(_ROW_KINDS)} u"
-        f" ON CONFLICT (tenant_id, id, machine_id) DO UPDATE SET {updated}"
-        " WHERE (threads.epoch, threads.revision) < (excluded.epoch, excluded.revision)"
-        " RETURNING id, row_id"
-    )
-    return sql, [level, *arrays(batch.rows.threads, _ROW_KINDS)]
-
-
-async def _mark_deleted(
-    connection: "Connection", machine: Machine, number: int, which: str, values: Sequence[Any]
-) -> "psycopg.AsyncCursor[Any]":
-    """Mark copies as deleted, and empty them."""
-    return await connection.execute(
-        f"UPDATE threadkeep.threads SET deleted = true, epoch = {machine.epoch},"
-        f" revision = {number}, pushed_at = now(), level = '{LEVELS[0]}', archived = 0,"
-        f" facet = {_FACET_OF_NOTHING}, {_EMPTIED} WHERE tenant_id = {machine.tenant_id}"
-        f" AND machine_id = {machine.machine_id} AND NOT deleted AND {which}"
-        " RETURNING id, row_id, created_at_ms",
-        values,
-    )
-
-
-async def _delete_dependents(
-    connection: "Connection", machine: Machine, ids: Sequence[str]
-) -> None:
-    mine = f"tenant_id = {machine.tenant_id} AND machine_id = {machine.machine_id}"
-    asked = text_array(ids)
-    await connection.execute(
-        f"DELETE FROM threadkeep.user_data WHERE {mine} AND thread_id = ANY(%s::text[])", [asked]
-    )
-    rows = f"SELECT row_id FROM threadkeep.threads WHERE {mine} AND id = ANY(%s::text[])"
-    for table in ("thread_usage", "thread_limits"):
-        await connection.execute(
-            f"DELETE FROM threadkeep.{table} WHERE {mine} AND row_id IN ({rows})", [asked]
-        )
 
 
 async def _put_dependents(
@@ -245,11 +208,11 @@ async def sweep(
             raise PushOvertaken
         found = await connection.execute(earlier, [text_array(kept)])
         ids = [id_ for (id_,) in await found.fetchall()]
-        await _lock_copies(connection, ids)
-        which = "id = ANY(%s::text[])", [text_array(ids)]
-        marked = await _mark_deleted(connection, machine, number, *which)
-        gone = await marked.fetchall()
-        await _delete_dependents(connection, machine, [id_ for id_, *_ in gone])
+        pushed = await _push_threads(connection, machine, number, LEVELS[0], ids, ())
+        gone: list[Gone] = [
+            (id_, row_id, created_at_ms)
+            for id_, row_id, _, created_at_ms, _ in await pushed.fetchall()
+        ]
         await _withdraw(connection, machine, gone)
     return len(gone)
 

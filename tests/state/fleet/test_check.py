@@ -64,11 +64,15 @@ FAULTS = (
     ("fleet_policy", "ALTER POLICY readers ON threadkeep.threads TO PUBLIC", "another one"),
     ("fleet_grant", "GRANT SELECT ON threadkeep.threads TO threadkeep_reader", "table threadkeep"),
     ("fleet_grant", "GRANT SELECT ON threadkeep.logins TO threadkeep_machine", "threadkeep.logins"),
-    ("fleet_grant", "GRANT UPDATE (newest) ON threadkeep.threads TO threadkeep_machine", "newest"),
+    ("fleet_grant", "GRANT UPDATE (title) ON threadkeep.threads TO threadkeep_machine", "title"),
     ("fleet_grant", "GRANT TRUNCATE ON threadkeep.pieces TO threadkeep_machine", "TRUNCATE"),
     ("fleet_grant", "GRANT SELECT ON threadkeep.threads_1 TO {machine}", "partition"),
     ("fleet_grant", "GRANT CREATE ON SCHEMA threadkeep TO PUBLIC", "PUBLIC has the privilege"),
-    ("fleet_grant", "GRANT EXECUTE ON FUNCTION threadkeep.mark_newest() TO PUBLIC", "mark_newest"),
+    (
+        "fleet_grant",
+        "GRANT EXECUTE ON FUNCTION threadkeep.forget_deleted() TO PUBLIC",
+        "forget_deleted",
+    ),
     (
         "fleet_grant",
         "GRANT SELECT ON threadkeep_index.threads TO threadkeep_reader WITH GRANT OPTION",
@@ -101,7 +105,7 @@ FAULTS = (
         "CREATE RULE mine AS ON INSERT TO threadkeep.pieces DO NOTHING",
         "mine of threadkeep.pieces",
     ),
-    ("fleet_object", "ALTER TABLE threadkeep.threads DISABLE TRIGGER mark_newest", "is off"),
+    ("fleet_object", "ALTER TABLE threadkeep.threads DISABLE TRIGGER forget_deleted", "is off"),
     (
         "fleet_object",
         "ALTER FUNCTION threadkeep.my_tenant() RESET ALL",

@@ -42,6 +42,11 @@ def put_index(fleet: Fleet, machine: str, index: Path, *, tenant: str = "default
             (*names, *THREADS, "spawned_by"),
             ((*own, 1, 1, "metadata", *row) for row in threads),
         )
+        admin.execute(
+            "SELECT threadkeep.choose_newest(tenant_id, array_agg(id)) FROM threadkeep.threads"
+            " WHERE tenant_id = %s AND machine_id = %s GROUP BY tenant_id",
+            own,
+        )
         numbered = admin.execute(
             "SELECT id, row_id FROM threadkeep.threads WHERE tenant_id = %s AND machine_id = %s",
             own,

@@ -216,7 +216,7 @@ def _right_policies(
     found: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "administrators": (schema.ADMIN, "*", ("true",))
     }
-    if table not in ("logins", "locks") and has_tenant:
+    if table != "logins" and has_tenant:
         found["readers"] = (schema.OWNER, "r", (_TENANT,))
         if has_machine:
             found["machines"] = (schema.MACHINE, "*", (_TENANT, _MACHINE))

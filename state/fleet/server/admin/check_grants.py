@@ -78,16 +78,8 @@ _UNSAFE: Final = {
     "trigger": "is off",
 }
 _WRITTEN: Final = ("SELECT", "INSERT", "UPDATE", "DELETE")
-_NOT_MINE: Final = {
-    "threads": {
-        "INSERT": {"newest", "row_id"},
-        "UPDATE": {"newest", "row_id", "tenant_id", "machine_id", "id"},
-    },
-    "machines": {
-        "UPDATE": {"machine_id", "tenant_id", "name", "user_name", "role_name", "revoked_at"}
-    },
-}
-"""Columns that a machine never writes, of the tables of which it writes single columns."""
+_NOT_MINE: Final = {"machine_id", "tenant_id", "name", "user_name", "role_name", "revoked_at"}
+"""The columns of its own row in ``machines`` that a machine never writes."""
 
 
 def check_grants(connection: "psycopg.Connection[Any]") -> Iterator[Finding]:
@@ -142,12 +134,12 @@ def _is_allowed(kind: str, name: str, part: str | None, privilege: str, to: str)
         return privilege == "SELECT"
     if to == schema.READER:
         return kind == "view" and in_schema != schema.NAME and privilege == "SELECT"
-    if kind == "sequence":
-        return privilege == "USAGE"
-    if kind != "table" or table in ("logins", "tenants", "locks") or privilege not in _WRITTEN:
+    if kind != "table" or table in ("logins", "tenants") or privilege not in _WRITTEN:
         return False
-    if table in _NOT_MINE and privilege != "SELECT":
-        return part is not None and part not in _NOT_MINE[table].get(privilege, {part})
+    if table == "threads":  # of which it writes by push_threads alone
+        return privilege == "SELECT" and part not in (None, "newest")
+    if table == "machines" and privilege != "SELECT":
+        return privilege == "UPDATE" and part is not None and part not in _NOT_MINE
     return True
 
 
@@ -162,5 +154,6 @@ def _needed(connection: "psycopg.Connection[Any]") -> Iterator[tuple[str, str, s
     for kind, name, *_ in connection.execute(_OBJECTS).fetchall():
         if kind == "view":
             yield schema.READER, name, "SELECT", "TABLE"
-    for table in schema.metadata.tables:
-        yield schema.MACHINE, table, "INSERT", "TABLE"
+    for name, table in schema.metadata.tables.items():
+        if table is not schema.threads:
+            yield schema.MACHINE, name, "INSERT", "TABLE"

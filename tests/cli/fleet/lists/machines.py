@@ -57,6 +57,10 @@ def corpus_machines(
                 "UPDATE threadkeep.threads SET updated_at_ms = updated_at_ms + 1, revision = 2"
                 f" WHERE {of_desktop}"
             )
+            admin.execute(
+                "SELECT threadkeep.choose_newest(tenant_id, array_agg(id)) FROM threadkeep.threads"
+                " GROUP BY tenant_id"
+            )
         cli = Inside(base / "none", base, {"THREADKEEP_FLEET": fleet.reader()})
         yield Machines(fleet, cli)
 

@@ -38,6 +38,7 @@ def put_thread(
     values = {"machine": machine, "id": id_, "made": made_ms, "changed": changed_ms, "level": level}
     values |= {"deleted": deleted, "pushed": changed}
     tenant_id, machine_id, row_id = admin.execute(_THREAD, values).fetchone() or (0, 0, 0)
+    admin.execute("SELECT threadkeep.choose_newest(%s, %s)", [tenant_id, [id_]])
     whose = [month_of(made), tenant_id, machine_id]
     if level != "metadata" and not deleted:
         admin.execute(_DOCUMENT, [*whose, row_id])

@@ -35,9 +35,10 @@ THREADS = (
     " updated_at_ms, recency_at_ms, source, source_kind, model_provider, cwd, cwd_key, title,"
     " preview, fallback_preview, first_user_message, search_text, sandbox_policy, approval_mode,"
     " tokens_used, archived, cli_version, memory_mode, history_mode, size_bytes, mtime_ns, flags,"
-    " facet, epoch, revision, level)"
+    " facet, epoch, revision, level, newest)"
     " SELECT tenant_id, machine_id, gen_random_uuid()::text, '', n, n, n, 'cli', 'cli', 'p', '',"
-    " '', '', 'p', '', '', {}, '', '', 0, 0, '', '', 'legacy', 0, 0, 0, '000|cli|p', 1, 1, 'text'"
+    " '', '', 'p', '', '', {}, '', '', 0, 0, '', '', 'legacy', 0, 0, 0, '000|cli|p', 1, 1, 'text',"
+    " true"
     " FROM threadkeep.machines, {} n"
 )
 DOCUMENT = (

@@ -7,6 +7,7 @@ from typing import Any, Final
 import psycopg
 import pytest
 
+from state.fleet.push.rows import ROW, kinds_of
 from state.fleet.server import schema
 from tests.support.postgres.cluster import Fleet
 
@@ -97,7 +98,7 @@ def push(machine: "psycopg.Connection[Any]", thread_id: str) -> tuple[int, int]:
     """Put something into each table, as a machine does: whose it is."""
     who = machine.execute("SELECT threadkeep.my_tenant(), threadkeep.my_machine()").fetchone()
     assert who
-    insert(machine, "threads", who, id=thread_id, title=SECRET, updated_at_ms=1)
+    push_thread(machine, id=thread_id, title=SECRET, updated_at_ms=1)
     (row_id,) = machine.execute(
         "SELECT row_id FROM threadkeep.threads WHERE id = %s", [thread_id]
     ).fetchone() or (0,)
@@ -120,9 +121,13 @@ _SPECIAL: Final = {
     "facet": "000|cli|x",
     "source_kind": "cli",
     "attached_thread_parent_id": None,
-    "deleted": False,
     "value": SECRET,
 }
+THREAD: Final = {
+    name: _SPECIAL.get(name, "x" if kind == "text" else 0)
+    for name, kind in zip(ROW, kinds_of(schema.threads, ROW), strict=True)
+}
+"""The row of a thread that is taken, but for its id."""
 
 
 _columns: dict[str, list[tuple[str, str]]] = {}
@@ -133,8 +138,7 @@ def insert(machine: "psycopg.Connection[Any]", table: str, who: Any, **values: A
     if (columns := _columns.get(table)) is None:
         columns = _columns[table] = machine.execute(
             "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = %s"
-            " AND table_schema = 'threadkeep' AND column_name NOT IN ('newest')"
-            " AND (column_name <> 'row_id' OR table_name <> 'threads')",
+            " AND table_schema = 'threadkeep'",
             [table],
         ).fetchall()
     row = {name: _SPECIAL.get(name, _VALUES[kind]) for name, kind in columns}
@@ -143,6 +147,32 @@ def insert(machine: "psycopg.Connection[Any]", table: str, who: Any, **values: A
     machine.execute(
         f"INSERT INTO threadkeep.{table} ({', '.join(row)}) VALUES ({holes})", [*row.values()]
     )
+
+
+def push_thread(machine: "psycopg.Connection[Any]", **values: Any) -> list[tuple[Any, ...]]:
+    """Put the row of a thread with these values, and others that are allowed: what comes back."""
+    of_all = {name: values.pop(name) for name in ("epoch", "revision", "level") if name in values}
+    return push_arrays(machine, **of_all, **{name: [v] for name, v in (THREAD | values).items()})
+
+
+def push_arrays(
+    machine: "psycopg.Connection[Any]",
+    *,
+    epoch: Any = 1,
+    revision: Any = 1,
+    level: Any = "metadata",
+    gone: Any = (),
+    **arrays: Any,
+) -> list[tuple[Any, ...]]:
+    """Call the function by which machines write threads, with these arrays and other empty ones."""
+    given = [arrays.get(name, []) for name in ROW]
+    columns = zip(ROW, kinds_of(schema.threads, ROW), strict=True)
+    holes = ", ".join(f"new_{name} => %s::{kind}[]" for name, kind in columns)
+    return machine.execute(
+        "SELECT id, row_id, former_level, former_created_at_ms, is_gone"
+        f" FROM threadkeep.push_threads(%s, %s, %s, %s::text[], {holes})",
+        [epoch, revision, level, None if gone is None else [*gone], *given],
+    ).fetchall()
 
 
 def relations(fleet: Fleet, kinds: str, name: str = schema.NAME) -> list[str]:

@@ -4,7 +4,15 @@ import psycopg
 import pytest
 
 from state.fleet.server import schema
-from tests.state.fleet.security.attack import IDS, Prey, refused, relations, run, views
+from tests.state.fleet.security.attack import (
+    IDS,
+    Prey,
+    push_thread,
+    refused,
+    relations,
+    run,
+    views,
+)
 
 FORBIDDEN = (
     *(f"SET ROLE {role}" for role in ("threadkeep_owner", "threadkeep_admin", "postgres")),
@@ -133,13 +141,12 @@ def test_what_looks_like_ours_is_not_taken_for_it(path: str, prey: Prey) -> None
                     assert seen in ([], [(prey.who[whose][0],)]), view
 
 
-def test_a_trigger_of_ours_does_nothing_else_in_another_path(prey: Prey) -> None:
+def test_a_function_of_ours_does_nothing_else_in_another_path(prey: Prey) -> None:
     with psycopg.connect(prey.mallory) as connection:
         for statement in SHADOWS:
             connection.execute(statement)
         connection.execute("SET search_path = pg_temp, pg_catalog")
-        update = "UPDATE threadkeep.threads SET updated_at_ms = 5"
-        assert connection.execute(update).rowcount == 1
+        assert len(push_thread(connection, id=IDS["mallory"], revision=2, updated_at_ms=5)) == 1
         connection.rollback()
 
 

@@ -10,6 +10,7 @@ from tests.state.fleet.security.attack import (
     SECRET,
     Prey,
     insert,
+    push_thread,
     refused,
     relations,
     run,
@@ -26,7 +27,7 @@ def _analyzed(shared_prey: Prey) -> None:
         for number in range(40):
             id_ = f"{number:036}"
             texts = {"title": SECRET, "cwd": FOLDER, "cwd_key": FOLDER, "git_branch": SECRET}
-            insert(machine, "threads", shared_prey.who["victim"], id=id_, **texts)
+            push_thread(machine, id=id_, **texts)
             note = {"thread_id": id_, "key": "note", "value": SECRET}
             insert(machine, "user_data", shared_prey.who["victim"], **note)
     run(shared_prey.fleet.admin, "ANALYZE")
@@ -106,9 +107,10 @@ def test_statistics_show_nothing_of_ours(prey: Prey) -> None:
 
 def test_messages_about_a_key_name_no_value(prey: Prey) -> None:
     with psycopg.connect(prey.mallory, autocommit=True) as connection:
-        for values in ({"id": IDS["mallory"]}, {"id": IDS["mallory"], "title": None}):
+        wrong = ({"title": None}, {"id": IDS["victim"], "title": None}, {"facet": "x"})
+        for values in wrong:
             with pytest.raises(psycopg.IntegrityError) as caught:
-                insert(connection, "threads", prey.who["mallory"], **values)
+                push_thread(connection, revision=9, **{"id": IDS["mallory"], **values})
             assert caught.value.diag.message_detail is None, caught.value.diag.message_detail
 
 
