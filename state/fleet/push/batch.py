@@ -182,13 +182,15 @@ async def _put_dependents(
     if not rows:
         return
     kinds = ["text", *kinds_of(table, names)]
+    # Each by its key, whatever the planner thinks: it would read all threads of the machine.
     await connection.execute(
         f"INSERT INTO threadkeep.{table.name} (tenant_id, machine_id, row_id, {', '.join(names)})"
         f" SELECT {machine.tenant_id}, {machine.machine_id}, t.row_id,"
         f" {', '.join(f'u.{name}' for name in names)}"
         f" FROM {_unnest(kinds)} u (id, {', '.join(names)})"
-        f" JOIN threadkeep.threads t ON t.id = u.id AND t.tenant_id = {machine.tenant_id}"
-        f" AND t.machine_id = {machine.machine_id}",
+        f" CROSS JOIN LATERAL (SELECT row_id FROM threadkeep.threads"
+        f" WHERE tenant_id = {machine.tenant_id} AND machine_id = {machine.machine_id}"
+        " AND threads.id = u.id OFFSET 0) t",
         arrays(rows, kinds),
     )
 
