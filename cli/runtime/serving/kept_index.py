@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from cli.arguments.locations import Locations
 from rollout.errors import RolloutError
 from rollout.files.scan import check_home
-from state.errors import IndexBusy, IndexNotWritable, StateError
+from state.errors import FleetBusy, IndexBusy, IndexNotWritable, StateError
 
 if TYPE_CHECKING:
     from cli.runtime.serving.supervisor import Supervisor
@@ -78,7 +78,7 @@ class KeptIndex:
         """The store, for which an answer waits a few seconds at most.
 
         Raises:
-            IndexBusy: it takes longer to open the index.
+            FleetBusy, IndexBusy: it takes longer to reach the fleet, or to open the index.
             RolloutError, StateError: the reason why there is none now; it is tried again and again.
             OSError: it cannot be seen whether there is a home.
         """
@@ -97,8 +97,13 @@ class KeptIndex:
                     await self._turn.wait()
             except TimeoutError:
                 lost = self._supervisor.lost if self._supervisor else None
-                raise lost or IndexBusy(self.here.index, _PATIENCE_S) from None
+                raise lost or self._not_yet() from None
         return store
+
+    def _not_yet(self) -> StateError:
+        if self.here.fleet is not None:
+            return FleetBusy(f"it has not answered for {_PATIENCE_S:g} s")
+        return IndexBusy(self.here.index, _PATIENCE_S)
 
     def note_lost(self, error: BaseException) -> None:
         """Open the index again if this error, which an answer met, says that it is gone."""

@@ -1,10 +1,16 @@
 """What shows a fleet says at its start what it cannot do."""
 
+import asyncio
+import socket
 from pathlib import Path
 
 import pytest
 
+from cli.arguments.locations import Locations
 from cli.fleet.config import VARIABLE
+from cli.runtime.serving import kept_index
+from cli.runtime.serving.kept_index import KeptIndex
+from state.errors import FleetBusy
 from tests.cli.fleet.faces import Faces
 from tests.support.command import Inside
 from tests.support.postgres.cluster import Fleet
@@ -41,6 +47,21 @@ def test_a_server_does_not_begin_with_whom_the_fleet_does_not_have(
     assert "no machine of the fleet is called 'desktop': it has laptop" in " ".join(told.split())
     told = ran.run(*words, "--fleet", "--user", "ann", status=2).err
     assert "no user of the fleet is called 'ann': it has me" in " ".join(told.split())
+
+
+def test_a_fleet_that_does_not_answer_is_not_taken_for_an_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_index, "_PATIENCE_S", 0.2)
+
+    async def ask(here: Locations) -> None:
+        async with KeptIndex(here) as kept:
+            with pytest.raises(FleetBusy, match="the fleet is busy: it has not answered"):
+                await kept.store()
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"host=127.0.0.1 port={silent.getsockname()[1]} dbname=fleet user=me"
+        asyncio.run(ask(Locations(tmp_path, tmp_path / "index.sqlite3", None, address)))
 
 
 def test_a_machine_without_threads_is_said_to_have_none(fleet: Fleet, tmp_path: Path) -> None:
