@@ -166,13 +166,17 @@ def command(
 
 
 def _check_for_fleet(*, raw: bool, file: str | None) -> None:
-    """Refuse what only files tell, which stay on the machines of a fleet."""
-    for option, given in (("--raw", raw), ("--file", file is not None)):
-        if given:
-            raise typer.BadParameter(
-                f"{option} looks into rollouts, which stay on the machines of a fleet"
-                "\nleave it out, or search on one machine, without --fleet"
-            )
+    """Refuse what a fleet does not know, and say what helps."""
+    if raw:
+        raise typer.BadParameter(
+            "--raw reads rollouts, and a fleet has them in pieces\nsearch the messages, without"
+            " --raw; or bring threads here: threadkeep pull THREAD, and search without --fleet"
+        )
+    if file is not None:
+        raise typer.BadParameter(
+            "--file asks an index which files were changed, and no machine pushes that\nsearch the"
+            " messages: threadkeep search --fleet NAME; or ask on each machine, without --fleet"
+        )
 
 
 def _quickly(

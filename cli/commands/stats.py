@@ -10,7 +10,7 @@ import typer
 from cli import errors
 from cli.arguments.command import Command, Group
 from cli.arguments.filters import Filters, takes_filters_of_usage
-from cli.arguments.fleet import FleetOptions, takes_fleet
+from cli.arguments.fleet import OPTION, FleetOptions, takes_fleet
 from cli.arguments.locations import Locations
 from cli.arguments.options import ArchivedOption, JsonOption, RowsLimitOption, locations
 from cli.arguments.span import calendar_of, span_before, span_of
@@ -107,8 +107,8 @@ def stats(
     dimensions = _dimensions(by, in_fleet=here.fleet is not None)
     if turns and here.fleet is not None:
         raise typer.BadParameter(
-            "--turns reads every rollout, which stay on the machines of a fleet"
-            "\nleave it out, or count on one machine, without --fleet"
+            "--turns reads every rollout, and a fleet has them in pieces, if at all"
+            "\nleave it out, or count on each machine, without --fleet"
         )
     if sort and {*dimensions} <= {*TIMES}:
         raise typer.BadParameter(
@@ -197,10 +197,17 @@ def _check_options_of_now(context: typer.Context) -> None:
         name = parameter.name or ""
         source = context.get_parameter_source(name)
         if name not in _OF_NOW and source is not None and source.name == "COMMANDLINE":
-            raise typer.BadParameter(
-                f"{parameter.opts[0]} is not an option of stats now"
-                "\nit has --format, --timezone and --json"
-            )
+            raise typer.BadParameter(_not_of_now(parameter.opts[0]))
+
+
+def _not_of_now(option: str) -> str:
+    text = f"{option} is not an option of stats now"
+    if option == OPTION:  # limits and windows are of one login of Codex
+        return (
+            f"{text}, which tells of this machine\nfor today in a fleet: threadkeep stats --fleet"
+            " --since today"
+        )
+    return f"{text}\nit has --format, --timezone and --json"
 
 
 def _why_nothing(found: "FoundUsage", here: Locations, command: str) -> str:

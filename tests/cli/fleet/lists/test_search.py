@@ -124,9 +124,11 @@ def test_a_terminal_shows_the_machine_and_how_to_read_a_thread(machines: Machine
 
 
 def test_what_only_files_tell_is_refused(machines: Machines) -> None:
-    for words in (("x", "--raw"), ("--file", "main.py")):
-        refused = machines.cli.run("search", "--fleet", *words, status=2)
-        assert "which stay on the machines of a fleet" in refused.err
+    for words, hint in (
+        (("x", "--raw"), "threadkeep pull THREAD"),
+        (("--file", "main.py"), "threadkeep search --fleet NAME"),
+    ):
+        assert hint in machines.cli.run("search", "--fleet", *words, status=2).err
 
 
 def test_an_empty_fleet_says_how_it_is_filled(fleet: Fleet, tmp_path: Path) -> None:
