@@ -79,8 +79,12 @@ def no_turns_yet() -> RpcError:
 
 
 async def with_all_turns(call: Call, thread: dict[str, Any]) -> dict[str, Any]:
-    """A thread as clients see it, with all its turns."""
+    """A thread as clients see it, with all its turns; of a fleet, with the machine and the user of
+    the copy that has them."""
     store = await call.store()
+    if store.index.database.is_fleet:
+        _, row = await store.holding(await store.read_thread(thread["id"]))
+        thread = {**thread, "machine": row["machine"], "user": row["user"]}
     turns = await store.with_turns(thread["id"], lambda answers: answers.all_turns())
     return {**thread, "turns": turns}
 

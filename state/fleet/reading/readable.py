@@ -19,8 +19,9 @@ PASSED_OVER: Final = "passed_over"
 """The key of a row that has the :class:`PassedOver` copy, if there is one."""
 _MOST: Final = 100
 _COPIES: Final = Native(
-    "SELECT m.name, c.level, EXISTS (SELECT 1 FROM rollouts r WHERE r.machine_id = c.machine_id"
-    " AND r.thread_id = c.id) FROM copies c JOIN machines m ON m.machine_id = c.machine_id"
+    "SELECT m.name, c.updated_at_ms, c.size_bytes, c.level, EXISTS (SELECT 1 FROM rollouts r"
+    " WHERE r.machine_id = c.machine_id AND r.thread_id = c.id)"
+    " FROM copies c JOIN machines m ON m.machine_id = c.machine_id"
     " WHERE c.id = %s ORDER BY c.updated_at_ms DESC, c.size_bytes DESC, c.machine_id DESC"
     f" LIMIT {_MOST}"
 )
@@ -28,9 +29,16 @@ _COPIES: Final = Native(
 
 class _Copy(NamedTuple):
     machine: str
+    updated_at_ms: int
+    size_bytes: int
     level: str
     is_raw: bool
     """Whether the fleet has rollouts of it."""
+
+    @property
+    def age(self) -> tuple[int, int]:
+        """The same where a home is on two machines, as by a copy of all its files."""
+        return self.updated_at_ms, self.size_bytes
 
 
 class PassedOver(NamedTuple):
@@ -59,8 +67,9 @@ async def readable(fleet: "FleetIndex", row: "Row", cache: Path, query: Query) -
         return Readable(row, await cached_thread(fleet, row, cache))
     copies = await fleet.read(lambda: _copies_steps(row["id"]), query)
     refused: ContentNotPushed | None = None
-    for name, _, _ in sorted(copies, key=lambda copy: (not copy.is_raw, copy.level == METADATA)):
-        found = row if name == row["machine"] else await _row_of(fleet, row["id"], name)
+    for copy in sorted(copies, key=lambda copy: (not copy.is_raw, copy.level == METADATA)):
+        is_given = copy.machine == row["machine"]
+        found = row if is_given else await _row_of(fleet, row["id"], copy.machine)
         if found is None:
             continue  # taken back meanwhile
         try:
@@ -68,7 +77,7 @@ async def readable(fleet: "FleetIndex", row: "Row", cache: Path, query: Query) -
         except ContentNotPushed as error:
             refused = refused or error
             continue
-        if name != copies[0].machine:
+        if copy.age != copies[0].age:
             lacks = "messages" if cached.only_messages else "rollout"
             found = {**found, PASSED_OVER: PassedOver(copies[0].machine, lacks)}
         return Readable(found, cached)

@@ -13,6 +13,7 @@ from cli.arguments.locations import Locations
 from cli.fleet.config import VARIABLE
 from cli.mcp.server import make_server
 from cli.runtime.serving.kept_index import KeptIndex
+from tests.cli.fleet.test_app_server_of_fleet import answers
 from tests.cli.mcp.support import called
 from tests.cli.web.support import Web, web
 from tests.state.fleet.contents import execute, machine
@@ -20,7 +21,7 @@ from tests.support.command import Cli, Inside, thread_id, write_rollout
 from tests.support.postgres.cluster import Cluster, new_fleet
 from tests.support.postgres.copied import put_index
 
-ONE, TWO = map(thread_id, (1, 2))
+ONE, TWO, THREE = map(thread_id, (1, 2, 3))
 NOTE = re.compile(
     "The newest copy, on lap, was pushed without its rollout: this is the one of desk, of 20"
 )
@@ -35,16 +36,16 @@ class Here(NamedTuple):
 
 @pytest.fixture(scope="module")
 def here(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
-    """The desk has pushed two threads with their rollouts. On the lap they have gone on, and of the
-    first one it has pushed the messages, of the second one nothing but metadata."""
+    """The desk has pushed three threads with their rollouts. On the lap the first two have gone on,
+    and of the first one it has pushed the messages, of the others nothing but metadata."""
     base = tmp_path_factory.mktemp("copies")
     with new_fleet(cluster) as fleet, pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(base / "cache"))
 
         async def push(name: str, *added: str) -> None:
-            for number in (1, 2):
+            for number in (1, 2, 3):
                 path = write_rollout(base / name / "home", number, f"question {number}")
-                for text in added:
+                for text in added if number < 3 else ():
                     line = path.read_text().splitlines()[1].replace("question", text)
                     path.write_text(f"{path.read_text()}{line.replace('T00:', 'T01:')}\n")
             async with machine(fleet, base / name, name) as pushing:
@@ -52,7 +53,7 @@ def here(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
                 if added:
                     await pushing.push_messages(fleet, ONE)
                 else:
-                    await pushing.push(ONE, TWO)
+                    await pushing.push(ONE, TWO, THREE)
 
         asyncio.run(push("desk"))
         asyncio.run(push("lap", "again", "once more"))
@@ -79,6 +80,12 @@ def test_the_older_copy_is_shown_and_says_so(here: Here, thread: str) -> None:
     assert NOTE.search(as_json.err)
     assert as_json.json["thread"]["machine"] == "desk"
     assert as_json.json["thread"]["machines"] == ["lap", "desk"]
+
+
+def test_a_copy_that_is_as_new_is_not_said_to_be_older(here: Here) -> None:
+    shown = here.cli.run("show", THREE, "--fleet")
+    assert "machine desk" in shown.out
+    assert "newest copy" not in shown.out + shown.err
 
 
 def test_a_machine_that_is_named_is_shown_with_what_it_has(here: Here) -> None:
@@ -148,3 +155,6 @@ def test_agents_are_told_which_copy_they_read(here: Here) -> None:
                 assert NOTE.search(found["note"])
 
     asyncio.run(look())
+    asked = ("thread/read", {"threadId": ONE, "includeTurns": True})
+    (answer,) = answers(here.server, asked)
+    assert answer["result"]["thread"]["machine"] == "desk"
