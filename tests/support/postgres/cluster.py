@@ -27,6 +27,7 @@ _SETTINGS: Final = (
     *("max_connections=300", "autovacuum=off", "jit=off", "listen_addresses=127.0.0.1"),
     *("wal_level=minimal", "max_wal_senders=0", "password_encryption=scram-sha-256"),
 )
+_ROOM: Final = 2 * 1024**3
 _ACCESS: Final = "local all,replication all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
 
 
@@ -112,7 +113,8 @@ def shared(folder: Path) -> Iterator[Cluster]:
     with _locked(folder):
         if not running.exists():
             # Not below pytest's folder, which is for nobody but the one who runs it.
-            cluster = start(Path(tempfile.mkdtemp(prefix="threadkeep-")) / "postgres")
+            place = tempfile.mkdtemp(prefix="threadkeep-", dir=_in_memory())
+            cluster = start(Path(place) / "postgres")
             _stop_with(
                 os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid(), cluster
             )
@@ -136,6 +138,14 @@ def shared(folder: Path) -> Iterator[Cluster]:
                 running.unlink()
                 stop(cluster.folder)
                 shutil.rmtree(cluster.folder.parent)
+
+
+def _in_memory() -> Path | None:
+    """A folder in memory, if there is room: a database of a fleet is 600 files, and for a disk to
+    make and remove those takes longer than most tests."""
+    memory = Path("/dev/shm")
+    has_room = memory.is_dir() and shutil.disk_usage(memory).free > _ROOM
+    return memory if has_room else None
 
 
 def _stop_with(pid: int, cluster: Cluster) -> None:
