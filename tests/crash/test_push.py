@@ -224,7 +224,7 @@ def test_machines_that_have_the_same_threads_may_push_at_once(fleet: Fleet, tmp_
         for row in rows(index, "SELECT id, updated_at_ms FROM threads"):
             rank = (row["updated_at_ms"], name)
             last[row["id"]] = max(last.get(row["id"], rank), rank)
-    with psycopg.connect(fleet.admin) as admin:
+    with fleet.administered() as admin:
         shown = admin.execute(
             "SELECT id, m.name FROM threadkeep.threads JOIN threadkeep.machines m"
             " USING (machine_id) WHERE newest"

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
 import pytest
 from mcp.client import Client
 
@@ -71,7 +70,7 @@ def filled(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
                     await pushing.push_messages(fleet, FOUR)
 
             asyncio.run(push(name, numbers))
-        with psycopg.connect(fleet.admin) as admin:
+        with fleet.administered() as admin:
             admin.execute(
                 "UPDATE threadkeep.threads SET name = 'named' WHERE id = ANY(%s)", [[TWO, FOUR]]
             )

@@ -8,7 +8,6 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from cli import errors
@@ -34,7 +33,7 @@ def configure(cli: Cli, text: str) -> None:
 
 
 def titles(fleet: Fleet) -> dict[str, str]:
-    with psycopg.connect(fleet.admin) as admin:
+    with fleet.administered() as admin:
         found = admin.execute("SELECT id, title FROM threadkeep.threads WHERE NOT deleted")
         return dict(found.fetchall())
 

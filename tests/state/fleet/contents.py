@@ -126,11 +126,11 @@ def run(fleet: Fleet, folder: Path, work: Callable[[Machine, Reader], Awaitable[
 
 def rows(fleet: Fleet, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
     """What an administrator sees."""
-    with psycopg.connect(fleet.admin) as admin:
+    with fleet.administered() as admin:
         return admin.execute(sql, parameters).fetchall()
 
 
 def execute(fleet: Fleet, sql: str, parameters: Sequence[Any] = ()) -> None:
     """What an administrator does."""
-    with psycopg.connect(fleet.admin) as admin:
+    with fleet.administered() as admin:
         admin.execute(sql, parameters)

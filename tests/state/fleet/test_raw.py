@@ -41,7 +41,7 @@ def check(fleet: Fleet, home: Path, folder: Path, *paths: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def _short_name(fleet: Fleet) -> None:
-    with psycopg.connect(fleet.admin) as admin:
+    with fleet.administered() as admin:
         admin.execute("CREATE VIEW rollouts_ AS SELECT * FROM threadkeep.rollouts")
 
 

@@ -1,6 +1,5 @@
 """The schema of a fleet: what the migrations make, and what programs declare."""
 
-import psycopg
 import sqlalchemy as sa
 
 from state.fleet.server import schema
@@ -10,7 +9,7 @@ _DIALECT = sa.create_engine("postgresql+psycopg://").dialect
 
 
 def test_declared_columns_are_those_of_the_migrations(fleet: Fleet) -> None:
-    with psycopg.connect(fleet.admin) as admin:
+    with fleet.administered() as admin:
         made = admin.execute(
             "SELECT table_name, column_name, data_type, is_nullable = 'YES', collation_name"
             " FROM information_schema.columns WHERE table_schema = %s",

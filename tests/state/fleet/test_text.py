@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from state.fleet.push.text import forget
@@ -35,7 +34,7 @@ def answer(text: str) -> dict[str, Any]:
 def stored(fleet: Fleet) -> dict[tuple[str, int], tuple[list[Said], str]]:
     """What the fleet has: messages, and the transaction that has written them, by thread and
     position."""
-    with psycopg.connect(fleet.admin) as admin:
+    with fleet.administered() as admin:
         rows = admin.execute(
             "SELECT t.id, d.position, d.messages, d.xmin::text, d.month"
             " = threadkeep.month_of(t.created_at_ms)"
@@ -110,7 +109,7 @@ def test_a_name_is_a_document_and_secrets_do_not_leave(tmp_path: Path, fleet: Fl
         assert found[thread_id(1), 0][0] == [Said("name", "", "", "about [redacted]")]
         texts = [each.text for each in found[thread_id(1), 1][0]]
         assert texts == ["the password is [redacted]", "[redacted] it is"]
-        with psycopg.connect(fleet.admin) as admin:
+        with fleet.administered() as admin:
             rows = admin.execute("SELECT text FROM threadkeep.documents").fetchall()
             assert "hunter2" not in str(rows)
         async with connected(address) as connection, connection.transaction():

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 
@@ -205,25 +205,50 @@ class Fleet:
     database: str
     admin: str
     """The address for a superuser."""
-    _roles: dict[str, str] = field(default_factory=dict)
+    _kept: "psycopg.Connection[Any] | None" = field(default=None, init=False)
+
+    @contextmanager
+    def administered(self) -> Iterator["psycopg.Connection[Any]"]:
+        """A superuser's connection, in a transaction that is committed in the end. It is kept for
+        the next time: one that is new reads of each table what is in the catalogs."""
+        if self._kept is not None and not _lives(self._kept):
+            self.close()
+        if self._kept is None:
+            self._kept = psycopg.connect(self.admin, autocommit=True)
+        with self._kept.transaction():
+            yield self._kept
+
+    def close(self) -> None:
+        """Close the connection that is kept."""
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
 
     def machine(
         self, name: str, *, tenant: str = TENANT, user: str = "", reads: bool = False
     ) -> str:
         """Add a machine: its address."""
         role = f"{self.database}_{tenant}_{name}"
-        with psycopg.connect(self.admin, autocommit=True) as connection:
+        with self.administered() as connection:
             add_machine(
-                connection, name, role=role, password=role, tenant=tenant, user=user, reads=reads
+                connection, name, role=role, password=None, tenant=tenant, user=user, reads=reads
             )
         return self.cluster.address(self.database, role)
 
     def reader(self, name: str = "reader", *, tenant: str = TENANT) -> str:
         """Add a reader: its address."""
         role = f"{self.database}_{tenant}_{name}"
-        with psycopg.connect(self.admin, autocommit=True) as connection:
-            add_reader(connection, role, password=role, tenant=tenant)
+        with self.administered() as connection:
+            add_reader(connection, role, password=None, tenant=tenant)
         return self.cluster.address(self.database, role)
+
+
+def _lives(connection: "psycopg.Connection[Any]") -> bool:
+    try:
+        connection.execute("SELECT")
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 @contextmanager
@@ -234,9 +259,11 @@ def new_fleet(cluster: Cluster) -> Iterator[Fleet]:
         # Cheaper than by the WAL, and the only way before PostgreSQL 15.
         how = " STRATEGY FILE_COPY" if admin.info.server_version >= 150_000 else ""
         admin.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}{how}")
+        fleet = Fleet(cluster, name, cluster.address(name))
         try:
-            yield Fleet(cluster, name, cluster.address(name))
+            yield fleet
         finally:
+            fleet.close()
             admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
             for (role,) in admin.execute(
                 "SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s)", [f"{name}_"]

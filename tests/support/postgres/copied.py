@@ -21,7 +21,7 @@ def put_index(fleet: Fleet, machine: str, index: Path, *, tenant: str = "default
     """Put what an index has into a fleet, as the copies of a machine that is there already."""
     with (
         closing(sqlite3.connect(index)) as local,
-        psycopg.connect(fleet.admin) as admin,
+        fleet.administered() as admin,
     ):
         found = admin.execute(
             "SELECT m.tenant_id, m.machine_id FROM threadkeep.machines m"
@@ -107,7 +107,7 @@ async def put_messages(
     redact: Callable[[str], str] = str,
 ) -> list[Copy]:
     """Send the messages of the threads that a fleet has of a machine, as this machine."""
-    with psycopg.connect(fleet.admin) as admin:
+    with fleet.administered() as admin:
         found = admin.execute(
             "SELECT id, row_id, threadkeep.month_of(created_at_ms) FROM threadkeep.threads t"
             " JOIN threadkeep.machines m USING (tenant_id, machine_id) WHERE m.name = %s",

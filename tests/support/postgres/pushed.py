@@ -6,8 +6,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
 from state.fleet.server import schema
 from tests.support.postgres.cluster import Fleet
 
@@ -34,11 +32,16 @@ def kept(index: Path) -> Held:
 
 def held(fleet: Fleet, machine: str) -> Held:
     """What a fleet has of the threads of a machine."""
-    with psycopg.connect(fleet.admin) as connection:
-        connection.execute("SET search_path = threadkeep")
+    with fleet.administered() as connection:
+        connection.execute("SET LOCAL search_path = threadkeep")
+        whose = connection.execute(
+            "SELECT format('tenant_id = %%s AND machine_id = %%s', tenant_id, machine_id)"
+            " FROM machines WHERE name = %s",
+            [machine],
+        ).fetchone()
+        assert whose is not None
         threads, user_data = (
-            f"(SELECT x.* FROM {table} x JOIN machines m USING (machine_id)"
-            f" WHERE m.name = '{machine}'{which})"
+            f"(SELECT * FROM {table} WHERE {whose[0]}{which})"
             for table, which in (("threads", " AND NOT deleted"), ("user_data", ""))
         )
         return _sorted(connection.execute, "t.spawned_by", f"{threads} t", user_data)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
 from state.thread_index import open_index
 from tests.support.command import Cli, Inside
 from tests.support.postgres.cluster import Cluster, Fleet, new_fleet
@@ -44,7 +42,7 @@ def corpus_machines(
         put_index(fleet, "desktop", corpus.index)
         if messages:
             asyncio.run(_put_messages(fleet, laptop, corpus))
-        with psycopg.connect(fleet.admin) as admin:
+        with fleet.administered() as admin:
             of_desktop = (
                 "machine_id = (SELECT machine_id FROM threadkeep.machines WHERE name = 'desktop')"
             )

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from tests.cli.fleet.lists.machines import Machines, corpus_machines
@@ -30,7 +29,7 @@ def machines(
 ) -> Iterator[Machines]:
     base = tmp_path_factory.mktemp("user")
     with corpus_machines(cluster, corpus, base, messages=True) as made:
-        with psycopg.connect(made.fleet.admin) as admin:
+        with made.fleet.administered() as admin:
             admin.execute(
                 "UPDATE threadkeep.machines SET level = CASE name WHEN 'laptop' THEN 'text'"
                 " ELSE 'metadata' END"

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,7 @@ def test_a_standby_that_is_behind_takes_over(
         " target_session_attrs=read-write"
     )
     reader = fleet.reader().rpartition("user=")[2]
+    fleet.close()
 
     def change(at: int, *numbers: int) -> None:
         for number in numbers:
@@ -133,9 +135,9 @@ def test_a_standby_that_is_behind_takes_over(
         pushed(1)
 
     ask(standby, "SELECT pg_promote()")
-    fleet = Fleet(standby, "fleet", standby.address("fleet"))
-    for at, name in enumerate(("one", "two")):
-        assert held(fleet, name) != kept(homes[at] / "index.sqlite3")
-        assert pushed(at).anew
-        assert held(fleet, name) == kept(homes[at] / "index.sqlite3")
-        assert (waiting(at), pushed(at).new_epoch) == (0, False)
+    with closing(Fleet(standby, "fleet", standby.address("fleet"))) as fleet:
+        for at, name in enumerate(("one", "two")):
+            assert held(fleet, name) != kept(homes[at] / "index.sqlite3")
+            assert pushed(at).anew
+            assert held(fleet, name) == kept(homes[at] / "index.sqlite3")
+            assert (waiting(at), pushed(at).new_epoch) == (0, False)

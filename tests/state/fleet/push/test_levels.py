@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from state.fleet.push.batch import LEVELS
@@ -33,7 +32,7 @@ def counts(fleet: Fleet) -> dict[str, int]:
         "rollouts": "SELECT count(*) FROM threadkeep.rollouts",
         "pieces": "SELECT count(*) FROM threadkeep.pieces",
     }
-    with psycopg.connect(fleet.admin) as admin:
+    with fleet.administered() as admin:
         found = {name: admin.execute(asked).fetchone() for name, asked in sql.items()}
     return {name: row[0] for name, row in found.items() if row}
 
@@ -86,7 +85,7 @@ def test_messages_that_are_read_later_follow(home: Path, small: Path, fleet: Fle
     sync(home, small)
     assert rows(small, "SELECT thread_id FROM fleet_outbox") == [{"thread_id": thread_id(2)}]
     assert pushed(home, small, address, text) == 1
-    with psycopg.connect(fleet.admin) as admin:
+    with fleet.administered() as admin:
         found = admin.execute(
             "SELECT count(*) FROM threadkeep.documents WHERE text LIKE '%later message%'"
         ).fetchone()

@@ -53,6 +53,7 @@ class Saved:
         self._copy(self._name, self._fleet.database)
 
     def _copy(self, source: str, target: str) -> None:
+        self._fleet.close()
         with psycopg.connect(self._fleet.cluster.address("postgres"), autocommit=True) as admin:
             admin.execute(f"DROP DATABASE IF EXISTS {target} WITH (FORCE)")
             admin.execute(f"CREATE DATABASE {target} TEMPLATE {source}")

@@ -59,7 +59,7 @@ def change(index: Path, *statements: str) -> None:
 
 
 def asked(fleet: Fleet, sql: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(fleet.admin, autocommit=True) as admin:
+    with fleet.administered() as admin:
         found = admin.execute(sql)
         return found.fetchall() if found.description else []
 
@@ -323,6 +323,6 @@ def test_arrays_are_as_postgres_reads_them(fleet: Fleet) -> None:
     taken = [*texts[:-1], "x�"]
     values = [(text, at if text else None) for at, text in enumerate(texts)]
     made = pushed_rows.arrays(values, ["text", "bigint"])
-    with psycopg.connect(fleet.admin) as admin:
+    with fleet.administered() as admin:
         found = admin.execute("SELECT * FROM unnest(%s::text[], %s::bigint[])", made).fetchall()
     assert found == [(text, value[1]) for text, value in zip(taken, values, strict=True)]

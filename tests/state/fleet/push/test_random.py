@@ -185,7 +185,7 @@ def test_five_machines_end_in_what_their_indexes_have(
 
 def newest(fleet: Fleet) -> dict[str, str]:
     """The machine whose copy of each thread lists show."""
-    with psycopg.connect(fleet.admin) as admin:
+    with fleet.administered() as admin:
         found = admin.execute(
             "SELECT t.id, m.name FROM threadkeep.threads t JOIN threadkeep.machines m"
             " USING (machine_id) WHERE newest"

@@ -60,7 +60,7 @@ class Prey:
         for name in IDS:
             with psycopg.connect(getattr(made, name)) as machine:
                 made.who[name] = push(machine, IDS[name])
-        with psycopg.connect(fleet.admin) as admin:
+        with fleet.administered() as admin:
             admin.execute(
                 "UPDATE threadkeep.logins SET revoked_at = now() WHERE role_name LIKE '%revoked'"
             )
@@ -72,7 +72,7 @@ class Prey:
 
     def everything(self) -> dict[str, list[str]]:
         """All rows of all tables, and all roles and settings, as a superuser sees them."""
-        with psycopg.connect(self.fleet.admin) as admin:
+        with self.fleet.administered() as admin:
             tables = admin.execute(
                 "SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'p')"
                 " AND NOT relispartition AND relnamespace = 'threadkeep'::regnamespace"
@@ -177,7 +177,7 @@ def push_arrays(
 
 def relations(fleet: Fleet, kinds: str, name: str = schema.NAME) -> list[str]:
     """The tables or views in a schema, with those that later migrations add."""
-    with psycopg.connect(fleet.admin) as admin:
+    with fleet.administered() as admin:
         return [
             row[0]
             for row in admin.execute(
@@ -196,7 +196,7 @@ def views(fleet: Fleet) -> list[str]:
 
 def columns(fleet: Fleet, relation: str) -> set[str]:
     """The columns of a table or view."""
-    with psycopg.connect(fleet.admin) as admin:
+    with fleet.administered() as admin:
         return {
             name
             for (name,) in admin.execute(
