@@ -6,13 +6,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.state.fleet.security.attack import SECRET, Prey, run
+from tests.state.fleet.security.attack import SECRET, Prey
 
 
 def definers(prey: Prey, role: str) -> list[tuple[str, list[str], list[str]]]:
     """The functions that look past row security and that a role may call: with the names and types
     of their arguments."""
-    with psycopg.connect(prey.fleet.admin) as admin:
+    with prey.fleet.administered() as admin:
         return admin.execute(
             "SELECT proname, proargnames[1:pronargs], ARRAY("
             "  SELECT format_type(kind, NULL) FROM unnest(proargtypes::oid[]) AS of(kind))"
@@ -26,7 +26,8 @@ def definers(prey: Prey, role: str) -> list[tuple[str, list[str], list[str]]]:
 def row_ids(prey: Prey, whose: str) -> set[int]:
     machine = prey.who[whose][1]
     query = f"SELECT row_id FROM threadkeep.threads WHERE machine_id = {machine}"
-    return {row_id for (row_id,) in run(prey.fleet.admin, query)}
+    with prey.fleet.administered() as admin:
+        return {row_id for (row_id,) in admin.execute(query)}
 
 
 def test_no_function_takes_another_tenant_than_that_of_the_login(prey: Prey) -> None:
