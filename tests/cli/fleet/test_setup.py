@@ -11,7 +11,7 @@ import pytest
 from cli.fleet.config import VARIABLE
 from state.fleet.server import schema
 from tests.support.command import Cli, Inside
-from tests.support.postgres.cluster import Cluster, Fleet
+from tests.support.postgres.cluster import Cluster, Fleet, new_fleet
 
 _numbers = itertools.count()
 
@@ -24,6 +24,13 @@ def empty(cluster: Cluster) -> Iterator[str]:
         admin.execute(f"CREATE DATABASE {name}")
         yield name
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+def fleet(cluster: Cluster) -> Iterator[Fleet]:
+    """One for all: each test makes logins of other names."""
+    with new_fleet(cluster) as made:
+        yield made
 
 
 @pytest.fixture
@@ -80,12 +87,11 @@ def test_a_machine_gets_in_with_the_line_it_is_given(fleet: Fleet, cli: Cli) -> 
     assert password not in ran.err
     assert "Add this line (on standard output) to ~/.pgpass" in ran.err
     with psycopg.connect(fleet.cluster.url(database, role), password=password) as machine:
-        (tenant, number) = machine.execute(
-            "SELECT threadkeep.my_tenant(), threadkeep.my_machine()"
-        ).fetchone() or (None, None)
-        assert (tenant, number) == (1, 1)
-        (user,) = machine.execute("SELECT user_name FROM threadkeep.machines").fetchone() or ("",)
-        assert user == "alice"
+        found = machine.execute(
+            "SELECT threadkeep.my_tenant(), name, user_name FROM threadkeep.machines"
+            " WHERE machine_id = threadkeep.my_machine()"
+        ).fetchall()
+        assert found == [(1, name, "alice")]
         for bound in ("lock_timeout", "idle_in_transaction_session_timeout"):
             assert machine.execute(f"SHOW {bound}").fetchone() == ("1min",)
     error = cli.run("fleet", "machine", "add", name, fleet.admin, status=2).err
@@ -93,7 +99,7 @@ def test_a_machine_gets_in_with_the_line_it_is_given(fleet: Fleet, cli: Cli) -> 
 
 
 def test_a_revoked_machine_is_out_until_it_is_added_again(fleet: Fleet, cli: Cli) -> None:
-    name = f"{fleet.database}_laptop"
+    name = f"{fleet.database}_desktop"
     added = cli.run("fleet", "machine", "add", name, "--json", fleet.admin).json
     url = fleet.cluster.url(fleet.database, name)
     with psycopg.connect(url, password=added["password"]) as machine:
@@ -111,7 +117,8 @@ def test_a_revoked_machine_is_out_until_it_is_added_again(fleet: Fleet, cli: Cli
     again = cli.run("fleet", "machine", "add", name, "--reads", "--json", fleet.admin).json
     assert again["password"] != added["password"]
     with psycopg.connect(url, password=again["password"]) as machine:
-        assert machine.execute("SELECT name FROM threadkeep_index.machines").fetchall() == [(name,)]
+        seen = machine.execute("SELECT name FROM threadkeep_index.machines").fetchall()
+        assert (name,) in seen
     assert cli.run("fleet", "check", fleet.admin).status == 0
 
 
@@ -140,8 +147,8 @@ def test_names_that_nothing_can_have_are_refused(
 
 
 def test_a_name_that_another_user_has_is_refused(fleet: Fleet, cli: Cli) -> None:
-    fleet.machine("one")
-    taken = f"{fleet.database}_default_one"
+    fleet.machine("taken")
+    taken = f"{fleet.database}_default_taken"
     error = cli.run("fleet", "reader", "add", taken, fleet.admin, status=2).err
     assert f"there is already a PostgreSQL user {taken}" in error
 
