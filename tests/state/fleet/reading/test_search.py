@@ -19,6 +19,7 @@ from state.fulltext.sentence import SentenceFound, search_sentence
 from state.query.model import Query
 from state.thread_index import ThreadIndex, open_index
 from tests.samples.homes import encoded, event, lines, write
+from tests.support.effort import sample
 from tests.support.postgres.cluster import Cluster, new_fleet
 from tests.support.postgres.copied import put_index, put_messages
 
@@ -142,7 +143,7 @@ def _name(wanted: Search) -> str:
     return f"{' '.join(wanted.terms[0].pieces)}-{wanted.among.limit}"
 
 
-@pytest.mark.parametrize("wanted", [*searches()], ids=_name)
+@pytest.mark.parametrize("wanted", sample(searches()), ids=_name)
 def test_a_fleet_finds_what_the_index_of_its_machine_does(
     machines: Machines, wanted: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
