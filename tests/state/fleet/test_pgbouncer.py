@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def bouncer(cluster: Cluster) -> Iterator[str]:
                     [PROGRAM, "-q", folder / "config"], user=user, cwd="/"
                 ) as run:
                     while not listens(port) and run.poll() is None:
-                        pass
+                        time.sleep(0.01)
                     yield f"host=127.0.0.1 port={port} dbname={database} user="
                     run.terminate()
             finally:

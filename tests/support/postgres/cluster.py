@@ -251,14 +251,19 @@ def _lives(connection: "psycopg.Connection[Any]") -> bool:
     return True
 
 
+def copy_database(admin: "psycopg.Connection[Any]", source: str, target: str) -> None:
+    """Make a database that is a copy of one that nobody is connected to."""
+    # Cheaper than by the WAL, and the only way before PostgreSQL 15.
+    how = " STRATEGY FILE_COPY" if admin.info.server_version >= 150_000 else ""
+    admin.execute(f"CREATE DATABASE {target} TEMPLATE {source}{how}")
+
+
 @contextmanager
 def new_fleet(cluster: Cluster) -> Iterator[Fleet]:
     """A fleet without machines."""
     name = f"f{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(cluster.address("postgres"), autocommit=True) as admin:
-        # Cheaper than by the WAL, and the only way before PostgreSQL 15.
-        how = " STRATEGY FILE_COPY" if admin.info.server_version >= 150_000 else ""
-        admin.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}{how}")
+        copy_database(admin, _TEMPLATE, name)
         fleet = Fleet(cluster, name, cluster.address(name))
         try:
             yield fleet

@@ -15,7 +15,7 @@ from state.fleet.push.push import Pushed, PushOptions, push
 from tests.samples.homes import write
 from tests.support.effort import is_full, seed
 from tests.support.indexes import in_index, sync
-from tests.support.postgres.cluster import Fleet
+from tests.support.postgres.cluster import Fleet, copy_database
 from tests.support.postgres.pushed import held, kept
 
 MACHINES = 3
@@ -56,7 +56,7 @@ class Saved:
         self._fleet.close()
         with psycopg.connect(self._fleet.cluster.address("postgres"), autocommit=True) as admin:
             admin.execute(f"DROP DATABASE IF EXISTS {target} WITH (FORCE)")
-            admin.execute(f"CREATE DATABASE {target} TEMPLATE {source}")
+            copy_database(admin, source, target)
 
     def drop(self) -> None:
         with psycopg.connect(self._fleet.cluster.address("postgres"), autocommit=True) as admin:
@@ -139,7 +139,7 @@ def test_a_push_that_was_killed_as_it_began_is_not_taken_for_another(
     one = machines[0]
     one.push()
     for before in (True, False):
-        with psycopg.connect(fleet.admin) as admin:
+        with fleet.administered() as admin:
             admin.execute("UPDATE threadkeep.machines SET sequence = 0")  # as in a backup
         with monkeypatch.context() as patched, suppress(Killed):
             patched.setattr(pushing, "begin_epoch", _dying(begin_epoch, before))
