@@ -12,13 +12,14 @@ _WAIT_S: Final = 0.4
 _MOST: Final = 1_000
 _SQL: Final = (
     "SELECT name, user_name FROM threadkeep_index.machines"
-    " WHERE tenant_id = threadkeep.my_tenant() AND starts_with({}, %s) AND revoked_at IS NULL"
-    f" ORDER BY pushed_at DESC NULLS LAST, name LIMIT {_MOST}"
+    " WHERE tenant_id = threadkeep.my_tenant() AND starts_with({}, %s)"
+    f" ORDER BY revoked_at IS NOT NULL, pushed_at DESC NULLS LAST, name LIMIT {_MOST}"
 )
 
 
 def machines(line: Line, current: str) -> Iterator[tuple[str, str]]:
-    """The machines of a fleet, each with its user, those that pushed last first."""
+    """The machines of a fleet, each with its user, those that pushed last first, and revoked ones
+    behind them."""
     yield from _read(line, "name", current)
 
 

@@ -17,8 +17,8 @@ _MACHINES: Final = Native(
 )
 _COUNT: Final = Native("SELECT count(*) FROM machines WHERE revoked_at IS NULL")
 _NAMES: Final = Native(
-    "SELECT name, user_name FROM machines WHERE revoked_at IS NULL"
-    " ORDER BY pushed_at DESC NULLS LAST, name LIMIT %s"
+    "SELECT name, user_name FROM machines"
+    " ORDER BY revoked_at IS NOT NULL, pushed_at DESC NULLS LAST, name LIMIT %s"
 )
 _COPY: Final = Native(
     f"SELECT m.name, m.user_name, c.level, {_MS.format('c.pushed_at')} FROM copies c"
@@ -69,7 +69,8 @@ def machines_steps(most: int) -> Steps[tuple[int, list[MachineState]]]:
 
 
 def names_steps(most: int) -> Steps[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """The names of at most so many machines, those that pushed last first, and of their users."""
+    """The names of at most so many machines, those that pushed last first, and of their users. What
+    a revoked machine has pushed stays, so it is among the last of them."""
     rows = yield _NAMES, [most]
     users = dict.fromkeys(user for _, user in rows if user)
     return tuple(name for name, _ in rows), tuple(users)

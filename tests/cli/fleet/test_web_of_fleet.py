@@ -87,6 +87,10 @@ def test_a_machine_is_a_filter_and_completed(both: Faces) -> None:
         assert [each["token"] for each in offered] == ["machine:laptop"]
 
     asyncio.run(of_fleet(both, look))
+    revoked = "UPDATE threadkeep.machines SET revoked_at = {}"
+    execute(both.server, revoked.format("now()"))  # what it has pushed stays
+    asyncio.run(of_fleet(both, look))
+    execute(both.server, revoked.format("NULL"))
 
 
 def test_a_damaged_index_of_the_cache_is_made_anew(both: Faces) -> None:
