@@ -194,7 +194,7 @@ _MACHINES: Final = """
 """
 _TABLES: Final = """
     SELECT c.relname, count(part.oid) FILTER (WHERE part.oid <> c.oid),
-        coalesce(sum(greatest(part.reltuples, s.n_live_tup, 0)), 0)::bigint,
+        coalesce(sum(coalesce(nullif(greatest(part.reltuples, 0), 0), s.n_live_tup)), 0)::bigint,
         coalesce(sum(s.n_dead_tup), 0)::bigint,
         coalesce(sum(pg_table_size(part.oid)), 0)::bigint,
         coalesce(sum(pg_indexes_size(part.oid)), 0)::bigint
