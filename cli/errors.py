@@ -147,6 +147,9 @@ busy*     FleetFull          its administrator has to free some space; what chan
                              is pushed later
 damaged   FleetLoginRefused  put the line that threadkeep fleet machine add or reader add printed
                              into ~/.pgpass, and have only its owner read it: chmod 600 ~/.pgpass
+damaged   FleetCertificateRefused name in the address by sslrootcert who has signed the server's
+                             certificate, which is for a host of that name, and by sslcert and
+                             sslkey (mode 600) the one that the server expects of this user
 damaged   FleetLoginRevoked  ask the administrator; threadkeep fleet machine add or reader add lets
                              it in again
 damaged   FleetLoginUnknown  ask the administrator for threadkeep fleet machine add or reader add

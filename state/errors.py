@@ -538,6 +538,12 @@ class FleetLoginRefused(FleetError):
     text = "the fleet refuses the login: {}"
 
 
+class FleetCertificateRefused(FleetLoginRefused):
+    """The certificate of the server, or that of this user, is not what the other side trusts."""
+
+    text = "a certificate is refused: {}"
+
+
 class FleetLoginRevoked(FleetLoginRefused):
     """The machine or reader was in the fleet, and is no longer let in."""
 

@@ -32,8 +32,12 @@ _BY_TEXT: Final[tuple[tuple[str, type[errors.FleetError]], ...]] = (
     (r"is not permitted to log in", errors.FleetLoginRevoked),
     (r"database .* does not exist|no such database", errors.FleetDatabaseMissing),
     (
+        r"certificate|private key|\balert unknown ca\b|server does not support SSL",
+        errors.FleetCertificateRefused,
+    ),
+    (
         r"authentication failed|password supplied|no pg_hba.conf entry|role .* does not exist"
-        r"|no such user|certificate|permission denied for database",
+        r"|no such user|permission denied for database",
         errors.FleetLoginRefused,
     ),
     (
