@@ -150,8 +150,8 @@ def _in_memory() -> Path | None:
 
 def _stop_with(pid: int, cluster: Cluster) -> None:
     """Have the server stopped that a killed run of tests leaves."""
-    where = shlex.quote(str(cluster.folder))
-    kill = f"head -1 {where}/data/postmaster.pid | xargs -r kill -QUIT; sleep 1; rm -rf {where}"
+    where, all_of_it = (shlex.quote(str(each)) for each in (cluster.folder, cluster.folder.parent))
+    kill = f"head -1 {where}/data/postmaster.pid | xargs -r kill -QUIT; sleep 1; rm -rf {all_of_it}"
     waiting = f"while kill -0 {pid}; do sleep 2; test -e {where} || exit; done"
     subprocess.run(
         ["sh", "-c", f"({waiting}; {kill}) > /dev/null 2>&1 < /dev/null &"],
