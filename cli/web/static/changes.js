@@ -1,6 +1,7 @@
 // Change a thread in a dialog: the forms are those of the page that is there without a script.
 
-import { NO_ANSWER, fetchPart, keys, post, say, told } from "/static/common.js";
+import { NO_ANSWER, fetchPart, post, say, told } from "/static/common.js";
+import { keys } from "/static/keys.js";
 
 const idOf = (url) => decodeURIComponent(new URL(url, location.href).pathname.split("/")[2]);
 
@@ -139,5 +140,5 @@ async function renewHeader() {
 
 if (document.querySelector("header.about [data-change]"))
   keys("This thread", [
-    { keys: ["c"], what: "Change the thread", run: () => document.querySelector("header.about [data-change]")?.click() },
+    { keys: ["c"], what: "Change the thread", inTurn: true, run: () => document.querySelector("header.about [data-change]")?.click() },
   ]);

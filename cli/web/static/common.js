@@ -1,6 +1,7 @@
-// What all pages share: messages, keys, times that stay right, the switch of colours.
+// What all pages share: messages, times that stay right, the switch of colours.
 
 import { completing } from "/static/complete.js";
+import { fillKeys, keys } from "/static/keys.js";
 
 const csrf = document.querySelector('meta[name="csrf"]')?.content ?? "";
 
@@ -70,69 +71,6 @@ export async function told(answer) {
   const page = new DOMParser().parseFromString(text, "text/html");
   const lines = page.querySelectorAll(":is(.problem, main) > p:not(:has(a))");
   return [...lines].map((line) => line.textContent.trim()).join(" ") || `Refused (${answer.status}).`;
-}
-
-// Keys. A page gives its own as data: keys("This thread", [{ keys: ["j"], what, run }, …]).
-// A key of two strokes is written "g t". Without `run` it is only listed.
-const sections = new Map();
-let before = "";
-let forget = 0;
-
-export function keys(title, rows) {
-  sections.set(title, [...(sections.get(title) ?? []), ...rows]);
-}
-
-function typing(target) {
-  return target.closest?.("input, textarea, select, [contenteditable]") ?? null;
-}
-
-document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.defaultPrevented) return;
-  if (document.querySelector("dialog[open]")) return;
-  const field = typing(event.target);
-  if (field) {
-    if (event.key === "Escape") field.blur();
-    return;
-  }
-  const stroke = before ? `${before} ${event.key}` : event.key;
-  const all = [...sections.values()].reverse().flat(); // a page may take a key of all pages
-  before = "";
-  clearTimeout(forget);
-  const row = all.find((each) => each.run && each.keys.includes(stroke));
-  if (row) {
-    event.preventDefault();
-    row.run(event);
-  } else if (all.some((each) => each.keys.some((key) => key.startsWith(`${stroke} `)))) {
-    before = stroke;
-    forget = setTimeout(() => { before = ""; }, 1500);
-  }
-});
-
-const names = { ArrowDown: "↓", ArrowUp: "↑", ArrowLeft: "←", ArrowRight: "→", Escape: "Esc", " ": "Space" };
-
-function fillKeys(dialog) {
-  const place = dialog.querySelector("div");
-  place.replaceChildren();
-  const taken = new Set(); // by the page from all pages
-  for (const [title, rows] of [...sections].reverse()) {
-    const table = document.createElement("table");
-    table.createCaption().textContent = title;
-    for (const row of rows.filter((each) => !each.keys.every((key) => taken.has(key)))) {
-      for (const key of row.keys) taken.add(key);
-      const line = table.insertRow();
-      const cell = line.insertCell();
-      row.keys.forEach((key, at) => {
-        if (at) cell.append(" or ");
-        key.split(/(?<=.) (?=.)/).forEach((stroke, place) => {
-          const shown = document.createElement("kbd");
-          shown.textContent = names[stroke] ?? stroke;
-          cell.append(place ? " " : "", shown);
-        });
-      });
-      line.insertCell().textContent = row.what;
-    }
-    place.append(table);
-  }
 }
 
 /** Open a dialog of the page; what it asks of is in its own form. */

@@ -53,6 +53,8 @@ export function completing(box) {
   }
 
   function choose(at) {
+    clearTimeout(timer); // what one chooses from stays
+    asking?.abort();
     list.children[active]?.setAttribute("aria-selected", "false");
     active = at;
     const option = list.children[at];

@@ -1,6 +1,7 @@
 // The list of threads: it follows the box as one types, goes on as one scrolls, and tells of changes.
 
-import { NO_ANSWER, fetchPart, keys, patiently, refreshTimes, say } from "/static/common.js";
+import { NO_ANSWER, fetchPart, patiently, refreshTimes, say } from "/static/common.js";
+import { keys } from "/static/keys.js";
 
 const PAUSE_MS = 180;
 const SAME_STEP_MS = 3000; // what is typed without a longer pause is one step of the history
@@ -183,21 +184,22 @@ function focus(row) {
   row?.scrollIntoView({ block: "nearest" });
 }
 
-async function step(by) {
+async function step(by, isOvertaken) {
   const all = rows();
   const at = all.indexOf(current());
   if (at < 0) return focus(all.find((row) => row.getBoundingClientRect().bottom > 80) ?? all[0]);
   if (by < 0 && !at) return box.focus();
   if (at + by === all.length) await more();
+  if (isOvertaken()) return;
   focus(rows()[at + by]);
 }
 
 keys("The list", [
-  { keys: ["j", "ArrowDown"], what: "Next thread", run: () => step(1) },
-  { keys: ["k", "ArrowUp"], what: "Previous thread", run: () => step(-1) },
+  { keys: ["j", "ArrowDown"], what: "Next thread", inTurn: true, run: (isOvertaken) => step(1, isOvertaken) },
+  { keys: ["k", "ArrowUp"], what: "Previous thread", inTurn: true, run: (isOvertaken) => step(-1, isOvertaken) },
   { keys: ["Enter"], what: "Open the thread" },
   ...(document.querySelector("[data-change]")
-    ? [{ keys: ["c"], what: "Change the thread", run: () => current()?.querySelector("[data-change]")?.click() }]
+    ? [{ keys: ["c"], what: "Change the thread", inTurn: true, run: () => current()?.querySelector("[data-change]")?.click() }]
     : []),
 ]);
 

@@ -1,6 +1,7 @@
 // A search in the thread: the server finds, the page steps through what is found and marks it.
 
 import { patiently, say } from "/static/common.js";
+import { inTurn } from "/static/keys.js";
 import { articles, box, current, pin, root } from "./place.js";
 import * as turns from "./turns.js";
 
@@ -46,7 +47,10 @@ async function* lines(answer) {
   }
 }
 
-async function search(text, { words = false, start = null } = {}) {
+/** Search, until the first match is shown or there is none; the others come in meanwhile and later. */
+const search = (text, options = {}) => new Promise((shown) => { receive(text, options, shown).finally(shown); });
+
+async function receive(text, { words = false, start = null }, shown) {
   running?.abort();
   const mine = (running = new AbortController());
   places = [];
@@ -77,6 +81,7 @@ async function search(text, { words = false, start = null } = {}) {
       if (!gone && places.length && (done || (!words && !start))) {
         gone = true;
         await to(first({ words, start }));
+        shown();
       }
       tell();
     }
@@ -253,8 +258,8 @@ function scrollToMatch(block, range) {
 
 export function step(by) {
   if (!pattern) {
-    if (field.value.trim()) search(field.value);
-    else say("Nothing is searched for: / finds a text.");
+    if (field.value.trim()) return search(field.value);
+    say("Nothing is searched for: / finds a text.");
     return;
   }
   if (!places.length) {
@@ -264,7 +269,7 @@ export function step(by) {
   const next = at + by;
   if (next >= places.length && done) say("From the beginning again.");
   if (next < 0) say("From the end again.");
-  to((next + places.length) % places.length);
+  return to((next + places.length) % places.length);
 }
 
 function stop() {
@@ -284,12 +289,12 @@ export function start() {
     event.preventDefault();
     if (field.value.trim()) {
       field.blur();
-      search(field.value);
+      inTurn(() => search(field.value));
     }
   });
   field.addEventListener("search", () => { if (!field.value) stop(); });
   for (const each of form.querySelectorAll("[data-step]"))
-    each.addEventListener("click", () => step(Number(each.dataset.step)));
+    each.addEventListener("click", () => inTurn(() => step(Number(each.dataset.step))));
   let soon = 0;
   document.addEventListener("threadkeep:turns", () => {
     clearTimeout(soon);
@@ -299,5 +304,5 @@ export function start() {
     if (event.key === "Escape" && !event.defaultPrevented && pattern && !event.target.closest("input, dialog, [popover]")) stop();
   });
   const { find, hit, hitAt } = root.dataset;
-  if (find) search(find, { words: true, start: hit ? { turn: hitAt, block: hit } : null });
+  if (find) return search(find, { words: true, start: hit ? { turn: hitAt, block: hit } : null });
 }

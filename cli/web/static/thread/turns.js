@@ -159,11 +159,15 @@ let showing = null;
 /** Begin to go somewhere: that ends whatever went elsewhere and is not there yet. Gives a number
     that tells whether it is itself overtaken. */
 export function jump() {
-  showing?.abort();
+  overtake();
   following = false;
   wanted = "";
-  jumps += 1;
   return jumps;
+}
+
+function overtake() {
+  showing?.abort();
+  jumps += 1;
 }
 export const isOvertaken = (number) => number !== jumps;
 
@@ -350,7 +354,9 @@ export async function start() {
     else if (scrollY < lastY - 1 && !atEnd()) following = false;
     lastY = scrollY;
   }, { passive: true });
-  if (await toAddress()) return;
+  const there = await toAddress();
+  document.addEventListener("threadkeep:elsewhere", overtake);
+  if (there) return;
   if (asked("from") || asked("before")) toHeading(articles()[0]);
   else if (!root.dataset.find) scrollToEnd();
 }

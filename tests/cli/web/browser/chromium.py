@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -10,19 +11,19 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.cli.web.server import Server
+from tests.support.effort import PATIENCE_S
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
-_PATIENCE_MS: Final = 60_000
-_NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
+_NAMES: Final = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+"""The first one has no windows, and does the same in half the time of a processor."""
 _NEXT_FRAME: Final = (
     "() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 20)))"
 )
 _TO_THE_END: Final = """() => {
-  const height = document.documentElement.scrollHeight;
-  scrollTo(0, height);
-  return height;
+  scrollTo(0, document.documentElement.scrollHeight);
+  return !document.querySelector("#turns .later, #rows > .more");
 }"""
 Result = TypeVar("Result")
 
@@ -64,10 +65,10 @@ class Chromium:
 class Tab:
     """A tab that has come in, and what went wrong in it."""
 
-    def __init__(self, context: "BrowserContext", server: Server) -> None:
+    def __init__(self, context: "BrowserContext", server: Server, path: str | None) -> None:
         self.context, self.server = context, server
         self.page: Page = context.new_page()
-        self.page.set_default_timeout(_PATIENCE_MS)
+        self.page.set_default_timeout(PATIENCE_S * 1000)
         self.wrong: list[str] = []
         """Errors of scripts, refusals of the browser, dialogs, and requests to elsewhere."""
         self._pending: set[Any] = set()
@@ -77,7 +78,13 @@ class Tab:
         self.page.on("console", self._said)
         self.page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
         self.page.on("dialog", self._asked)
-        self.page.goto(server.address)
+        if path is None:
+            self.page.goto(server.address)
+            return
+        name, _, value = server.headers["cookie"].partition("=")
+        context.add_cookies([{"name": name, "value": value, "url": self.base}])
+        if path:
+            self.go(path)
 
     @property
     def base(self) -> str:
@@ -97,10 +104,16 @@ class Tab:
                 return
 
     def scroll_to_the_end(self) -> None:
-        """Scroll until nothing more comes."""
-        height = -1
-        while height != (height := self.page.evaluate(_TO_THE_END)):
-            self.settle()
+        """Scroll until there is nothing more to come."""
+        self.until(f"({_TO_THE_END})()")
+        self.settle()
+
+    def until(self, expression: str) -> None:
+        """Wait for something to be so. The policy of pages forbids Playwright's own way."""
+        ends = time.monotonic() + PATIENCE_S
+        while not self.page.evaluate(expression):
+            assert time.monotonic() < ends, expression
+            self.page.wait_for_timeout(50)
 
     def _requested(self, request: Any) -> None:
         if request.resource_type != "eventsource":
@@ -130,11 +143,12 @@ class Tabs:
         self._browser = browser
         self.opened: list[Tab] = []
 
-    def __call__(self, server: Server, **options: Any) -> Tab:
-        """A tab with the options of a context of Playwright: ``color_scheme="dark"``,
-        ``viewport={"width": 390, "height": 844}``, ``has_touch=True``."""
+    def __call__(self, server: Server, path: str | None = None, **options: Any) -> Tab:
+        """A tab at a page of the server (``""``: it may show its pages, and is at none yet), or
+        where the address of the server leads, with the options of a context of Playwright:
+        ``color_scheme="dark"``, ``viewport={"width": 390, "height": 844}``, ``has_touch=True``."""
         context = self._browser.new_context(**{"reduced_motion": "reduce", **options})
-        tab = Tab(context, server)
+        tab = Tab(context, server, path)
         self.opened.append(tab)
         return tab
 

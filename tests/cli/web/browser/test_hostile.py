@@ -95,7 +95,7 @@ def test_no_thread_runs_a_script_or_asks_elsewhere(
     hostile: tuple[Server, dict[str, Attack]], tabs: Tabs
 ) -> None:
     server, threads = hostile
-    tab = tabs(server)
+    tab = tabs(server, "")
     ran: list[Any] = []
     tab.page.expose_function("pwned", lambda *told: ran.append(told))
     for path in ("/", "/usage", "/health", f"/?q={WORD}"):

@@ -17,13 +17,19 @@ HIDE = """() => {
 }"""
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the home lies that the tests share."""
+    return tmp_path_factory.mktemp("journeys")
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Server]:
     """A server of a home in which one agent said what no title says."""
-    here = home(tmp_path, *(f"prompt {number}" for number in range(1, 9)))
+    here = home(folder, *(f"prompt {number}" for number in range(1, 9)))
     answer(here, 3, "The webhook retries because the signature is computed twice.")
     renew(here)
-    with Server(Cli(here.home, tmp_path, {"THREADKEEP_DB": str(here.index)}), "--port", "0") as it:
+    with Server(Cli(here.home, folder, {"THREADKEEP_DB": str(here.index)}), "--port", "0") as it:
         yield it
 
 
@@ -54,16 +60,16 @@ def test_more_pages_can_be_open_than_a_browser_keeps_connections(
 
 
 def test_a_page_whose_thread_has_gone_before_it_asked_says_so(
-    server: Server, tabs: Tabs, tmp_path: Path
+    server: Server, tabs: Tabs, folder: Path
 ) -> None:
-    tab = tabs(server)
-    (path,) = (tmp_path / "home").rglob(f"*{thread_id(2)}.jsonl")
+    tab = tabs(server, "")
+    (path,) = (folder / "home").rglob(f"*{thread_id(8)}.jsonl")  # no other test looks at it
 
     def gone(route: Any) -> None:
         path.unlink(missing_ok=True)
         route.continue_()
 
     tab.page.route("**/events", gone)
-    tab.go(f"/thread/{thread_id(2)}")
+    tab.go(f"/thread/{thread_id(8)}")
     tab.page.get_by_text("The file of this thread is gone.").wait_for()
     tab.wrong.clear()  # the browser tells of what was refused

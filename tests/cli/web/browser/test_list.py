@@ -1,7 +1,9 @@
 """The list of threads in a real browser."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,19 +13,36 @@ from tests.cli.web.lists import answer, home, mark, renew
 from tests.cli.web.server import Server
 from tests.support.command import Cli, thread_id, write_rollout
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Route
+
 FOCUSED = "document.activeElement.textContent"
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+@contextmanager
+def serving(folder: Path) -> Iterator[Server]:
     """A server of a home with more threads than a part of the list shows, which may be changed."""
     prompts = [f"prompt {number}" for number in range(1, 57)]
-    here = home(tmp_path, *prompts, "one", "two", "webhook", "four")
+    here = home(folder, *prompts, "one", "two", "webhook", "four")
     answer(here, 58, "so the webhook retries")
     mark(here, 58, tag_key("later"), "1")
     renew(here)
-    cli = Cli(here.home, tmp_path, {"THREADKEEP_DB": str(here.index)})
+    cli = Cli(here.home, folder, {"THREADKEEP_DB": str(here.index)})
     with Server(cli, "--port", "0", "--allow-changes") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One that tests share: each changes a thread of its own."""
+    with serving(tmp_path_factory.mktemp("list")) as started:
+        yield started
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[Server]:
+    """One of a test alone, which adds threads."""
+    with serving(tmp_path) as started:
         yield started
 
 
@@ -66,15 +85,36 @@ def test_a_thread_is_found_by_the_keyboard_alone(server: Server, tabs: Tabs) -> 
     assert box.input_value() == ""
 
 
-def test_what_changes_meanwhile_moves_nothing(server: Server, tabs: Tabs, tmp_path: Path) -> None:
-    page = tabs(server).page
+def test_each_key_counts_while_threads_are_loaded(server: Server, tabs: Tabs) -> None:
+    tab, held = tabs(server, ""), list["Route"]()
+    page = tab.page
+    page.route("**/threads?*cursor=*", lambda route: held.append(route))
+    with page.expect_request("**/threads?*cursor=*"):
+        tab.go("/")
+        page.evaluate("document.querySelector('#rows > .more').scrollIntoView()")
+    page.locator("#rows > .row a").last.focus()
+    shown = page.locator("#rows > .row").count()
+    for key in ("j", "j", "j", "k"):
+        page.keyboard.press(key)
+    assert page.locator("#rows > .row").count() == shown < 60
+    while not held:
+        page.wait_for_timeout(20)
+    held.pop().continue_()
+    row = page.locator("#rows > .row").nth(shown + 1)
+    row.locator(".title a:focus").wait_for()
+    assert not held  # it was asked for once
+
+
+def test_what_changes_meanwhile_moves_nothing(
+    own_server: Server, tabs: Tabs, tmp_path: Path
+) -> None:
+    page = tabs(own_server).page
     page.locator("#incomplete").wait_for(state="hidden")  # what is below moves up then
     page.keyboard.press("j")
     page.keyboard.press("j")
     place = "document.activeElement.getBoundingClientRect().top"
     before = page.evaluate(FOCUSED), page.evaluate(place)
     assert before[0] == "webhook"
-    page.wait_for_function("() => document.getElementById('incomplete').hidden")
     write_rollout(tmp_path / "home", 61, "quite new")
     news = page.get_by_role("button", name="1 thread has changed: show")
     news.wait_for()
@@ -111,8 +151,8 @@ def test_a_thread_is_changed_in_a_dialog(server: Server, tabs: Tabs) -> None:
 
 def test_all_that_was_typed_into_a_dialog_is_saved(server: Server, tabs: Tabs) -> None:
     page = tabs(server).page
-    page.keyboard.press("j")
-    row = page.locator("#rows > .row").first
+    page.get_by_role("link", name="prompt 56", exact=True).focus()
+    row = page.locator("#rows > .row").nth(4)
     page.keyboard.press("c")
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Note").fill("look again")
