@@ -11,7 +11,7 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from jsonschema import Draft7Validator
 from jsonschema.exceptions import best_match
@@ -76,13 +76,66 @@ def conforms(kind: str, value: object) -> None:
     Raises:
         DoesNotConform: it says where in ``value``, and what was expected there
     """
+    shape = kind, _shape(value)
+    if shape in _conforming:
+        return
     worst = best_match(_validator(kind).iter_errors(value))
     if worst is None:
+        _conforming.add(shape)
         return
     shown = json.dumps(worst.instance, ensure_ascii=False)
     shown = shown if len(shown) <= 200 else shown[:200] + "…"
     expected = worst.message if len(worst.message) <= 400 else f"breaks {worst.validator!r}"
     raise DoesNotConform(f"{kind}: at {worst.json_path}: {expected}\n  found: {shown}")
+
+
+_conforming: Final[set[tuple[str, object]]] = set()
+"""What was found to be right. Most messages differ from an earlier one in nothing that a schema is
+about, and to look at that one again takes longer than the answer did."""
+_KEYWORDS: Final = (
+    *("$ref", "allOf", "anyOf", "oneOf", "definitions", "properties", "additionalProperties"),
+    *("required", "items", "type", "enum", "minimum", "minLength", "format", "default", "title"),
+)
+"""What :func:`_shape` leaves enough of a value for. Each ``minimum`` is 0, each ``minLength`` 1."""
+
+
+def _shape(value: object) -> object:
+    """What is left of a value without what no schema asks for: equal shapes are equally right."""
+    if isinstance(value, dict):
+        return frozenset((key, _shape(item)) for key, item in value.items())
+    if isinstance(value, list):
+        return "list", frozenset(map(_shape, value))
+    if isinstance(value, str):
+        return value if value in _named() else len(value) > 0
+    if isinstance(value, bool) or value is None:
+        return type(value), value
+    assert isinstance(value, int | float)
+    return type(value), value >= 0, value == int(value)
+
+
+@cache
+def _named() -> frozenset[str]:
+    """The strings that the schemas name."""
+    named: set[str] = set()
+
+    def collect(schema: Any) -> None:
+        assert schema.keys() <= {*_KEYWORDS}, schema
+        assert schema.get("minimum", 0) == 0
+        assert schema.get("minLength", 1) == 1
+        named.update(each for each in schema.get("enum", []) if isinstance(each, str))
+        for key in ("definitions", "properties"):
+            for one in schema.get(key, {}).values():
+                if one is not True:
+                    collect(one)
+        for key in ("allOf", "anyOf", "oneOf"):
+            for one in schema.get(key, []):
+                collect(one)
+        for key in ("items", "additionalProperties"):
+            if isinstance(schema.get(key), dict):
+                collect(schema[key])
+
+    collect({"definitions": _whole()["definitions"]})
+    return frozenset(named)
 
 
 def known(kind: str) -> bool:

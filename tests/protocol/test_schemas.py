@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,6 +36,30 @@ def test_what_does_not_conform_is_told_with_its_place(kind: str, value: object, 
         conforms(kind, value)
     assert str(told.value).startswith(f"{kind}: at $")
     assert len(str(told.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("kind", "right", "wrong"),
+    [
+        ("thread/unsubscribe", {"status": "notLoaded"}, {"status": "notThere!"}),
+        ("thread/loaded/list", {"data": ["a"]}, {"data": ["a", True]}),
+        (
+            "refusal",
+            {"id": 1, "error": {"code": 1, "message": ""}},
+            {"id": 1, "error": {"code": 1}},
+        ),
+        (
+            "response",
+            {"id": 1, "result": {"any": 1.5}},
+            {"id": 1.5, "result": {"any": 1}},
+        ),
+    ],
+)
+def test_what_conforms_hides_nothing_that_is_like_it(kind: str, right: Any, wrong: Any) -> None:
+    conforms(kind, right)
+    with pytest.raises(DoesNotConform):
+        conforms(kind, wrong)
+    conforms(kind, right)
 
 
 def test_an_unknown_kind_is_no_pass() -> None:
