@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from state.errors import PushOvertaken
 from state.fleet.push.machine import Machine
-from state.fleet.push.rows import ROW, BatchRows, Values, arrays, kinds_of, text_array
+from state.fleet.push.rows import ROW, BatchRows, arrays, kinds_of, text_array
 from state.fleet.server import schema
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 LEVELS: Final = (schema.METADATA, "text", "raw")
 """What is pushed of threads, each with what the one before it has."""
 _ROW_KINDS: Final = kinds_of(schema.threads, ROW)
+_USER_DATA_KINDS: Final = kinds_of(schema.user_data, schema.USER_DATA)
+_NO_THREADS: Final = arrays((), _ROW_KINDS)
 _PUSH_THREADS: Final = (
     "SELECT id, row_id, former_level, former_created_at_ms, is_gone FROM threadkeep.push_threads("
     "%s, %s, %s, %s::text[], "
@@ -59,15 +61,28 @@ class Batch(NamedTuple):
     ids: list[str]
     rows: BatchRows
     threads: list[PushedThread]
+    arrays: dict[str, list[str]]
+    """The columns of the rows of each table."""
 
     @classmethod
     def of(cls, number: int, ids: list[str], rows: BatchRows) -> "Batch":
-        """The batch of threads with these rows."""
+        """The batch of threads with these rows. It takes a while for many of them."""
+        columns = {
+            "threads": arrays(rows.threads, _ROW_KINDS),
+            "user_data": arrays(rows.user_data, _USER_DATA_KINDS),
+            **{
+                table.name: arrays(values, ["text", *kinds_of(table, names)])
+                for table, names, values in (
+                    (schema.thread_usage, schema.USAGE, rows.usage),
+                    (schema.thread_limits, schema.LIMITS, rows.limits),
+                )
+            },
+        }
         threads = [
             PushedThread(id_, month_of(row["created_at_ms"]), row)
             for id_, row in rows.local.items()
         ]
-        return cls(number, ids, rows, threads)
+        return cls(number, ids, rows, threads, columns)
 
 
 def month_of(created_at_ms: int) -> date:
@@ -113,21 +128,23 @@ async def _send_rows(
     async with connection.pipeline():
         moved = await _move_number(connection, machine, batch.number)
         pushed = await _push_threads(
-            connection, machine, batch.number, level, rows.gone, rows.threads
+            connection, machine, batch.number, level, rows.gone, batch.arrays["threads"]
         )
         if rows.user_data:
-            kinds = kinds_of(schema.user_data, schema.USER_DATA)
             await connection.execute(
                 f"INSERT INTO threadkeep.user_data (tenant_id, machine_id,"
                 f" {', '.join(schema.USER_DATA)})"
-                f" SELECT {machine.tenant_id}, {machine.machine_id}, u.* FROM {_unnest(kinds)} u",
-                arrays(rows.user_data, kinds),
+                f" SELECT {machine.tenant_id}, {machine.machine_id}, u.*"
+                f" FROM {_unnest(_USER_DATA_KINDS)} u",
+                batch.arrays["user_data"],
             )
         for table, names, values in (
             (schema.thread_usage, schema.USAGE, rows.usage),
             (schema.thread_limits, schema.LIMITS, rows.limits),
         ):
-            await _put_dependents(connection, machine, table, names, values)
+            if values:
+                columns = batch.arrays[table.name]
+                await _put_dependents(connection, machine, table, names, columns)
     if moved.rowcount != 1:
         raise PushOvertaken
     numbers: dict[str, int] = {}
@@ -150,11 +167,10 @@ async def _push_threads(
     number: int,
     level: str,
     gone: Sequence[str],
-    rows: Sequence[Values],
+    columns: Sequence[str],
 ) -> "psycopg.AsyncCursor[Any]":
     """Put rows of threads, mark others as deleted and empty them, and remove what the fleet has of
     both in other tables but contents."""
-    columns = arrays(rows, _ROW_KINDS) if rows else ["{}"] * len(ROW)
     values = [machine.epoch, number, level, text_array(gone), *columns]
     return await connection.execute(_PUSH_THREADS, values)
 
@@ -176,11 +192,9 @@ async def _put_dependents(
     machine: Machine,
     table: "sa.Table",
     names: Sequence[str],
-    rows: Sequence[Values],
+    columns: Sequence[str],
 ) -> None:
     """Put rows into a table that has them by the numbers of those of threads."""
-    if not rows:
-        return
     kinds = ["text", *kinds_of(table, names)]
     # Each by its key, whatever the planner thinks: it would read all threads of the machine.
     await connection.execute(
@@ -191,7 +205,7 @@ async def _put_dependents(
         f" CROSS JOIN LATERAL (SELECT row_id FROM threadkeep.threads"
         f" WHERE tenant_id = {machine.tenant_id} AND machine_id = {machine.machine_id}"
         " AND threads.id = u.id OFFSET 0) t",
-        arrays(rows, kinds),
+        columns,
     )
 
 
@@ -210,7 +224,7 @@ async def sweep(
             raise PushOvertaken
         found = await connection.execute(earlier, [text_array(kept)])
         ids = [id_ for (id_,) in await found.fetchall()]
-        pushed = await _push_threads(connection, machine, number, LEVELS[0], ids, ())
+        pushed = await _push_threads(connection, machine, number, LEVELS[0], ids, _NO_THREADS)
         gone: list[Gone] = [
             (id_, row_id, created_at_ms)
             for id_, row_id, _, created_at_ms, _ in await pushed.fetchall()

@@ -234,7 +234,10 @@ class _Push:
         ids = await self._database.query(steps)
         if not ids:
             return None
-        return Batch.of(number, ids, await self._database.look(partial(self._reader.read, ids)))
+        return await self._database.look(partial(self._read, number, ids))
+
+    def _read(self, number: int, ids: list[str], connection: sqlite3.Connection) -> Batch:
+        return Batch.of(number, ids, self._reader.read(ids, connection))
 
     async def _send(self, batch: Batch) -> bool:
         """Send a batch, and take it out of the outbox. False if it has to be sent in parts."""

@@ -161,6 +161,8 @@ def _decoded(data: bytes) -> str:
 
 def arrays(rows: Sequence[Values], kinds: Sequence[str]) -> list[str]:
     """The columns of rows as arrays of PostgreSQL, in its own notation."""
+    if not rows:
+        return ["{}"] * len(kinds)
     return [
         _numbers(column) if kind == "bigint" else text_array(column)
         for column, kind in zip(zip(*rows, strict=True), kinds, strict=True)
