@@ -4,7 +4,8 @@
 
 The database has been made by ``threadkeep fleet init``; the login is a superuser, who alone may
 turn the triggers off that would look at each row. Words are those of this repository, as often as
-they are in it. 3 % of the threads are on two machines. The same arguments give the same rows.
+they are in it. 3 % of the threads are on two machines. A document has four paragraphs: of 280 words
+each it is as long as documents get. The same arguments give the same rows.
 """
 
 import argparse
@@ -25,6 +26,7 @@ _SPAN_MS: Final = 400 * 86_400_000
 _END_MS: Final = 1_796_000_000_000
 """2026-11-30, when the newest threads are made."""
 _LEVEL: Final = "text"
+_WORDS: Final = 38
 _TITLES, _PARAGRAPHS, _PROJECTS, _BRANCHES = 200_000, 100_000, 400, 3_000
 _SANDBOX: Final = (
     '{"type":"managed","file_system":{"type":"restricted","entries":[{"path":{"type":"special",'
@@ -41,11 +43,13 @@ def fill(
     machines: int,
     tenants: int,
     parts: Sequence[str],
+    words: int = _WORDS,
     say: Any = print,
 ) -> None:
-    """Fill the empty tables of a fleet: ``rows``, then ``documents``, or one of both."""
+    """Fill the empty tables of a fleet: ``rows``, then ``documents``, or one of both; ``words`` are
+    in a paragraph."""
     began = time.monotonic()
-    steps: dict[str, Any] = {"words": lambda: _pools(connection, "documents" in parts)}
+    steps: dict[str, Any] = {"words": lambda: _pools(connection, words * ("documents" in parts))}
     tables = []
     if "rows" in parts:
         tables += ["threads", "user_data", "thread_usage", "thread_limits"]
@@ -89,7 +93,7 @@ def _drop_indexes(connection: Connection, tables: Sequence[str]) -> list[str]:
     return [statement.replace(" ON ONLY ", " ON ") for _, statement in found]
 
 
-def words() -> tuple[list[str], list[float]]:
+def vocabulary() -> tuple[list[str], list[float]]:
     """The words of this repository, the most frequent ones first, with the sums of their counts;
     then as many that are rarer than all of them, as in a real vocabulary."""
     counts: Counter[str] = Counter()
@@ -105,26 +109,26 @@ def words() -> tuple[list[str], list[float]]:
     return [*known, *sorted(rare)], list(accumulate(weights))
 
 
-def _pools(connection: Connection, text: bool) -> None:
+def _pools(connection: Connection, paragraph: int) -> None:
     """What the rows are made of: joined by number, as SQL draws no words by itself in good time."""
-    vocabulary, sums = words()
+    words, sums = vocabulary()
     chance = random.Random(7)
 
     def drawn(count: int) -> str:
-        return " ".join(chance.choices(vocabulary, cum_weights=sums, k=count))
+        return " ".join(chance.choices(words, cum_weights=sums, k=count))
 
     def some(number: int, mean: float) -> Iterator[str]:
         return (drawn(max(2, int(chance.lognormvariate(0, 0.7) * mean))) for _ in range(number))
 
     def names(number: int, join: str) -> list[str]:
-        return [join.join(chance.sample(vocabulary[60:4000], 2)) for _ in range(number)]
+        return [join.join(chance.sample(words[60:4000], 2)) for _ in range(number)]
 
     connection.execute("CREATE SCHEMA fleet_bench")
     pools: dict[str, Any] = {
         "titles": some(_TITLES, 7),
         "projects": names(_PROJECTS, "-"),
         "branches": [f"feature/{name}" for name in names(_BRANCHES, "-")],
-        "paragraphs": some(_PARAGRAPHS if text else 1, 38),
+        "paragraphs": some(_PARAGRAPHS if paragraph else 1, paragraph),
     }
     for name, values in pools.items():
         table = sql.Identifier("fleet_bench", name)
@@ -336,6 +340,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1_000_000)
     parser.add_argument("--machines", type=int, default=2_000)
     parser.add_argument("--tenants", type=int, default=20)
+    parser.add_argument("--words", type=int, default=_WORDS)
     parser.add_argument("--parts", nargs="+", default=["rows", "documents"])
     args = parser.parse_args()
     with psycopg.connect(args.address, autocommit=True) as connection:
@@ -345,6 +350,7 @@ def main() -> None:
             machines=args.machines,
             tenants=args.tenants,
             parts=args.parts,
+            words=args.words,
         )
 
 
