@@ -32,7 +32,8 @@ CHECKED = """
 """
 # Of the index alone, a candidate costs less than a microsecond; to look into its text, a hundred times as
 # much. So the index is on the trigrams themselves, which need no second look, and on the tenant: those of
-# others are not even candidates. The first term is the rarest.
+# others are not even candidates. Which of several terms is the rarest, only the index can tell: it is asked
+# for a few documents of each first, and for more if all have more.
 KEYS = "({extension}.show_trgm(text) || ('#' || tenant_id::text))"
 TEXT_ROWS = """
     CREATE FUNCTION text_rows(tenant integer, machine integer, terms text[], most integer) RETURNS bigint[]
@@ -40,33 +41,38 @@ TEXT_ROWS = """
     SET enable_seqscan = off SET enable_indexscan = off SET max_parallel_workers_per_gather = 0 SET work_mem = '32MB'
     AS $$
     DECLARE
-        few integer := least(greatest(most, 0), 50000);
-        few_documents integer := few;
+        few CONSTANT integer := least(greatest(most, 0), 50000);
+        enough CONSTANT integer := least(500, few);
+        few_documents integer := CASE cardinality(terms) WHEN 1 THEN few ELSE enough END;
         term text;
         trigrams text[];
         holding bigint[];
         found bigint[];
     BEGIN
         {checked}
-        FOREACH term IN ARRAY terms[1:64] LOOP
-            EXIT WHEN cardinality(found) <= 500;
-            trigrams := threadkeep.trigrams_of(term);
-            CONTINUE WHEN trigrams IS NULL;
-            SELECT coalesce(array_agg(row_id), '{{}}') INTO holding FROM (
-                SELECT row_id FROM threadkeep.documents
-                WHERE {keys} @> (trigrams || ('#' || tenant::text)) AND tenant_id + 0 = tenant
-                AND (machine IS NULL OR machine_id + 0 = machine)
-                LIMIT few_documents + 1
-            ) few_rows;
-            CONTINUE WHEN cardinality(holding) > few_documents;
-            IF found IS NULL THEN
-                found := holding;
-            ELSE
-                SELECT coalesce(array_agg(row_id), '{{}}') INTO found
-                FROM (SELECT unnest(holding) row_id INTERSECT SELECT unnest(found)) common;
-            END IF;
-            -- Another term helps only if it leaves fewer, and to fetch more than these costs more than to look at them.
-            few_documents := cardinality(found);
+        LOOP
+            FOREACH term IN ARRAY terms[1:64] LOOP
+                trigrams := threadkeep.trigrams_of(term);
+                CONTINUE WHEN trigrams IS NULL;
+                SELECT coalesce(array_agg(row_id), '{{}}') INTO holding FROM (
+                    SELECT row_id FROM threadkeep.documents
+                    WHERE {keys} @> (trigrams || ('#' || tenant::text)) AND tenant_id + 0 = tenant
+                    AND (machine IS NULL OR machine_id + 0 = machine)
+                    LIMIT few_documents + 1
+                ) few_rows;
+                CONTINUE WHEN cardinality(holding) > few_documents;
+                IF found IS NULL THEN
+                    found := holding;
+                ELSE
+                    SELECT coalesce(array_agg(row_id), '{{}}') INTO found
+                    FROM (SELECT unnest(holding) row_id INTERSECT SELECT unnest(found)) common;
+                END IF;
+                EXIT WHEN cardinality(found) <= enough;
+                -- Another term helps only if it leaves fewer; to fetch more than these costs more than to look at them.
+                few_documents := cardinality(found);
+            END LOOP;
+            EXIT WHEN found IS NOT NULL OR few_documents >= few;
+            few_documents := least(8 * few_documents, few);
         END LOOP;
         RETURN found;
     END $$
@@ -155,6 +161,7 @@ TITLE_IS_COMMON = """
         ) last WHERE search_text LIKE ALL (patterns)
     $$
 """
+# The index intersects what it has of each LIKE, and knows nothing of LIKE ALL. The longest is not always the rarest.
 TITLE_ROWS = """
     CREATE FUNCTION title_rows(tenant integer, machine integer, terms text[], most integer) RETURNS bigint[]
     LANGUAGE plpgsql STABLE SECURITY DEFINER PARALLEL RESTRICTED {path}
@@ -170,7 +177,9 @@ TITLE_ROWS = """
         IF patterns IS NULL OR threadkeep.title_is_common(tenant, patterns) THEN RETURN NULL; END IF;
         SELECT coalesce(array_agg(row_id), '{{}}') INTO found FROM (
             SELECT t.row_id FROM threadkeep.threads t
-            WHERE t.tenant_id = tenant AND t.search_text LIKE patterns[1] AND t.search_text LIKE ALL (patterns)
+            WHERE t.tenant_id = tenant AND t.search_text LIKE patterns[1]
+            AND t.search_text LIKE coalesce(patterns[2], patterns[1])
+            AND t.search_text LIKE coalesce(patterns[3], patterns[1]) AND t.search_text LIKE ALL (patterns)
             AND CASE WHEN machine IS NULL THEN t.newest ELSE t.machine_id = machine AND NOT t.deleted END
             LIMIT few + 1
         ) few_rows;

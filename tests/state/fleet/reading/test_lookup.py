@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,26 @@ def found(
     """The rows that a function gives."""
     given = {"tenant": tenant, "terms": terms, "most": most}
     return {row_id for (row_id,) in connection.execute(OWN[name], given).fetchall()}
+
+
+@contextmanager
+def explained(tenants: Fleet) -> "Iterator[tuple[psycopg.Connection[Any], list[str]]]":
+    """A connection of a reader, and the plans of all that it runs, with the rows that each gave."""
+    role = re.search("user=(\\S+)", tenants.reader(tenant="one"))
+    assert role is not None
+    plans: list[str] = []
+    with psycopg.connect(tenants.admin, autocommit=True) as admin:
+        admin.add_notice_handler(lambda notice: plans.append(notice.message_primary or ""))
+        for statement in (
+            "LOAD 'auto_explain'",
+            "SET auto_explain.log_min_duration = 0",
+            "SET auto_explain.log_analyze = on",
+            "SET auto_explain.log_nested_statements = on",
+            "SET client_min_messages = log",
+            f"SET SESSION AUTHORIZATION {role[1]}",
+        ):
+            admin.execute(statement)
+        yield admin, plans
 
 
 def test_nobody_finds_what_another_tenant_has(tenants: Fleet, readers: dict[str, str]) -> None:
@@ -175,22 +196,10 @@ def test_the_index_serves_below_row_security(own_tenants: Fleet) -> None:
             THREADS.format("'a public matter'", "generate_series(100, 3000)")
             + " WHERE tenant_id = 2"
         )
-    role = re.search("user=(\\S+)", own_tenants.reader(tenant="one"))
-    assert role is not None
-    plans: list[str] = []
-    with psycopg.connect(own_tenants.admin, autocommit=True) as admin:
-        admin.add_notice_handler(lambda notice: plans.append(notice.message_primary or ""))
-        for statement in (
-            "LOAD 'auto_explain'",
-            "SET auto_explain.log_min_duration = 0",
-            "SET auto_explain.log_nested_statements = on",
-            "SET client_min_messages = log",
-            f"SET SESSION AUTHORIZATION {role[1]}",
-        ):
-            admin.execute(statement)
-        (own,) = admin.execute("SELECT threadkeep.my_tenant()").fetchone() or (None,)
+    with explained(own_tenants) as (reader, plans):
+        (own,) = reader.execute("SELECT threadkeep.my_tenant()").fetchone() or (None,)
         for name in OWN:
-            assert found(admin, own, name, ["secret"])
+            assert found(reader, own, name, ["secret"])
     text = [plan for plan in plans if "threadkeep.documents" in plan and "@>" in plan]
     assert len(text) >= 3
     assert all("Bitmap Index Scan on documents" in plan for plan in text)
@@ -200,6 +209,30 @@ def test_the_index_serves_below_row_security(own_tenants: Fleet) -> None:
     titles = [plan for plan in plans if "search_text LIKE ALL" in plan]
     assert "Bitmap Index Scan on threads_" in titles[0]
     assert not [plan for plan in (*text, *looked, *titles) if "Seq Scan" in plan]
+
+
+@pytest.mark.parametrize("terms", [["public", "secret"], ["secret", "public"]])
+def test_of_a_common_and_a_rare_word_the_rare_one_is_looked_up(
+    own_tenants: Fleet, terms: list[str]
+) -> None:
+    """Whichever comes first: of the common one no more is read than tells that it is."""
+    with own_tenants.administered() as admin:
+        admin.execute(
+            THREADS.format("'a public matter'", "generate_series(100, 3000)")
+            + " WHERE tenant_id = 2"
+        )
+        said = DOCUMENT.replace("secret of", "public")
+        admin.execute(said + " WHERE search_text = 'a public matter'")
+        changed = "UPDATE threadkeep.threads SET search_text = 'a public secret' WHERE row_id = 1"
+        assert admin.execute(changed + " AND tenant_id = 2").rowcount == 1
+    with explained(own_tenants) as (reader, plans):
+        (own,) = reader.execute("SELECT threadkeep.my_tenant()").fetchone() or (None,)
+        both = [f" {term} " for term in terms]
+        assert len(found(reader, own, "text_rows", both, 30_000)) == 10
+        assert found(reader, own, "title_rows", terms, 30_000) == {1}
+    heap = r"Bitmap Heap Scan on documents.*actual.* rows=(\d+)"
+    read = [int(rows) for plan in plans for rows in re.findall(heap, plan)]
+    assert max(read) == (501 if terms[0] == "public" else 10)
 
 
 def test_postgresql_knows_the_month_that_a_push_writes(tenants: Fleet) -> None:
