@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -27,9 +28,11 @@ from state.fleet.reading.index import FleetIndex, open_fleet
 from state.fulltext.search import Search
 from state.query.cursor import Cursor
 from state.query.model import Query
+from tests.bench.fleet_rows import vocabulary
 from tests.bench.measure import machine, table
 
 _PAGE: Final = 50
+_HITS: Final = 25
 _GOAL_MS: Final = 10
 _PATIENCE_MS: Final = 2_000
 _DEPTHS: Final = {"start": 0.0, "middle": 0.5, "end": 0.999}
@@ -177,37 +180,78 @@ async def security(index: FleetIndex, admin: Connection, rounds: int) -> Iterato
     return iter(rows)
 
 
-def terms(admin: Connection) -> dict[str, tuple[str, ...]]:
-    """What to search for, by name: common and rare words, and one that is nowhere."""
+def wanted(admin: Connection) -> dict[str, Search]:
+    """What to search for, by name: common and rare words of the newest texts, and absent ones."""
     row = admin.execute(
-        "SELECT substring(text FROM 'commit (\\w+)'), substring(text FROM 'ticket (\\w+)')"
-        " FROM threadkeep.documents ORDER BY month DESC, row_id LIMIT 1"
+        "SELECT substring(text FROM 'commit (\\w+)'), substring(text FROM 'ticket (\\w+)'), text,"
+        " cwd FROM threadkeep.documents JOIN threadkeep.threads USING (tenant_id, row_id)"
+        " WHERE tenant_id = (SELECT tenant_id FROM threadkeep.tenants WHERE name = 'default')"
+        " AND month = (SELECT max(month) FROM threadkeep.documents) AND newest LIMIT 1"
     ).fetchone()
     assert row is not None
+    commit, ticket, text, cwd = row
+    few = [word for word in vocabulary()[0][4_000:] if len(word) == len(ticket)]
+    of_ten, of_hundred = few[0], few[len(few) // 4]
+    filtered = {name: filters(admin)[name] for name in ("a machine", "a user", "a month")}
+    words = {
+        "a word of one thread": commit,
+        "a word of some threads": ticket,
+        "a word of no thread": "7z7q7x7v",
+        "a common word": "thread",
+        "two common words": "thread index",
+        "three common words": "thread index file",
+        "a common and a rare word": f"thread {ticket}",
+        "a less common word": of_ten,
+        "a less common and a rare word": f"{of_ten} {ticket}",
+        "two less common words": f"{of_ten} {of_hundred}",
+        "a phrase of five words": '"' + " ".join(text.split()[12:17]) + '"',
+        "a phrase of no thread": '"index thread index thread"',
+        "a beginning": f"{commit[:6]}*",
+        "two letters": "qz",
+        "two letters that many have": "is",
+        "two Chinese letters": "\u7d22\u5f15",
+        "letters and signs": "c++ ->",
+    }
+    found = {name: Query() for name in words}
+    for name, fields in {**filtered, "a folder": {"cwds": (cwd,)}}.items():
+        for which in ("a common word", "a word of some threads"):
+            words[f"{which}, {name}"] = words[which]
+            found[f"{which}, {name}"] = Query(**fields)
     return {
-        "a word of one thread": (row[0],),
-        "a word of about five": (row[1],),
-        "a word of no thread": ("7z7q7x7v",),
-        "a common word": ("thread",),
-        "two common words": ("thread", "index"),
-        "a common and a rare word": ("thread", row[1]),
+        name: Search(
+            tuple(terms_of(words[name])), replace(query, sort_key="recency_at", limit=_HITS)
+        )
+        for name, query in found.items()
     }
 
 
+async def page_behind(index: FleetIndex, search_: Search, pages: int) -> Search:
+    """The search for the page behind so many."""
+    for _ in range(pages):
+        cursor = (await search(index, search_)).next_cursor
+        search_ = replace(search_, among=replace(search_.among, cursor=cursor))
+    return search_
+
+
 async def searches(index: FleetIndex, admin: Connection, rounds: int) -> AsyncIterator[list[str]]:
-    """Rows of a table: words, and what the first page of a search costs."""
-    for name, words in terms(admin).items():
-        wanted = Search(tuple(terms_of(" ".join(words))), Query(sort_key="recency_at", limit=25))
-        found = await search(index, wanted)
+    """Rows of a table: words, and what a page of a search costs."""
+    every = wanted(admin)
+    for number in (1, 9):
+        behind = await page_behind(index, every["a common word"], number)
+        every[f"a common word, page {number + 1}"] = behind
+    every["a common word, by matches"] = replace(every["a common word"], ranked=True)
+    for name, one in every.items():
+        found = await search(index, one)
         taken: list[float] = []
         used = -_cpu_ms(admin)
         while len(taken) < rounds and sum(taken) < 4 * _PATIENCE_MS:
             began = time.perf_counter()
-            found = await search(index, wanted)
+            found = await search(index, one)
             taken.append((time.perf_counter() - began) * 1000)
         cpu = (used + _cpu_ms(admin)) / len(taken)
         times = f"{statistics.median(taken):.0f} ms", f"{min(taken):.0f} ms"
-        yield [name, f"{cpu:.0f} ms", *times, str(len(found.hits))]
+        stopped = " (stopped)" if found.stopped else ""
+        yield [name, f"{cpu:.0f} ms", *times, f"{len(found.hits)}{stopped}"]
 
 
 def sizes(admin: Connection) -> Iterator[Sequence[str]]:
