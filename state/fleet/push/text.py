@@ -67,6 +67,7 @@ _FORGET: Final = "DELETE FROM threadkeep.documents WHERE row_id = ANY(%s)"
 class _Document(NamedTuple):
     text: str
     messages: bytes
+    """As they are stored."""
     digest: str
 
 
@@ -120,7 +121,7 @@ class TextContent:
             async with connection.cursor().copy(copying) as copy:
                 copy.set_types(_TYPES)
                 for month, row_id, position, (text, messages, named) in changed:
-                    await copy.write_row((month, row_id, position, text, packed(messages), named))
+                    await copy.write_row((month, row_id, position, text, messages, named))
             await connection.execute(_PUT)
 
 
@@ -148,12 +149,13 @@ def _read(
             if error.errno in SHORTAGES:
                 raise
             continue
-        clean = [message._replace(text=redact(message.text)) for message in messages]
+        for number, message in enumerate(messages):  # in place: a long thread is here once
+            messages[number] = message._replace(text=redact(message.text))
         header = "\0".join(map(redact, thread.header.split("\0")))
-        found[id_] = [*_header(not_in_messages(header, clean))]
+        found[id_] = [*_header(not_in_messages(header, messages))]
         found[id_] += (
             _document(text, [Said(m.kind, m.turn_id, m.item_id, m.text) for m in group])
-            for text, group in grouped(clean)
+            for text, group in grouped(messages)
         )
     return found
 
@@ -166,4 +168,4 @@ def _header(header: str) -> Iterator[_Document]:
 
 def _document(text: str, messages: list[Said]) -> _Document:
     made = plain(messages)
-    return _Document(spelled(text), made, digest(made))
+    return _Document(spelled(text), packed(made), digest(made))
