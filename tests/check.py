@@ -3,7 +3,6 @@
 Each runs though one before it failed; what failed is named at the end, and the status is 1 then.
 """
 
-import os
 import subprocess
 import sys
 
@@ -16,15 +15,12 @@ def main(options: list[str]) -> int:
         "ruff check": ["ruff", "check", "."],
         "ruff format --check": ["ruff", "format", "--check", "."],
         "mypy": ["mypy"],
-        "pytest": ["pytest", "-q", "--workers", "auto", *options],
+        "pytest": ["pytest", "-q", "-n", "auto", *options],
     }
-    # Each process would compile anew what those before it have.
-    environment = {**os.environ}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     failed = []
     for name, command in checks.items():
         print(f"== {name}", flush=True)
-        if subprocess.run([sys.executable, "-m", *command], cwd=ROOT, env=environment).returncode:
+        if subprocess.run([sys.executable, "-m", *command], cwd=ROOT).returncode:
             failed.append(name)
     print(f"Failed: {', '.join(failed)}" if failed else "All checks passed.")
     return int(bool(failed))

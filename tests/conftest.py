@@ -3,26 +3,28 @@
 import asyncio
 import fcntl
 import gc
+import importlib
 import json
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from state.db import database
 from state.thread_index import open_index
 from state.userdata.store import open_with_user_data
 from tests import FIXTURES, ROOT
-from tests.parallel import Workers, shared_folder
 from tests.support.command import Cli, Inside
 from tests.support.effort import FULL
 from tests.support.indexes import copying, migrated
-from tests.support.warm import load_ahead
 
 if TYPE_CHECKING:
     from tests.support.postgres.cluster import Cluster, Fleet
@@ -115,17 +117,33 @@ def copy_corpus(target: Path) -> Path:
     return target
 
 
-def _group(item: pytest.Item) -> Path:
-    """What one worker runs: all tests of a file, so that what they share is made once; and all that
-    need a browser, which takes two seconds of a processor to start."""
-    folder = item.path.parent
-    return folder if folder == ROOT / "tests" / _BROWSER else item.path
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two workers more than there are processors: many tests wait, for locks, for processes, and
+    for what a key does in the picker."""
+    return (os.cpu_count() or 1) + 2
+
+
+class _Scheduling(LoadFileScheduling):  # type: ignore[misc]
+    """All tests of a file in one worker, so that what they share is made once; and all that need a
+    browser, which takes two seconds of a processor to start."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        folder = file.rpartition("/")[0]
+        return folder if folder.endswith(_BROWSER) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling | None:
+    """How tests are given to workers."""
+    if config.getvalue("dist") != "load":  # another way was asked for
+        return None
+    config.option.loadscopereorder = False  # by the number of tests; see below
+    return _Scheduling(config, log)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--full``: everything, where a run takes samples otherwise. ``--workers``: side by side."""
+    """``--full``: everything, where a run takes samples otherwise."""
     parser.addoption("--full", action="store_true", help="run all cases, and the tests marked full")
-    parser.addoption("--workers", default="0", help="run tests in so many processes, or auto")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -135,13 +153,22 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[FULL] = "1"
         if not config.getoption("--hypothesis-profile"):
             hypothesis.settings.load_profile("full")
-    workers = config.getoption("--workers")
-    # Two more than there are processors: many tests wait, for locks, for processes, and for what a
-    # key does in the picker.
-    if count := (os.cpu_count() or 1) + 2 if workers == "auto" else int(workers):
-        config.pluginmanager.register(Workers(count, _group))
-        if not config.option.collectonly:
-            load_ahead(count)  # while tests are collected
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Each worker imports a share of the tests first, and leaves what it has compiled of them to
+    the others: to rewrite what tests assert takes longer than all else of collecting."""
+    worker = getattr(session.config, "workerinput", None)
+    if worker is None or session.config.args != session.config.getini("testpaths"):
+        return
+    number, count = int(worker["workerid"].removeprefix("gw")), worker["workercount"]
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, False
+    files = [path for path in (ROOT / "tests").rglob("test_*.py") if "bench" not in path.parts]
+    for path in sorted(files)[number::count]:
+        # What is wrong with it is told when it is collected.
+        with suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    sys.dont_write_bytecode = before
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -185,7 +212,8 @@ def each_migrated(_migrated_once: CreateFile, monkeypatch: pytest.MonkeyPatch) -
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the corpus home and a complete index of it: one for all workers, made by the
     first that needs it. Nobody changes it, or opens the index."""
-    folder = shared_folder(tmp_path_factory) / "corpus"
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "corpus"
     folder.mkdir(exist_ok=True)
 
     async def fill() -> None:
@@ -206,7 +234,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Cluster"]:
     postgres = pytest.importorskip("tests.support.postgres.cluster", exc_type=ImportError)
     if postgres.find_binaries() is None:
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    folder = shared_folder(tmp_path_factory) / "postgres"
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "postgres"
     with postgres.shared(folder) as started:
         yield started
 

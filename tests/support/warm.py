@@ -1,9 +1,8 @@
 """Processes without their start: a process that has everything loaded forks them.
 
-Each process that runs tests has one of its own, from when it needs it first; those of workers are
-forked from one that has loaded everything while tests were collected. A child has the arguments,
-the environment, the folder and the streams that it is given, as if it had been started; only its
-Python does not begin from nothing. Tests that are about that start a program themselves.
+Each process that runs tests has one of its own, from when it needs it first. A child has the
+arguments, the environment, the folder and the streams that it is given, as if it had been started;
+only its Python does not begin from nothing. Tests that are about that start a program themselves.
 """
 
 import array
@@ -110,9 +109,19 @@ def started(command: Sequence[str], **options: Any) -> "subprocess.Popen[Any]":
 class _Server:
     """The process that forks, as the tests' own process sees it."""
 
-    def __init__(self, own: socket.socket) -> None:
-        self._socket = own
+    def __init__(self) -> None:
+        self._socket, there = socket.socketpair()
+        with there:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _MAIN, str(there.fileno())],
+                cwd=ROOT,
+                env={**os.environ, "LANG": "C.UTF-8"},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[there.fileno()],
+            )
         self._lock = threading.Lock()
+        atexit.register(self.close)
 
     def send(self, order: dict[str, Any], descriptors: list[int]) -> None:
         """Have a child forked with these descriptors."""
@@ -122,61 +131,14 @@ class _Server:
             self._socket.sendmsg([_NUMBER.pack(len(text))], rights)
             self._socket.sendall(text)
 
-
-_of_workers: list[socket.socket] = []
-"""To the processes that fork for the workers."""
-_started: Final[list[object]] = []
-"""The processes that fork: those of the main process must not seem forgotten in its workers."""
-
-
-def load_ahead(count: int) -> None:
-    """Begin to load everything for ``count`` workers, which are forked from this process."""
-    _of_workers.extend(_start(count))
-
-
-def be_worker(number: int) -> None:
-    """Take, of what was loaded ahead, what is meant for this worker."""
-    own = _of_workers[number] if number < len(_of_workers) else None
-    for each in _of_workers:
-        if each is not own:
-            each.close()
-    _of_workers[:] = [own] if own else []
-
-
-def workers_are_forked() -> None:
-    """Leave what was loaded ahead to the workers, with whom it ends."""
-    while _of_workers:
-        _of_workers.pop().close()
+    def close(self) -> None:
+        self._socket.close()
+        self._process.wait()
 
 
 @cache
 def _server() -> _Server:
-    return _Server(*(_of_workers or _start(1)))
-
-
-def _start(count: int) -> list[socket.socket]:
-    pairs = [socket.socketpair() for _ in range(count)]
-    there = [str(pair[1].fileno()) for pair in pairs]
-    process = subprocess.Popen(
-        [sys.executable, "-c", _MAIN, *there],
-        cwd=ROOT,
-        env={**os.environ, "LANG": "C.UTF-8"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        pass_fds=[int(each) for each in there],
-    )
-    for _, each in pairs:
-        each.close()
-    ours = [pair[0] for pair in pairs]
-
-    def end() -> None:
-        for each in ours:
-            each.close()
-        process.wait()
-
-    atexit.register(end)
-    _started.append(process)
-    return ours
+    return _Server()
 
 
 def program() -> None:
@@ -209,26 +171,12 @@ def _load() -> None:
                 command.main()
 
 
-def _one_each(controls: list[socket.socket]) -> socket.socket:
-    """Fork a process for each of them. Returns in those."""
-    for control in controls:
-        if not os.fork():
-            for other in controls:
-                if other is not control:
-                    other.close()
-            return control
-    for control in controls:
-        control.close()
-    for _ in controls:
-        os.wait()
-    os._exit(0)
-
-
 def _serve(control: socket.socket) -> dict[str, Any]:
     """Fork a child for each order, and tell how it ended. Returns in the children."""
     awake, wake = socket.socketpair()
     for end in (awake, wake):
         end.setblocking(False)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
     told: dict[int, int] = {}
@@ -337,12 +285,11 @@ def _end(status: int) -> NoReturn:
 
 def main() -> NoReturn:
     """Be the process that forks; in the children, what was asked for."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    controls = [socket.socket(fileno=int(each)) for each in sys.argv[1:]]
+    control = socket.socket(fileno=int(sys.argv[1]))
     gc.disable()  # modules are no garbage
     _load()
     gc.freeze()  # else each child would copy all of this memory when it collects
     gc.enable()
-    order = _serve(_one_each(controls))
+    order = _serve(control)
     _become(order)
     _end(_run(order["function"]))

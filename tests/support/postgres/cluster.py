@@ -20,7 +20,6 @@ import psycopg
 
 from state.fleet.server.admin.logins import add_machine, add_reader
 from state.fleet.server.admin.setup import TENANT, initialize
-from tests.parallel import main_process
 
 _TEMPLATE: Final = "fleet_template"
 _SETTINGS: Final = (
@@ -116,7 +115,9 @@ def shared(folder: Path) -> Iterator[Cluster]:
             # Not below pytest's folder, which is for nobody but the one who runs it.
             place = tempfile.mkdtemp(prefix="threadkeep-", dir=_in_memory())
             cluster = start(Path(place) / "postgres")
-            _stop_with(main_process(), cluster)
+            _stop_with(
+                os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid(), cluster
+            )
             with psycopg.connect(cluster.address("postgres"), autocommit=True) as admin:
                 if admin.info.server_version < 150_000:
                     # As fleet check says: there everybody may create in the schema public.
