@@ -3,6 +3,7 @@
 Each runs though one before it failed; what failed is named at the end, and the status is 1 then.
 """
 
+import os
 import subprocess
 import sys
 
@@ -17,10 +18,13 @@ def main(options: list[str]) -> int:
         "mypy": ["mypy"],
         "pytest": ["pytest", "-q", "-n", "auto", *options],
     }
+    # Each process would compile anew what those before it have.
+    environment = {**os.environ}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     failed = []
     for name, command in checks.items():
         print(f"== {name}", flush=True)
-        if subprocess.run([sys.executable, "-m", *command], cwd=ROOT).returncode:
+        if subprocess.run([sys.executable, "-m", *command], cwd=ROOT, env=environment).returncode:
             failed.append(name)
     print(f"Failed: {', '.join(failed)}" if failed else "All checks passed.")
     return int(bool(failed))
