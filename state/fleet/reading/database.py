@@ -28,6 +28,9 @@ _IDLE_S: Final = 60.0
 _MANY_ROWS: Final = 1_000
 """What is made of so many takes a while, as it does of messages and of rollouts, which a ``Binary``
 asks for: not in the event loop."""
+_PREPARED_AFTER: Final = 2
+"""A statement that is asked this often over one connection is kept there as it is planned: to plan
+a page takes as long as to read it."""
 _GLANCE_S: Final = 0.1
 """How often a thread that waits for a read looks whether anybody still wants it."""
 
@@ -151,7 +154,7 @@ class FleetDatabase(Database):
                     stack, connection = await self._connected(fresh=True)
                     await connection.execute(scope.begin)
                 yield connection
-                await connection.rollback()
+                await connection.commit()  # a rollback would have psycopg forget what is prepared
             except BaseException:
                 await _closed(stack)
                 raise
@@ -190,6 +193,8 @@ class FleetDatabase(Database):
         if self.scope.tenant_id != login.tenant_id:  # later ones see what the first one does
             self.scope = Scope(login.tenant_id)
         _load_as_sqlite_does(connection)
+        if login.is_direct:
+            connection.prepare_threshold = _PREPARED_AFTER
         return stack, connection
 
 

@@ -39,7 +39,7 @@ _SILENCE_S: Final = 600.0
 is alive and waits for a server that is gone."""
 _LOCK_PATIENCE: Final = "10s"
 _WHO: Final = (
-    "SELECT version_num, threadkeep.my_tenant(), threadkeep.my_machine()"
+    "SELECT version_num, threadkeep.my_tenant(), threadkeep.my_machine(), pg_backend_pid()"
     " FROM threadkeep.fleet_version"
 )
 
@@ -50,6 +50,9 @@ class Login(NamedTuple):
     tenant_id: int
     machine_id: int | None
     """None for a reader."""
+    is_direct: bool
+    """Whether the process that answers is the one that was connected to: no pooler gives each
+    transaction another, so what is prepared in it stays."""
 
 
 @asynccontextmanager
@@ -163,7 +166,7 @@ async def log_in(connection: "psycopg.AsyncConnection[Any]") -> Login:
     check_revision(row[0])
     if row[1] is None:
         raise FleetLoginUnknown(connection.info.user)
-    return Login(row[1], row[2])
+    return Login(row[1], row[2], row[3] == connection.info.backend_pid)
 
 
 def check_server(connection: "psycopg.AsyncConnection[Any] | psycopg.Connection[Any]") -> None:

@@ -43,9 +43,9 @@ def administer(address: str, *statements: str) -> None:
 
 
 def test_a_login_knows_its_tenant_and_machine(fleet: Fleet) -> None:
-    assert logged_in(fleet.machine("one")) == (1, 1)
-    assert logged_in(fleet.machine("two")) == (1, 2)
-    assert logged_in(fleet.reader()) == (1, None)
+    assert logged_in(fleet.machine("one"))[:2] == (1, 1)
+    assert logged_in(fleet.machine("two"))[:2] == (1, 2)
+    assert logged_in(fleet.reader())[:2] == (1, None)
     assert logged_in(fleet.reader(tenant="other"))[0] != 1
 
 
@@ -74,7 +74,7 @@ def test_who_is_not_let_in(fleet: Fleet) -> None:
     login = let_in(fleet.admin, MACHINE, "one", role=name)
     url = fleet.cluster.url(fleet.database, name)
     right = f"{url}?password={login.password}"
-    assert logged_in(right) == (1, 1)
+    assert logged_in(right)[:2] == (1, 1)
     for wrong in (f"{url}?password=wrong", f"{url}?passfile=/nowhere"):
         with pytest.raises(errors.FleetLoginRefused, match="password") as caught:
             logged_in(wrong)
@@ -258,7 +258,7 @@ def test_the_first_of_several_servers_that_works_is_taken(fleet: Fleet) -> None:
     address = fleet.machine("one")
     hosts = f"host=127.0.0.1,{fleet.cluster.folder} port=1,{fleet.cluster.port}"
     rest = address.partition(" dbname=")[2]
-    assert logged_in(f"{hosts} dbname={rest} target_session_attrs=read-write") == (1, 1)
+    assert logged_in(f"{hosts} dbname={rest} target_session_attrs=read-write")[:2] == (1, 1)
 
 
 def test_nothing_but_the_error_tells_of_a_connection_that_is_lost(

@@ -77,3 +77,20 @@ def test_a_machine_that_joins_later_can_be_named_at_once(fleet: Fleet, tmp_path:
             assert (await index.page(Query(machine="laptop"))).rows == []
 
     asyncio.run(look())
+
+
+def test_what_is_asked_again_over_one_connection_is_planned_once(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    def prepared() -> Steps[list[str]]:
+        rows = yield Native("SELECT statement FROM pg_prepared_statements"), []
+        return [statement for (statement,) in rows]
+
+    async def look() -> None:
+        async with open_fleet(tmp_path, tmp_path / "index.sqlite3", fleet.reader()) as index:
+            assert await index.read(prepared) == []
+            for _ in range(4):
+                await index.page(Query())
+            assert any("facet" in statement for statement in await index.read(prepared))
+
+    asyncio.run(look())
