@@ -5,6 +5,7 @@ repository that it is in on disk, else it is the folder itself. Nothing of that 
 has the origins with the threads, and the disk is asked each time.
 """
 
+import itertools
 import json
 import os
 import re
@@ -39,10 +40,11 @@ _NEWEST: Final = (
     f"FROM threads WHERE cwd_key = f.value AND {HAS_ORIGIN}"
     " ORDER BY created_at_ms DESC, git_origin_url DESC LIMIT 1"
 )
-_ORIGINS: Final = (
+ORIGINS: Final = (
     f"SELECT f.value, (SELECT created_at_ms {_NEWEST}), (SELECT git_origin_url {_NEWEST})"
     " FROM json_each(?) f"
 )
+"""The newest origin of each of these folders, and when its newest thread was created."""
 _DISTINCT: Final = "SELECT DISTINCT cwd_key FROM threads"
 _GROUPED: Final = (
     "SELECT cwd_key, max(created_at_ms), git_origin_url FROM threads"
@@ -60,8 +62,10 @@ FOLDERS_CALLED: Final = (
     " SELECT (SELECT min(cwd_key) FROM threads WHERE cwd_key > hops.v) FROM hops"
     " WHERE hops.v IS NOT NULL) SELECT v FROM hops WHERE v IS NOT NULL AND ? <> ''"
 )
-"""All folders; in a fleet, which has very many, those that match one of these patterns of LIKE, or
-an origin of whose threads does, in lower case."""
+"""All folders; in a fleet, which has very many, those in whose path, or in an origin of whose
+threads, one of these words is, in lower case."""
+FOLDERS_LIKE: Final = FOLDERS_CALLED.replace("AND ?", "AND '' || ?")
+"""The same of those that match one of these patterns of LIKE, or whose origins do."""
 Origin = tuple[int, str]
 """When the thread was created that has it, and the address."""
 
@@ -95,7 +99,7 @@ def project_of_folder_steps(folder: str) -> Steps[Project]:
 
 def similar_projects_steps(given: Sequence[str]) -> Steps[list[str]]:
     """The names of projects that hold one of the ``given`` texts, if these choose no thread."""
-    projects = yield from projects_steps(given)
+    projects = yield from projects_steps(given, similar=True)
     texts = [text.lower() for text in given if len(text) > 2 and not is_path(text)]
     names = {projects.name(key) for key in projects.folders} if texts else set()
     short = {
@@ -105,13 +109,15 @@ def similar_projects_steps(given: Sequence[str]) -> Steps[list[str]]:
     return [] if similar and projects.chosen(given) else similar
 
 
-def projects_steps(names: Sequence[str] = ()) -> Steps["Projects"]:
+def projects_steps(names: Sequence[str] = (), *, similar: bool = False) -> Steps["Projects"]:
     """The projects of all folders in the index; for ``names`` those that they may choose are
-    enough."""
+    enough, or with ``similar`` those that are called alike."""
     aliases = dict((yield ALIASES_SQL, []))
     indexed = yield from has_indexes_steps("ix_threads_cwd_recency_at", INDEX)
     if indexed and names and not any(map(is_path, names)):
-        folders = [key for (key,) in (yield FOLDERS_CALLED, [json.dumps([*map(_like, names)])])]
+        asked = FOLDERS_LIKE if similar else FOLDERS_CALLED
+        called = map(_like, names) if similar else itertools.chain(*map(_words, names))
+        folders = [key for (key,) in (yield asked, [json.dumps(sorted({*called}))])]
     elif indexed:
         folders = yield from different_steps("cwd_key")
     else:
@@ -119,7 +125,7 @@ def projects_steps(names: Sequence[str] = ()) -> Steps["Projects"]:
     if not all(type(key) is str for key in folders):
         raise MalformedRow("a row of threads")
     newest: dict[str, Origin | None] = dict.fromkeys(folders)
-    origins = yield (_ORIGINS, [json.dumps(folders)]) if indexed else (_GROUPED, [])
+    origins = yield (ORIGINS, [json.dumps(folders)]) if indexed else (_GROUPED, [])
     for key, created_ms, url in origins:
         if url is None:
             continue
@@ -277,6 +283,14 @@ class Projects:
 
     def _is_called(self, place: str, name: str) -> bool:
         return f"/{self._spelled.get(place, place)}".endswith(f"/{name}")
+
+
+def _words(name: str) -> tuple[str, str]:
+    """The last part of a name in lower case: of ASCII alone, as PostgreSQL makes it, and of all
+    letters, as the keys of Windows folders are."""
+    last = name.strip("/").rpartition("/")[2]
+    ascii_lower = re.sub("[A-Z]+", lambda found: found[0].lower(), last)
+    return ascii_lower, re.sub("[A-Z]+", lambda found: found[0].lower(), last.lower())
 
 
 def _like(name: str) -> str:

@@ -7,6 +7,8 @@ policies, each at one tenant, which must be that of the login.
 
 from alembic import op
 
+from migrations.fleet import f0002_folders as folders
+
 revision = "f0002"
 down_revision = "f0001"
 
@@ -217,6 +219,11 @@ DEFINITIONS = (
     TEXT_SCORES,
     TITLE_IS_COMMON,
     TITLE_ROWS,
+    folders.FOLDER_WORDS,
+    *folders.TABLE,
+    folders.KEEP_FOLDERS,
+    *folders.TRIGGERS,
+    folders.FOLDERS_CALLED,
 )
 GRANTED = (
     "text_rows(integer, integer, text[], integer)",
@@ -224,6 +231,7 @@ GRANTED = (
     "text_counts(integer, integer, text[], integer)",
     "text_scores(integer, integer, text[], integer[], integer)",
     "title_rows(integer, integer, text[], integer)",
+    "folders_called(integer, text[])",
 )
 EXTENSION = (
     "SELECT quote_ident(nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = extnamespace"
@@ -249,10 +257,13 @@ def upgrade() -> None:
     connection.exec_driver_sql("SELECT without_statistics()")
     for function in GRANTED:
         connection.exec_driver_sql(f"GRANT EXECUTE ON FUNCTION {function} TO threadkeep_reader")
-    helpers = "month_of(bigint), trigrams_of(text), title_is_common(integer, text[])"
+    helpers = (
+        "month_of(bigint), trigrams_of(text), title_is_common(integer, text[]),"
+        " folder_words(integer, text, text)"
+    )
     connection.exec_driver_sql(f"GRANT EXECUTE ON FUNCTION {helpers} TO threadkeep_admin")
     connection.exec_driver_sql("RESET ROLE")
     connection.exec_driver_sql("GRANT CREATE ON SCHEMA threadkeep TO threadkeep_admin")
-    for function in GRANTED:
+    for function in (*GRANTED, "keep_folders()"):
         connection.exec_driver_sql(f"ALTER FUNCTION {function} OWNER TO threadkeep_admin")
     connection.exec_driver_sql("REVOKE CREATE ON SCHEMA threadkeep FROM threadkeep_admin")

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from state.db.steps import OF_ALL, OF_INDEXES
-from state.query.projects import FOLDERS_CALLED
+from state.query.projects import FOLDERS_CALLED, FOLDERS_LIKE, ORIGINS
 from state.query.tree import BELOW, PARENT
 
 
@@ -32,7 +32,7 @@ Value = Callable[[Any], Any]
 
 TENANTS_TABLES: Final = (
     *("threads", "user_data", "thread_usage", "thread_limits", "thread_spawn_edges"),
-    *("copied_data", "rollout_files", "machines", "copies"),
+    *("copied_data", "rollout_files", "machines", "copies", "folders"),
 )
 """Each has a column ``tenant_id``, which is made a constant: then PostgreSQL leaves out the
 partitions of other tenants before it runs a statement."""
@@ -63,9 +63,18 @@ _KINDS: Final = (
 )
 _ORDERED_JOIN: Final = re.compile(r"\bCROSS JOIN (\w+ \w+) ON\b")
 _OTHER_PLANS: Final = {
-    FOLDERS_CALLED: "SELECT DISTINCT cwd_key FROM threads"
-    " WHERE lower(cwd_key || chr(10) || coalesce(git_origin_url, ''))"
-    " LIKE ANY (SELECT value FROM json_each(?))",
+    FOLDERS_CALLED: "SELECT threadkeep.folders_called(threadkeep.my_tenant(),"
+    " ARRAY(SELECT value FROM json_each(?)))",
+    FOLDERS_LIKE: "SELECT DISTINCT cwd_key FROM folders WHERE lower(cwd_key || chr(10)"
+    " || git_origin_url) LIKE ANY (SELECT value FROM json_each(?))",
+    # The folders say it by themselves, but for those of which threads have had several.
+    ORIGINS: "WITH of AS MATERIALIZED (SELECT cwd_key, array_agg(git_origin_url) AS urls"
+    " FROM folders WHERE cwd_key IN (SELECT value FROM json_each(?)) AND git_origin_url <> ''"
+    " GROUP BY cwd_key) SELECT cwd_key, 0::bigint, urls[1] FROM of WHERE cardinality(urls) = 1"
+    " UNION ALL SELECT of.cwd_key, t.created_at_ms, t.git_origin_url FROM of CROSS JOIN LATERAL"
+    " (SELECT created_at_ms, git_origin_url FROM threads WHERE cwd_key = of.cwd_key"
+    " AND git_origin_url <> '' ORDER BY created_at_ms DESC, git_origin_url DESC LIMIT 1) t"
+    " WHERE cardinality(of.urls) > 1",
     BELOW: f"SELECT p.value, t.id FROM json_each(?) p CROSS JOIN LATERAL (SELECT id, created_at_ms"
     f" FROM threads WHERE {PARENT} = p.value ORDER BY created_at_ms, id LIMIT ?) t"
     " ORDER BY p.key, t.created_at_ms, t.id",
@@ -193,7 +202,7 @@ INDEXES: Final = frozenset(
     }
 )
 """SQL indexes of the local index that a fleet has as well, of the newest copies. Walks of lists,
-which need others, are for :mod:`state.fleet.reading.pages`: SQLite's are in its own words."""
+which need others, are for :mod:`state.fleet.reading.lists.pages`: SQLite's are in its own words."""
 
 
 def is_about_indexes(sql: str) -> bool:

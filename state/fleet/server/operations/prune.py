@@ -189,6 +189,7 @@ def _batches(connection: Connection, scope: _Scope, rule: Rule, done: Pruned) ->
         while count := _retried(partial(_tombstones, connection, scope, rule)):
             done.tombstones += count
             yield
+        _forget_folders(connection, scope.tenant_id)
 
 
 def _retried(work: Callable[[], _T]) -> _T:
@@ -239,6 +240,15 @@ def _batch(
 def _tombstones(connection: Connection, scope: _Scope, rule: Rule) -> int:
     with transaction(connection, schema.ADMIN):
         return connection.execute(_TOMBSTONES, {**_values(scope, rule), "limit": BATCH}).rowcount
+
+
+def _forget_folders(connection: Connection, tenant_id: int) -> None:
+    """Forget the folders that no thread has any more. A push that is under way, whose threads are
+    not seen yet, ends first; where one takes long, the next run forgets them."""
+    with suppress(psycopg.errors.LockNotAvailable), transaction(connection, schema.ADMIN):
+        connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_PATIENCE}'")
+        connection.execute("LOCK TABLE threadkeep.folders IN EXCLUSIVE MODE")
+        connection.execute(_FOLDERS, [tenant_id])
 
 
 def _unused_pieces(connection: Connection, scope: _Scope, rule: Rule) -> int:
@@ -351,3 +361,8 @@ _COUNTS: Final = {
     " AND deleted AND (%(machine)s::int IS NULL OR machine_id = %(machine)s)"
     " AND pushed_at < %(before)s",
 }
+_FOLDERS: Final = (
+    "DELETE FROM threadkeep.folders f WHERE tenant_id = %s AND NOT EXISTS"
+    " (SELECT FROM threadkeep.threads t WHERE t.tenant_id = f.tenant_id AND t.cwd_key = f.cwd_key"
+    " AND t.newest AND coalesce(t.git_origin_url, '') = f.git_origin_url)"
+)
