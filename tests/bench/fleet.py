@@ -36,7 +36,9 @@ _HITS: Final = 25
 _GOAL_MS: Final = 10
 _PATIENCE_MS: Final = 2_000
 _DEPTHS: Final = {"start": 0.0, "middle": 0.5, "end": 0.999}
-_SECURED: Final = ("threads", "user_data", "machines", "thread_usage", "thread_limits")
+_SECURED: Final = (
+    *("threads", "user_data", "machines", "thread_usage", "thread_limits", "folders"),
+)
 Connection = psycopg.Connection[Any]
 
 

@@ -52,7 +52,7 @@ def fill(
     steps: dict[str, Any] = {"words": lambda: _pools(connection, words * ("documents" in parts))}
     tables = []
     if "rows" in parts:
-        tables += ["threads", "user_data", "thread_usage", "thread_limits"]
+        tables += ["threads", "user_data", "thread_usage", "thread_limits", "folders"]
         steps["machines"] = lambda: _machines(connection, machines, tenants)
         steps["threads"] = lambda: _threads(connection, threads, machines, tenants)
         steps["usage and marks"] = lambda: _dependents(connection)
@@ -183,7 +183,7 @@ def _threads(connection: Connection, threads: int, machines: int, tenants: int) 
 
 
 def _dependents(connection: Connection) -> None:
-    for statement in (_USAGE, _LIMITS, _MARKS):
+    for statement in (_USAGE, _LIMITS, _MARKS, _FOLDERS):
         connection.execute(statement)
 
 
@@ -302,14 +302,20 @@ SELECT tenant_id, machine_id, row_id, recency_at_ms,
 FROM threadkeep.threads WHERE NOT deleted AND row_id % 3 = 0
 """
 _MARKS: Final = """
-INSERT INTO threadkeep.user_data (tenant_id, machine_id, thread_id, key, value, set_at_ms)
-SELECT tenant_id, machine_id, id, key, value, recency_at_ms
+INSERT INTO threadkeep.user_data (tenant_id, machine_id, thread_id, key, value, set_at_ms,
+    recency_at_ms, created_at_ms, updated_at_ms, facet)
+SELECT tenant_id, machine_id, id, key, value, recency_at_ms, recency_at_ms, created_at_ms,
+    updated_at_ms, facet
 FROM threadkeep.threads, LATERAL (VALUES
     ('pinned', '1', row_id % 100 = 1), ('status', 'todo', row_id % 50 = 2),
     ('status', 'done', row_id % 20 = 3), ('tag:review', '', row_id % 30 = 4),
     ('tag:bug', '', row_id % 15 = 5), ('tag:rare', '', row_id % 5000 = 6),
     ('note', 'look at ' || title, row_id % 80 = 7), ('name', name, name IS NOT NULL)
 ) AS mark (key, value, has) WHERE NOT deleted AND has
+"""
+_FOLDERS: Final = """
+INSERT INTO threadkeep.folders (tenant_id, cwd_key, git_origin_url)
+SELECT DISTINCT tenant_id, cwd_key, coalesce(git_origin_url, '') FROM threadkeep.threads
 """
 _DOCUMENTS: Final = """
 INSERT INTO threadkeep.documents (month, tenant_id, machine_id, row_id, position, text, messages,

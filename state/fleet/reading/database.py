@@ -12,7 +12,14 @@ from rollout.files.cancellation import check_cancelled
 from state.db.database import Database
 from state.db.steps import Result, Steps, Work
 from state.errors import FleetBusy, FleetLost, InvalidQuery, StateError
-from state.fleet.reading.dialect import INDEXES, Binary, Native, is_about_indexes, translated
+from state.fleet.reading.dialect import (
+    BY_VALUES,
+    INDEXES,
+    Binary,
+    Native,
+    is_about_indexes,
+    translated,
+)
 from state.fleet.reading.scope import Scope
 from state.fleet.server.connect import connected, log_in
 from state.fleet.server.failures import translated as failing_as_fleets
@@ -130,7 +137,11 @@ class FleetDatabase(Database):
                     found = await connection.execute(str(sql), given, binary=binary)
                 else:
                     made = translated(sql, scope.tenant_id)
-                    found = await connection.execute(made.sql, made.parameters(given, self.rates))
+                    found = await connection.execute(
+                        made.sql,
+                        made.parameters(given, self.rates),
+                        prepare=False if sql.startswith(BY_VALUES) else None,
+                    )
                 rows = await found.fetchall()
                 if len(rows) < _MANY_ROWS and not isinstance(sql, Binary):
                     sql, given = steps.send(rows)

@@ -27,6 +27,9 @@ class Binary(Native):
     __slots__ = ()
 
 
+BY_VALUES: Final = "/* by values */ "
+"""What a statement begins with that is planned anew each time: which index serves depends on how
+many rows have the values that are asked for."""
 Value = Callable[[Any], Any]
 """Makes a parameter what PostgreSQL takes in its place."""
 

@@ -12,10 +12,11 @@ from rollout.files.layout import parse_name, parse_uuid
 from rollout.files.text import storable_text
 from state.db.steps import Result, Steps
 from state.errors import POSITION, AmbiguousThread, InvalidQuery, ThreadNotFound, ThreadNotInFleet
-from state.fleet.reading import pages
 from state.fleet.reading.database import FleetDatabase, open_fleet_database
 from state.fleet.reading.fulltext.relevance import rank
 from state.fleet.reading.fulltext.search import search
+from state.fleet.reading.lists import pages
+from state.fleet.reading.lists.filters import Known
 from state.fleet.reading.rates import look_up_rates
 from state.fleet.reading.scope import Machine, Scope, machines_steps, scope_of
 from state.jobs.progress import Report, SyncProgress
@@ -46,6 +47,7 @@ class FleetIndex(ThreadIndex):
         self._machines: list[Machine] | None = None
         self._machines_until_s = 0.0
         self._users: tuple[str, ...] = ()
+        self._known = Known()
 
     async def see(self, machine: str | None, users: Sequence[str]) -> None:
         """Have what names no machine and no user be of these. Raises InvalidQuery if there is no
@@ -65,7 +67,7 @@ class FleetIndex(ThreadIndex):
         :func:`state.query.listing.page_steps` does, and InvalidQuery for a machine or user that
         there is not."""
         seen = self.seen(query)
-        return await self.read(lambda: pages.page_steps(seen), seen)
+        return await self.read(lambda: pages.page_steps(seen, self._known), seen)
 
     async def stored_page(self, query: Query) -> Page:
         """The same."""
@@ -74,13 +76,13 @@ class FleetIndex(ThreadIndex):
     async def keys(self, query: Query, after: Cursor | None, count: int) -> list[Key]:
         """The first ``count`` keys of the list behind a place."""
         seen = self.seen(query)
-        return await self.read(lambda: pages.key_steps(seen, after, count), seen)
+        return await self.read(lambda: pages.key_steps(seen, after, count, known=self._known), seen)
 
     async def count(self, query: Query) -> Counted:
         """How many threads the list of ``query`` has, and what the defaults keep out of it, each
         up to :data:`state.query.model.MOST_COUNTED`."""
         seen = self.seen(query)
-        return await self.read(lambda: pages.count_steps(seen), seen)
+        return await self.read(lambda: pages.count_steps(seen, self._known), seen)
 
     async def rows_of(self, ids: Sequence[str], query: Query = LATEST) -> dict[str, Row]:
         """The rows of threads, by id."""

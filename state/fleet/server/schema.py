@@ -81,7 +81,13 @@ threads: Final = sa.Table(
     sa.Column("pushed_at", sa.DateTime(timezone=True), nullable=False),
 )
 user_data: Final = sa.Table(
-    "user_data", metadata, *_of_machine(), *_shared(local.user_data, USER_DATA)
+    "user_data",
+    metadata,
+    *_of_machine(),
+    *_shared(local.user_data, USER_DATA),
+    # Of the thread, for lists of those with a mark; the fleet adds them by itself.
+    *map(_number, ("recency_at_ms", "created_at_ms", "updated_at_ms")),
+    _text("facet"),
 )
 thread_usage: Final = sa.Table(
     "thread_usage",

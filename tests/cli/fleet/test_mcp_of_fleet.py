@@ -9,7 +9,7 @@ from mcp.client import Client
 
 from cli.mcp.server import make_server
 from cli.runtime.serving.kept_index import KeptIndex
-from state.fleet.reading import pages
+from state.fleet.reading.lists import filters
 from tests.cli.fleet.faces import COUNT, MACHINE, ONLY_ROW, Faces
 from tests.cli.mcp.support import called, refused
 from tests.support.command import thread_id
@@ -83,7 +83,7 @@ def test_a_machine_and_a_user_can_be_named(both: Faces) -> None:
 def test_more_threads_than_are_counted_are_said_to_be_more(
     both: Faces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "MOST_COUNTED", 3)
+    monkeypatch.setattr(filters, "MOST_COUNTED", 3)
 
     async def call(client: Client) -> None:
         found, text = await called(client, "list_threads")

@@ -11,7 +11,7 @@ from cli.runtime.serving import fleet_supervisor
 from cli.runtime.serving.kept_index import KeptIndex
 from state.db.steps import Steps
 from state.fleet.machines import last_push_steps
-from state.fleet.reading import pages
+from state.fleet.reading.lists import filters
 from tests.cli.fleet.faces import COUNT, MACHINE, ONLY_ROW, Faces
 from tests.cli.web.support import Web, web
 from tests.state.fleet.contents import execute
@@ -69,7 +69,7 @@ async def of_fleet(both: Faces, work: Callable[[Web], Awaitable[None]]) -> None:
 def test_more_threads_than_are_counted_are_said_to_be_more(
     both: Faces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "MOST_COUNTED", 3)
+    monkeypatch.setattr(filters, "MOST_COUNTED", 3)
 
     async def look(client: Web) -> None:
         assert "more than 3 threads" in (await client.get("/")).text

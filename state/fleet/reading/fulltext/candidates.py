@@ -13,7 +13,7 @@ from rollout.search.terms import Term
 from state.db.steps import Steps
 from state.fleet.reading.fulltext.headers import headers_steps, with_headers_steps
 from state.fleet.reading.fulltext.lookup import Place, matches_steps, text_rows_steps
-from state.fleet.reading.pages import key_steps
+from state.fleet.reading.lists.pages import key_steps
 from state.fleet.server.documents import spelled
 from state.query.cursor import Cursor
 from state.query.listing import Key

@@ -19,7 +19,7 @@ from state.fleet.reading.fulltext.lookup import (
     scores_steps,
 )
 from state.fleet.reading.fulltext.search import parts_of
-from state.fleet.reading.pages import key_steps, rows_steps
+from state.fleet.reading.lists.pages import key_steps, rows_steps
 from state.fleet.server.documents import BadDocument, decoded, spelled
 from state.fulltext import relevance
 from state.fulltext.hits import Hit

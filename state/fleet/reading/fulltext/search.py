@@ -12,7 +12,7 @@ from rollout.search.terms import Matcher
 from state.db.steps import Steps
 from state.fleet.reading.fulltext.candidates import Fitting, Walk
 from state.fleet.reading.fulltext.lookup import documents_steps
-from state.fleet.reading.pages import rows_steps
+from state.fleet.reading.lists.pages import rows_steps
 from state.fleet.server.documents import NAME, BadDocument, Said, decoded
 from state.fulltext.hits import Judge, Match
 from state.fulltext.search import (

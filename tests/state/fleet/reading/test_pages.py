@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state.db.steps import run_steps
-from state.fleet.reading import pages
 from state.fleet.reading.index import FleetIndex
+from state.fleet.reading.lists import filters, pages, walks
 from state.query.listing import count_steps, page_steps
 from state.query.model import Page, Query
 from state.query.rows import Row
@@ -89,11 +89,14 @@ def test_a_fleet_of_one_machine_has_its_lists(filled: Filled, query: Query) -> N
 @pytest.fixture
 def as_if_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has few threads be found as many are."""
-    for name, few in (
-        *(("MOST_SORTED", 4), ("_MOST_MARKED", 4), ("_SAMPLE", 12), ("_COMMON", 2)),
-        *(("_MOST_VALUES", 1), ("_MOST_BRANCHES", 3)),
+    for module, name, few in (
+        (pages, "MOST_SORTED", 4),
+        (walks, "MOST_SORTED", 4),
+        (filters, "_MOST_MARKED", 6),
+        (filters, "_MOST_VALUES", 1),
+        (walks, "_MOST_BRANCHES", 3),
     ):
-        monkeypatch.setattr(pages, name, few)
+        monkeypatch.setattr(module, name, few)
 
 
 @pytest.mark.usefixtures("as_if_many")
@@ -102,7 +105,7 @@ def as_if_many(monkeypatch: pytest.MonkeyPatch) -> None:
 @examples(80)
 def test_many_threads_are_found_where_few_are(filled: Filled, merged: int, query: Query) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pages, "_MOST_MERGED", merged)
+        patch.setattr(walks, "_MOST_MERGED", merged)
         found = filled.opened.pages(filled.alone, query)
         counted = filled.opened.run(lambda: filled.alone.count(query))
     assert without_machines(found) == without_machines(local_pages(filled.local, query))

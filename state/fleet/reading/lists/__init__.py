@@ -1,0 +1,1 @@
+"""Lists of a fleet: pages of them, what filters choose, and how PostgreSQL finds it."""
