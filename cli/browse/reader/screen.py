@@ -41,9 +41,9 @@ class ReaderScreen(ReaderFrame):
         super().__init__(source)
         self._at = at
         self._gone = False
+        """Whether the thread's file is."""
         self._brought = False
         """Whether what is searched for was typed in the list: Esc goes back there at once."""
-        """Whether the thread's file is."""
         self._took = 0.0
         """How long the last look at a file that has grown took, in seconds."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cli.browse.reader import screen
 from cli.browse.reader.screen import ReaderScreen
 from cli.turns.source import TurnSource
 from rollout.schema.modes import LEGACY, PAGINATED
@@ -175,8 +176,7 @@ def test_the_reader_can_be_left_at_any_moment(home: Path, monkeypatch: pytest.Mo
     async def work(reader: Reader) -> None:
         for steps in range(12):
             source = TurnSource(reader.index, reader.screen.row)
-            screen = ReaderScreen(source, "answer")
-            await reader.app.push_screen(screen)
+            await reader.app.push_screen(ReaderScreen(source, "answer"))
             for _ in range(steps):
                 await asyncio.sleep(0)
             await reader.app.pop_screen()
@@ -187,6 +187,7 @@ def test_the_reader_can_be_left_at_any_moment(home: Path, monkeypatch: pytest.Mo
 
 def test_going_to_the_beginning_can_be_stopped(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put_long(home, monkeypatch)
+    monkeypatch.setattr(screen, "_LOOK_S", 3600.0)  # else all of it may be read before the key
 
     async def work(reader: Reader) -> None:
         async with reader.screen._source._turns._lock(thread_id(1)):
@@ -194,6 +195,9 @@ def test_going_to_the_beginning_can_be_stopped(home: Path, monkeypatch: pytest.M
             await reader.until(lambda: "Esc stops" in reader.status)
             await reader.pilot.press("escape")
             await reader.until(lambda: "Stopped." in reader.status)
-        await reader.until(lambda: "turn 90 of 90 · end" in reader.status)
+        await reader.settled()
+        assert "the beginning is being read · end" in reader.status
+        await reader.press("g")
+        assert "turn 1 of 90" in reader.status
 
     read(home, work, thread=thread_id(1))
