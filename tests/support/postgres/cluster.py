@@ -20,6 +20,7 @@ import psycopg
 
 from state.fleet.server.admin.logins import add_machine, add_reader
 from state.fleet.server.admin.setup import TENANT, initialize
+from tests.support.effort import PATIENCE_S
 
 _TEMPLATE: Final = "fleet_template"
 _SETTINGS: Final = (
@@ -84,24 +85,30 @@ def _start(folder: Path, making: "list[str | Path]", settings: Sequence[str]) ->
     folder.mkdir()
     for each in (folder, folder.parent):
         each.chmod(0o755)  # whoever runs the server must get there
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    data = folder / "data"
+    data, log = folder / "data", folder / "log"
     if os.geteuid() == 0:
         owner = pwd.getpwnam(_user())
         os.chown(folder, owner.pw_uid, owner.pw_gid)
     _as_user(making)
     (data / "pg_hba.conf").write_text(_ACCESS)
-    options = f"-p {port} -k {folder} " + " ".join(f"-c {each}" for each in (*_SETTINGS, *settings))
-    log = folder / "log"
-    _as_user([program("pg_ctl"), "-D", data, "-l", log, "-o", options, "-w", "start"])
-    return Cluster(folder, port)
+    more = " ".join(f"-c {each}" for each in (*_SETTINGS, *settings))
+    command = [program("pg_ctl"), "-D", data, "-l", log, "-w", "-t", f"{PATIENCE_S:.0f}"]
+    while True:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        done = _run_as_user([*command, "-o", f"-p {port} -k {folder} {more}", "start"])
+        if not done.returncode:
+            return Cluster(folder, port)
+        said = log.read_text()
+        assert "Address already in use" in said, said  # by another process, since it was free
+        log.unlink()
 
 
 def stop(folder: Path) -> None:
     """Stop the server at once."""
-    _as_user([program("pg_ctl"), "-D", folder / "data", "-m", "immediate", "stop"])
+    patience = ("-t", f"{PATIENCE_S:.0f}")
+    _as_user([program("pg_ctl"), "-D", folder / "data", "-m", "immediate", *patience, "stop"])
 
 
 @contextmanager
@@ -175,10 +182,15 @@ def _user() -> str:
 
 
 def _as_user(command: "list[str | Path]") -> None:
+    done = _run_as_user(command)
+    assert done.returncode == 0, (command, done.stdout)
+
+
+def _run_as_user(command: "list[str | Path]") -> "subprocess.CompletedProcess[bytes]":
     user = _user() if os.geteuid() == 0 else None
     group = pwd.getpwnam(user).pw_gid if user else None
     extra: list[int] | None = [] if user else None
-    done = subprocess.run(
+    return subprocess.run(
         [*map(str, command)],
         user=user,
         group=group,
@@ -190,7 +202,6 @@ def _as_user(command: "list[str | Path]") -> None:
         env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
         check=False,
     )
-    assert done.returncode == 0, (command, done.stdout)
 
 
 _numbers = itertools.count()
