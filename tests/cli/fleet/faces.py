@@ -28,33 +28,47 @@ class Door:
         cluster = fleet.cluster
         self._target = f"{cluster.folder}/.s.PGSQL.{cluster.port}"
         self._open: list[socket.socket] = []
-        self._listening: socket.socket | None = None
-        self.port = 0
+        self._accepting: threading.Thread | None = None
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        # Bound by number, which keeps the port while the door is shut: else another process may
+        # have it when the door is opened again.
+        self._listening = socket.socket()
+        self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listening.bind(("127.0.0.1", self.port))
 
     def open(self) -> None:
-        """Let clients in, at the same port as before."""
-        self._listening = socket.create_server(("127.0.0.1", self.port))
-        self.port = self._listening.getsockname()[1]
-        threading.Thread(target=self._serve, args=(self._listening,), daemon=True).start()
+        """Let clients in."""
+        self._listening.listen()
+        self._accepting = threading.Thread(target=self._serve, daemon=True)
+        self._accepting.start()
 
     def shut(self) -> None:
         """End all connections, and let nobody in."""
-        assert self._listening is not None
-        for each in (self._listening, *self._open):
+        assert self._accepting is not None
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()  # it may just be letting somebody in
+        for each in self._open:
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
-            each.close()
         self._open.clear()
 
-    def _serve(self, listening: socket.socket) -> None:
+    def _serve(self) -> None:
         with suppress(OSError):
             while True:
-                client, _ = listening.accept()
+                client, _ = self._listening.accept()
                 server = socket.socket(socket.AF_UNIX)
                 server.connect(self._target)
                 self._open += [client, server]
-                for one, other in ((client, server), (server, client)):
-                    threading.Thread(target=_pass_on, args=(one, other), daemon=True).start()
+                threading.Thread(target=_connect, args=(client, server), daemon=True).start()
+
+
+def _connect(client: socket.socket, server: socket.socket) -> None:
+    with client, server:
+        back = threading.Thread(target=_pass_on, args=(server, client), daemon=True)
+        back.start()
+        _pass_on(client, server)
+        back.join()
 
 
 def _pass_on(one: socket.socket, other: socket.socket) -> None:
