@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cli.runtime.serving import fleet_supervisor
+from cli.runtime.serving.fleet_supervisor import FleetSupervisor
 from cli.runtime.serving.kept_index import KeptIndex
 from state.db.steps import Steps
 from state.fleet.machines import last_push_steps
@@ -174,13 +175,21 @@ def test_pages_hear_of_a_push_by_one_look_for_all(
     both: Faces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fleet_supervisor, "_LOOK_S", 0.3)
-    looks = 0
+    pushed = FleetSupervisor._pushed
+    asked = looks = 0
+
+    async def asking(supervisor: FleetSupervisor) -> str | None:
+        nonlocal asked
+        found = await pushed(supervisor)
+        asked += 1
+        return found
 
     def counted() -> Steps[str | None]:
         nonlocal looks
         looks += 1
         return (yield from last_push_steps())
 
+    monkeypatch.setattr(FleetSupervisor, "_pushed", asking)
     monkeypatch.setattr(fleet_supervisor, "last_push_steps", counted)
 
     async def follow() -> None:
@@ -191,11 +200,11 @@ def test_pages_hear_of_a_push_by_one_look_for_all(
                 await anext(kept.changes())
 
             heard = [asyncio.create_task(hear()) for _ in range(3)]
-            while looks < 2:  # noqa: ASYNC110 - by then all know when the last push was
+            while asked < 6:  # noqa: ASYNC110 - by then all know when the last push was
                 await asyncio.sleep(0.01)
             assert not any(each.done() for each in heard)
             execute(both.server, "UPDATE threadkeep.machines SET pushed_at = clock_timestamp()")
             await asyncio.gather(*heard)
-            assert looks < 2 * len(heard)
+            assert looks < asked
 
     asyncio.run(follow())
