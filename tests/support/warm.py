@@ -73,7 +73,10 @@ class Forked(subprocess.Popen[Any]):
             os.close(there)
             closing: Any = self
             closing._close_pipe_fds(in_, in_there, out_there, out, err_there, err)
-        (self.pid,) = _NUMBER.unpack(os.read(self._ended, _NUMBER.size))
+        told = os.read(self._ended, _NUMBER.size)
+        if not told:
+            raise RuntimeError("The process that forks has ended: see what it wrote to stderr.")
+        (self.pid,) = _NUMBER.unpack(told)
         self._child_created = True
 
     def _internal_poll(self, *_: Any, **__: Any) -> int | None:
@@ -136,8 +139,16 @@ class _Server:
         self._process.wait()
 
 
-@cache
+_starting: Final = threading.Lock()
+
+
 def _server() -> _Server:
+    with _starting:  # or several threads of a test would start one each
+        return _only_server()
+
+
+@cache
+def _only_server() -> _Server:
     return _Server()
 
 
