@@ -245,7 +245,8 @@ function renewSoon() {
 }
 
 async function renew() {
-  if (asking || document.hidden || shown.searchParams.has("cursor")) return;
+  if (document.hidden || shown.searchParams.has("cursor")) return;
+  if (asking) return renewSoon(); // the answer that is waited for may be older than the change
   const address = shown.href;
   renewed = Date.now();
   let found;

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
@@ -102,6 +102,12 @@ class Tab:
             self.page.evaluate(_NEXT_FRAME)
             if not self._pending:
                 return
+
+    def listed(self, text: str) -> None:
+        """Wait until the list of threads is of this text, once one was typed. What it says may be
+        the same for the text before, as for one that is not typed to its end."""
+        self.page.wait_for_url(f"{self.base}/?{urlencode({'q': text})}")
+        self.page.locator("#list[aria-busy=false]").wait_for()
 
     def scroll_to_the_end(self) -> None:
         """Scroll until there is nothing more to come."""

@@ -52,7 +52,8 @@ def test_machines_and_users_are_filters_and_pushes_are_followed(
     served: tuple[Server, Callable[[], None]], tabs: Tabs
 ) -> None:
     server, push = served
-    page = tabs(server).page
+    tab = tabs(server)
+    page = tab.page
     page.locator("#count", has_text=f"{COUNT + 1} threads").wait_for()
     page.locator("#sides").get_by_role("link", name="ann").click()
     page.wait_for_url("**/?q=user%3Aann")
@@ -61,6 +62,7 @@ def test_machines_and_users_are_filters_and_pushes_are_followed(
     page.get_by_role("option", name="machine:desk").wait_for()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
+    tab.listed("machine:desk")
     page.locator("#count", has_text="2 threads").wait_for()
     assert page.locator("#rows .title a").nth(1).get_attribute("href") == (
         f"/machine/desk/thread/{thread_id(1)}"

@@ -47,7 +47,8 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
 
 
 def test_a_thread_is_found_by_the_keyboard_alone(server: Server, tabs: Tabs) -> None:
-    page = tabs(server).page
+    tab = tabs(server)
+    page = tab.page
     page.keyboard.press("/")
     page.keyboard.type("webhook")
     page.locator("#count", has_text="2 threads: 1 by title, 1 by what was said").wait_for()
@@ -66,6 +67,7 @@ def test_a_thread_is_found_by_the_keyboard_alone(server: Server, tabs: Tabs) -> 
     assert box.get_attribute("aria-activedescendant") == option.get_attribute("id")
     page.keyboard.press("Enter")
     assert box.input_value() == "webhook tag:later "
+    tab.listed("webhook tag:later")
     page.locator("#count", has_text="1 thread by what was said").wait_for()
     page.keyboard.press("ArrowDown")
     assert page.evaluate(FOCUSED) == "two"
