@@ -344,8 +344,9 @@ _LEVEL: Final = (
     "UPDATE threadkeep.threads SET level = %(level)s"
     " WHERE tenant_id = %(tenant)s AND row_id = ANY(%(rows)s)"
 )
+# That it is deleted is asked of the row itself, too: a push may have it back meanwhile.
 _TOMBSTONES: Final = (
-    "DELETE FROM threadkeep.threads WHERE tenant_id = %(tenant)s AND row_id IN ("
+    "DELETE FROM threadkeep.threads WHERE tenant_id = %(tenant)s AND deleted AND row_id IN ("
     "SELECT row_id FROM threadkeep.threads WHERE tenant_id = %(tenant)s AND deleted"
     " AND (%(machine)s::int IS NULL OR machine_id = %(machine)s) AND pushed_at < %(before)s"
     " ORDER BY row_id LIMIT %(limit)s)"

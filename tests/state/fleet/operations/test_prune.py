@@ -1,6 +1,8 @@
 """Retention: what is old goes, on PostgreSQL alone; what is younger stays whole."""
 
 import datetime
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -59,6 +61,22 @@ def test_old_threads_go_with_all_that_they_have(fleet: Fleet, admin: Connection)
         left = admin.execute("SELECT id FROM threadkeep.threads WHERE NOT deleted").fetchall()
         assert left == [(kept,)]
         assert pruned(fleet).threads == 0
+
+
+def test_a_tombstone_that_a_push_takes_back_meanwhile_stays(
+    fleet: Fleet, admin: Connection
+) -> None:
+    waiting = "SELECT FROM pg_locks WHERE %s = ANY(pg_blocking_pids(pid))"
+    with admin, psycopg.connect(fleet.admin) as pushing, ThreadPoolExecutor(1) as pool:
+        put_thread(admin, "one", created=70, updated=50, deleted=True)
+        pushing.execute("UPDATE threadkeep.threads SET deleted = false")
+        pid = pushing.info.backend_pid
+        pruning = pool.submit(pruned, fleet)
+        while not pruning.done() and not admin.execute(waiting, [pid]).fetchall():
+            time.sleep(0.01)
+        pushing.commit()
+        assert pruning.result().tombstones == 0
+        assert counts(admin)["threads"] == 1
 
 
 @pytest.mark.parametrize(
