@@ -305,13 +305,7 @@ _WHERE: Final = (
     " AND (%(machine)s::int IS NULL OR t.machine_id = %(machine)s)"
     " AND t.updated_at_ms < %(before_ms)s AND t.level = ANY(%(levels)s)"
 )
-# That of state.fleet.push.batch.month_of, whatever a machine says.
-_MONTH: Final = (
-    "date_trunc('month', to_timestamp("
-    "least(greatest(t.created_at_ms, -62135596800000), 253402300799000) / 1000)"
-    " AT TIME ZONE 'UTC')::date"
-)
-_OLD: Final = f"SELECT t.row_id, t.machine_id, t.id, {_MONTH}{_WHERE}"
+_OLD: Final = f"SELECT t.row_id, t.machine_id, t.id, threadkeep.month_of(t.created_at_ms){_WHERE}"
 _IN_ORDER: Final = " AND t.row_id > %(after)s ORDER BY t.row_id LIMIT %(limit)s FOR UPDATE"
 _DOCUMENTS: Final = (
     "DELETE FROM threadkeep.documents WHERE month = ANY(%(months)s)"
