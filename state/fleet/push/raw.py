@@ -73,6 +73,7 @@ _PUT_ROLLOUTS: Final = (
     " thread_id = excluded.thread_id, month = excluded.month, size_bytes = excluded.size_bytes,"
     " mtime_ns = excluded.mtime_ns, pieces = excluded.pieces"
 )
+_STILL_THERE: Final = "SELECT count(*) FROM threadkeep.rollouts WHERE path = ANY(%s)"
 _REMOVE_ROLLOUTS: Final = "DELETE FROM threadkeep.rollouts WHERE path = ANY(%s)"
 _FORGET: Final = (
     "DELETE FROM threadkeep.rollouts WHERE thread_id = ANY(%s) RETURNING thread_id, month"
@@ -152,14 +153,11 @@ class RawContent:
         self, connection: "psycopg.AsyncConnection[Any]", threads: "Sequence[PushedThread]"
     ) -> None:
         """Send the manifests of the threads that were prepared, in the transaction of their rows,
-        and remove what is not needed any more. If pieces are gone that were there, this fails as
-        two transactions that collide, and both are to be done again."""
+        and remove what is not needed any more. If manifests or pieces are gone that were there,
+        this fails as two transactions that collide, and both are to be done again."""
         ids = {each.id for each in threads}
-        gone = [
-            path
-            for path, known in self._known.items()
-            if known.thread_id in ids and path not in self._cut
-        ]
+        there = {path for path, known in self._known.items() if known.thread_id in ids}
+        gone = [path for path in there if path not in self._cut]
         changed = [
             (path, file, manifest)
             for path, (file, manifest) in self._cut.items()
@@ -181,6 +179,7 @@ class RawContent:
                 touched.add((known.thread_id, known.month))
         await _remove_unused(connection, touched)
         await self._check(connection, {(file.thread_id, file.month) for _, file, _ in changed})
+        await _check_there(connection, there.difference(gone, (path for path, *_ in changed)))
 
     async def _check(
         self, connection: "psycopg.AsyncConnection[Any]", of: "set[tuple[str, date]]"
@@ -204,9 +203,7 @@ class RawContent:
         }
         self._incomplete = lacking
         if lacking:
-            from psycopg.errors import SerializationFailure
-
-            raise SerializationFailure("pieces of rollouts were removed meanwhile")
+            raise _removed("pieces of rollouts")
 
     def _pieces(self, files: Sequence[_File]) -> Iterator[_Pushed]:
         """The pieces of files that their known manifests do not have."""
@@ -246,6 +243,21 @@ class RawContent:
                     data = await self._index.database.workers.run(partial(compressed, each.data))
                     await copy.write_row((each.month, digest, each.piece.size, data))
             await connection.execute(_PUT_PIECES)
+
+
+async def _check_there(connection: "psycopg.AsyncConnection[Any]", paths: "set[str]") -> None:
+    """Check that the fleet still has manifests that are not sent again: an administrator may have
+    removed them since it was asked."""
+    if paths:
+        found = await (await connection.execute(_STILL_THERE, [[*paths]])).fetchone()
+        if found != (len(paths),):
+            raise _removed("rollouts")
+
+
+def _removed(what: str) -> Exception:
+    from psycopg.errors import SerializationFailure
+
+    return SerializationFailure(f"{what} were removed meanwhile")
 
 
 async def forget(connection: "psycopg.AsyncConnection[Any]", thread_ids: Sequence[str]) -> None:

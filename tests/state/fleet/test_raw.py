@@ -180,6 +180,24 @@ def test_pieces_that_are_removed_meanwhile_are_sent_again(tmp_path: Path, fleet:
     run(fleet, tmp_path, work)
 
 
+def test_rollouts_that_are_removed_meanwhile_are_sent_again(tmp_path: Path, fleet: Fleet) -> None:
+    path = write(tmp_path / "home", 1)
+
+    async def work(machine: Machine, _: Reader) -> None:
+        await machine.push(ONE)
+        content, threads = RawContent(machine.index), [Thread(ONE)]
+        await content.prepare(machine.connection, threads)
+        for table in ("rollouts", "pieces"):  # as retention may
+            execute(fleet, f"DELETE FROM threadkeep.{table}")
+        with pytest.raises(psycopg.errors.SerializationFailure):
+            async with machine.connection.transaction():
+                await content.send(machine.connection, threads)
+        await machine.push(ONE)
+        check(fleet, machine.home, tmp_path, path)
+
+    run(fleet, tmp_path, work)
+
+
 def test_a_file_that_cannot_be_read_keeps_what_was_pushed(tmp_path: Path, fleet: Fleet) -> None:
     path = write(tmp_path / "home", 1)
 
