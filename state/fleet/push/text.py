@@ -61,7 +61,6 @@ _REMOVE: Final = (
     "DELETE FROM threadkeep.documents d USING unnest(%s::bigint[], %s::integer[])"
     " AS gone (row_id, position) WHERE d.row_id = gone.row_id AND d.position = gone.position"
 )
-_FORGET: Final = "DELETE FROM threadkeep.documents WHERE row_id = ANY(%s)"
 
 
 class _Document(NamedTuple):
@@ -123,12 +122,6 @@ class TextContent:
                 for month, row_id, position, (text, messages, named) in changed:
                     await copy.write_row((month, row_id, position, text, messages, named))
             await connection.execute(_PUT)
-
-
-async def forget(connection: "psycopg.AsyncConnection[Any]", row_ids: Sequence[int]) -> None:
-    """Remove what the fleet has of the messages of threads, by the fleet's row ids, in the caller's
-    transaction."""
-    await connection.execute(_FORGET, [[*row_ids]])
 
 
 def _threads_steps(ids: Sequence[str]) -> Steps[dict[str, Thread]]:
