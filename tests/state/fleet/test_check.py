@@ -88,6 +88,16 @@ FAULTS = (
         "REVOKE INSERT ON threadkeep.user_data FROM threadkeep_machine",
         "lacks the privilege INSERT",
     ),
+    (
+        "fleet_grant",
+        "REVOKE EXECUTE ON FUNCTION threadkeep.push_threads FROM threadkeep_machine",
+        "lacks the privilege EXECUTE on threadkeep.push_threads",
+    ),
+    (
+        "fleet_grant",
+        "REVOKE EXECUTE ON FUNCTION threadkeep.text_rows FROM threadkeep_reader",
+        "lacks the privilege EXECUTE on threadkeep.text_rows",
+    ),
     ("fleet_object", "CREATE TABLE threadkeep.mine (x int)", "that is not ours: threadkeep.mine"),
     (
         "fleet_object",
