@@ -92,7 +92,8 @@ def _start(folder: Path, making: "list[str | Path]", settings: Sequence[str]) ->
     _as_user(making)
     (data / "pg_hba.conf").write_text(_ACCESS)
     more = " ".join(f"-c {each}" for each in (*_SETTINGS, *settings))
-    command = [program("pg_ctl"), "-D", data, "-l", log, "-w", "-t", f"{PATIENCE_S:.0f}"]
+    command: list[str | Path] = [program("pg_ctl"), "-D", data, "-l", log, "-w"]
+    command += ["-t", f"{PATIENCE_S:.0f}"]
     while True:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
