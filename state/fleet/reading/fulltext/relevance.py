@@ -60,6 +60,7 @@ async def rank(
 ) -> Ranking:
     """As :func:`state.fulltext.relevance.rank_steadily`; without ``among``, what the terms count
     alone."""
+    among = among and index.seen(among)
     scope = await index.scope(among or Query())
     return await index.database.again(partial(_rank_steps, terms, among, after), scope)
 

@@ -89,14 +89,14 @@ def machines(
         await local.catch_up()
         await fill_fulltext(local)
         for tenant in ("one", "two"):
-            address = fleet.machine(f"laptop-{tenant}", tenant=tenant)
+            address = fleet.machine(f"laptop-{tenant}", tenant=tenant, user="ann")
             put_index(fleet, f"laptop-{tenant}", local.database.path, tenant=tenant)
             await put_messages(fleet, f"laptop-{tenant}", address, local)
         other = folder / "other"
         for number in range(60, 120):
             text = event(STAMP, "agent_message", message="common, but on another machine")
             write(other, number, encoded([*lines(number, f"prompt {number}"), text]))
-        address = fleet.machine("desktop", tenant="two")
+        address = fleet.machine("desktop", tenant="two", user="bob")
         async with open_index(other, folder / "other.sqlite3") as index:
             await index.catch_up()
             put_index(fleet, "desktop", index.database.path, tenant="two")
@@ -209,3 +209,23 @@ def test_a_sentence_finds_what_it_does_in_the_index(machines: Machines, sentence
     assert same == complete
     assert theirs[:complete] == own[:complete]
     assert sorted(theirs) == sorted(own)
+
+
+def test_a_server_that_shows_one_user_ranks_only_their_threads(machines: Machines) -> None:
+    terms = tuple(sentence_terms("common nowhere"))
+    among = Query(limit=100, all_sources=True, sort_key="recency_at")
+
+    async def users() -> set[str]:
+        found = await search_sentence(machines.among, terms, among)
+        assert not found.complete
+        return {each.hit.row["user"] for each in found.hits}
+
+    async def seen() -> tuple[set[str], set[str]]:
+        every = await users()
+        await machines.among.see(None, ["bob"])
+        try:
+            return every, await users()
+        finally:
+            await machines.among.see(None, [])
+
+    assert machines.runner.run(seen()) == ({"ann", "bob"}, {"bob"})
