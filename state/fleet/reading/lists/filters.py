@@ -155,6 +155,8 @@ def filter_steps(query: Query, known: Known) -> Steps[list[Filter] | None]:
         found.append(Filter(f"(id, machine_id) IN {having}", _has(marks), values, marks))
     if query.users:
         owners = [owner for (owner,) in (yield (_OWNERS, [json.dumps(query.users)]))]
+        if not owners:
+            return None  # their last machine is of somebody else now
         condition = "machine_id IN (SELECT value FROM json_each(?))"
         branch = "machine_id = CAST(v.value AS integer)"
         listed = [json.dumps(owners)]

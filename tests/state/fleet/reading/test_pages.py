@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import pytest
@@ -121,3 +122,9 @@ def test_users_choose_by_the_newest_copy(
     chosen = [row["id"] for row in every if row["user"] in users]
     found = filled.opened.pages(filled.among, replace(query, users=users))
     assert [row["id"] for page in found for row in page.rows] == chosen
+
+
+def test_a_user_whose_last_machine_has_just_gone_has_an_empty_list(filled: Filled) -> None:
+    query = Query(users=("carol",), sort_key="recency_at", since_ms=1)  # known a moment ago
+    read = partial(pages.page_steps, query, filters.Known())
+    assert filled.opened.run(lambda: filled.among.read(read)).rows == []
