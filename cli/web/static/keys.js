@@ -24,9 +24,10 @@ let course = {}; // another one when the reader does something else
 export function inTurn(work) {
   const mine = course;
   steps += 1;
-  const done = last.then(() => (mine === course ? work(() => mine !== course) : undefined)).finally(() => { steps -= 1; });
-  last = done.catch(() => {}); // the browser tells of it, and the next step is done nevertheless
-  return done;
+  last = last
+    .then(() => (mine === course ? work(() => mine !== course) : undefined))
+    .finally(() => { steps -= 1; })
+    .catch(reportError); // and the next step is done nevertheless
 }
 
 /** The reader does something else: steps that wait are forgotten, and the one under way is told. */

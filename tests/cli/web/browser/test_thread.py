@@ -226,6 +226,22 @@ def test_whatever_else_one_does_ends_the_keys_that_wait(server: Server, tabs: Ta
     assert page.evaluate("scrollY") == before
 
 
+def test_a_key_that_fails_is_told_of_and_those_behind_it_are_done(
+    server: Server, tabs: Tabs
+) -> None:
+    tab = tabs(server, URL)
+    tab.page.evaluate(
+        """async () => {
+          const { inTurn } = await import("/static/keys.js");
+          inTurn(() => { throw new Error("a broken step"); });
+          inTurn(() => { window.behind = true; });
+        }"""
+    )
+    tab.until("window.behind")
+    assert tab.wrong == ["error: a broken step"]
+    tab.wrong.clear()
+
+
 def look_on_a_phone(server: Server, tabs: Tabs) -> None:
     """The turns at the side are a drawer."""
     phone = {"width": 390, "height": 844}
