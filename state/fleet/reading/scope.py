@@ -29,8 +29,6 @@ class Scope(NamedTuple):
     tenant_id: int
     machine: Machine | None = None
     """If one is named, the fleet is seen as its own index has it."""
-    owners: tuple[int, ...] | None = None
-    """The machines of the users that are named."""
 
     @property
     def begin(self) -> str:
@@ -64,8 +62,6 @@ def scope_of(query: Query, tenant_id: int, machines: list[Machine]) -> Scope:
         for user in query.users:
             if user not in known:
                 raise InvalidQuery(_unknown("user", user, sorted(known - {""})))
-        owners = (each.machine_id for each in machines if each.user in query.users)
-        scope = scope._replace(owners=tuple(owners))
     return scope
 
 
