@@ -1,14 +1,12 @@
 """A fleet's PostgreSQL in the place of an index's database, for what only reads."""
 
 import asyncio
-import concurrent.futures
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from rollout.files.cancellation import check_cancelled
 from state.db.database import Database
 from state.db.steps import Result, Steps, Work
 from state.errors import FleetBusy, FleetLost, InvalidQuery, StateError
@@ -38,8 +36,6 @@ asks for: not in the event loop."""
 _PREPARED_AFTER: Final = 2
 """A statement that is asked this often over one connection is kept there as it is planned: to plan
 a page takes as long as to read it."""
-_GLANCE_S: Final = 0.1
-"""How often a thread that waits for a read looks whether anybody still wants it."""
 
 
 class FleetDatabase(Database):
@@ -91,21 +87,10 @@ class FleetDatabase(Database):
         except (FleetLost, FleetBusy):
             return await self.query(make(), scope)
 
-    def query_here(self, steps: Steps[Result]) -> Result:
-        """As :meth:`query`, for callers in another thread than that of the event loop. Raises
-        Cancelled if nobody waits for it any more."""
-        found = asyncio.run_coroutine_threadsafe(self.query(steps), self._loop)
-        while True:
-            try:
-                return found.result(_GLANCE_S)
-            except concurrent.futures.TimeoutError:
-                if found.done():
-                    raise
-                try:
-                    check_cancelled()
-                except BaseException:
-                    found.cancel()
-                    raise
+    def query_here(self, steps: Steps[Result]) -> NoReturn:
+        """Raises InvalidQuery: what is read in another thread is read of the home in the cache."""
+        steps.close()
+        raise InvalidQuery("this cannot be asked of a fleet")
 
     def inline(self, steps: Steps[Result]) -> None:
         """None: PostgreSQL is waited for."""
