@@ -29,7 +29,7 @@ CHOOSE_NEWEST = f"""
     END $$
 """
 # Of two pushes that change copies of one thread, each would decide by what the other one has not
-# changed yet. So each first locks the copies of others, and looks once more after it has changed
+# changed yet. So each first locks all copies, in one order, and looks once more after it has changed
 # its own. Where neither finds the other's new copy, the unique index on the newest ones does.
 PUSH_THREADS = """
     CREATE FUNCTION push_threads(epoch bigint, revision bigint, level text, gone text[], {arguments})
