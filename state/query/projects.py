@@ -20,6 +20,7 @@ from state.db.steps import (
     has_indexes_steps,
     is_local_steps,
 )
+from state.errors import InvalidQuery
 from state.userdata.folders import (
     ALIASES_SQL,
     absolute_folder,
@@ -63,9 +64,17 @@ FOLDERS_CALLED: Final = (
     " WHERE hops.v IS NOT NULL) SELECT v FROM hops WHERE v IS NOT NULL AND ? <> ''"
 )
 """All folders; in a fleet, which has very many, those in whose path, or in an origin of whose
-threads, one of these words is, in lower case."""
+threads, one of these words is, in lower case: no more than one over :data:`MOST_CALLED`, and one
+that has several origins may be among them more than once."""
 FOLDERS_LIKE: Final = FOLDERS_CALLED.replace("AND ?", "AND '' || ?")
 """The same of those that match one of these patterns of LIKE, or whose origins do."""
+MOST_CALLED: Final = 20_000
+"""So many folders and origins of a fleet are looked at for one name. A first page of more would
+take longer than a second."""
+_TOO_MANY: Final = (
+    "too many folders of this fleet have {} in their path or origin to tell which ones are of that"
+    " project: name a machine as well, or a folder in its place"
+)
 Origin = tuple[int, str]
 """When the thread was created that has it, and the address."""
 
@@ -111,13 +120,19 @@ def similar_projects_steps(given: Sequence[str]) -> Steps[list[str]]:
 
 def projects_steps(names: Sequence[str] = (), *, similar: bool = False) -> Steps["Projects"]:
     """The projects of all folders in the index; for ``names`` those that they may choose are
-    enough, or with ``similar`` those that are called alike."""
+    enough, or with ``similar`` those that are called alike, none if they are too many. Raises
+    InvalidQuery if so many folders of a fleet have one of ``names`` that none are looked at."""
     aliases = dict((yield ALIASES_SQL, []))
+    on_disk = yield from is_local_steps()
     indexed = yield from has_indexes_steps("ix_threads_cwd_recency_at", INDEX)
     if indexed and names and not any(map(is_path, names)):
         asked = FOLDERS_LIKE if similar else FOLDERS_CALLED
         called = map(_like, names) if similar else itertools.chain(*map(_words, names))
         folders = [key for (key,) in (yield asked, [json.dumps(sorted({*called}))])]
+        if len(folders) > MOST_CALLED and not on_disk:
+            if not similar:
+                raise InvalidQuery(_TOO_MANY.format(" or ".join(names)))
+            folders = []
     elif indexed:
         folders = yield from different_steps("cwd_key")
     else:
@@ -125,7 +140,7 @@ def projects_steps(names: Sequence[str] = (), *, similar: bool = False) -> Steps
     if not all(type(key) is str for key in folders):
         raise MalformedRow("a row of threads")
     newest: dict[str, Origin | None] = dict.fromkeys(folders)
-    origins = yield (ORIGINS, [json.dumps(folders)]) if indexed else (_GROUPED, [])
+    origins = yield (ORIGINS, [json.dumps([*newest])]) if indexed else (_GROUPED, [])
     for key, created_ms, url in origins:
         if url is None:
             continue
@@ -134,7 +149,6 @@ def projects_steps(names: Sequence[str] = (), *, similar: bool = False) -> Steps
         newest[key] = max(newest[key] or (created_ms, url), (created_ms, url))
     several = [key for key in newest if is_windows(key)]
     spelled = dict((yield _SPELLED, [json.dumps(several)])) if several else {}
-    on_disk = yield from is_local_steps()
     return Projects(newest, aliases, spelled, on_disk=on_disk)
 
 

@@ -231,7 +231,7 @@ GRANTED = (
     "text_counts(integer, integer, text[], integer)",
     "text_scores(integer, integer, text[], integer[], integer)",
     "title_rows(integer, integer, text[], integer)",
-    "folders_called(integer, text[])",
+    "folders_called(integer, text[], integer)",
 )
 EXTENSION = (
     "SELECT quote_ident(nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = extnamespace"

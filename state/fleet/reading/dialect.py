@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from state.db.steps import OF_ALL, OF_INDEXES
-from state.query.projects import FOLDERS_CALLED, FOLDERS_LIKE, ORIGINS
+from state.query.projects import FOLDERS_CALLED, FOLDERS_LIKE, MOST_CALLED, ORIGINS
 from state.query.tree import BELOW, PARENT
 
 
@@ -67,9 +67,9 @@ _KINDS: Final = (
 _ORDERED_JOIN: Final = re.compile(r"\bCROSS JOIN (\w+ \w+) ON\b")
 _OTHER_PLANS: Final = {
     FOLDERS_CALLED: "SELECT threadkeep.folders_called(threadkeep.my_tenant(),"
-    " ARRAY(SELECT value FROM json_each(?)))",
-    FOLDERS_LIKE: "SELECT DISTINCT cwd_key FROM folders WHERE lower(cwd_key || chr(10)"
-    " || git_origin_url) LIKE ANY (SELECT value FROM json_each(?))",
+    f" ARRAY(SELECT value FROM json_each(?)), {MOST_CALLED + 1})",
+    FOLDERS_LIKE: "SELECT cwd_key FROM folders WHERE lower(cwd_key || chr(10) || git_origin_url)"
+    f" LIKE ANY (SELECT value FROM json_each(?)) LIMIT {MOST_CALLED + 1}",
     # The folders say it by themselves, but for those of which threads have had several.
     ORIGINS: "WITH of AS MATERIALIZED (SELECT cwd_key, array_agg(git_origin_url) AS urls"
     " FROM folders WHERE cwd_key IN (SELECT value FROM json_each(?)) AND git_origin_url <> ''"

@@ -9,8 +9,17 @@ import psycopg
 import pytest
 
 from state.db.steps import run_steps
+from state.errors import InvalidQuery
+from state.fleet.reading.dialect import translated
 from state.fleet.server.operations.prune import Rule, prune
-from state.query.projects import projects_steps
+from state.query.model import Query
+from state.query.projects import (
+    FOLDERS_CALLED,
+    MOST_CALLED,
+    projects_steps,
+    similar_projects_steps,
+)
+from state.query.rows import Row
 from tests.state.fleet.operations.rows import NOW
 from tests.state.fleet.reading.opened import Opened
 from tests.state.query.invented import fill
@@ -77,6 +86,45 @@ def test_a_folder_follows_the_newest_of_its_origins(folders: Fleet, placed: Path
         assert found.name("/home/bob/web") == "new"
 
 
+def test_folders_are_found_from_the_index_on_their_words(folders: Fleet) -> None:
+    called = translated(FOLDERS_CALLED, 1)
+    reads = "SELECT seq_scan, idx_scan FROM pg_stat_xact_user_tables WHERE relname = 'folders'"
+    with psycopg.connect(folders.reader()) as reader:
+        reader.execute("SET search_path = pg_catalog, threadkeep_index")
+        found = reader.execute(called.sql, called.parameters(['["api"]'], "[]")).fetchall()
+        assert {key for (key,) in found} == {
+            "/home/ann/src/api",
+            "/home/ann/api/sub",
+            "c:/work/api",
+        }
+        assert reader.execute(reads).fetchone() == (0, 1)
+
+
+def test_a_name_that_too_many_folders_have_is_refused(folders: Fleet, tmp_path: Path) -> None:
+    with psycopg.connect(folders.admin) as admin:
+        admin.execute(
+            "INSERT INTO threadkeep.folders (tenant_id, cwd_key, git_origin_url) SELECT tenant_id,"
+            " '/home/ann/task-' || n, '' FROM threadkeep.machines, generate_series(1, %s) n"
+            " WHERE name = 'laptop'",
+            [MOST_CALLED + 1],
+        )
+    with closing(Opened()) as opened:
+        index = opened.fleet(tmp_path, folders.reader())
+
+        def page(name: str, machine: str | None = None) -> list[Row]:
+            query = Query(projects=(name,), machine=machine, all_sources=True)
+            return opened.run(lambda: index.page(query)).rows
+
+        with pytest.raises(InvalidQuery, match=r"have ann in their path or origin .* machine"):
+            page("ann")
+        assert len(page("api")) == 3
+        of_machine = page("ann", "laptop")
+        assert of_machine
+        assert all(row["cwd"].startswith("/home/ann/") for row in of_machine)
+        similar = opened.run(lambda: index.read(lambda: similar_projects_steps(["task"])))
+        assert similar == []
+
+
 def test_a_prune_forgets_folders_without_threads(folders: Fleet) -> None:
     with psycopg.connect(folders.admin, autocommit=True) as admin:
         assert len(noted(admin)) == len(PLACES)
@@ -94,7 +142,7 @@ def test_nobody_sees_or_changes_folders_of_others(folders: Fleet) -> None:
     machine = folders.machine("other", tenant="other")
     with psycopg.connect(folders.reader(tenant="other"), autocommit=True) as stranger:
         assert stranger.execute("SELECT * FROM threadkeep_index.folders").fetchall() == []
-        called = "SELECT threadkeep.folders_called({}, ARRAY['api'])"
+        called = "SELECT threadkeep.folders_called({}, ARRAY['api'], 9)"
         own = stranger.execute(called.format("threadkeep.my_tenant()")).fetchall()
         assert own == []
         for tenant in ("1", "NULL"):
@@ -105,7 +153,7 @@ def test_nobody_sees_or_changes_folders_of_others(folders: Fleet) -> None:
             "SELECT 1 FROM threadkeep.folders",
             "INSERT INTO threadkeep.folders VALUES (1, '', '')",
             "DELETE FROM threadkeep.folders",
-            "SELECT threadkeep.folders_called(1, ARRAY['api'])",
+            "SELECT threadkeep.folders_called(1, ARRAY['api'], 9)",
         ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 hostile.execute(statement)
