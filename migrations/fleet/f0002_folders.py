@@ -25,10 +25,6 @@ TABLE = (
     )
     """,
     "CREATE INDEX ON folders USING gin (words) WITH (fastupdate = on, gin_pending_list_limit = 1024)",
-    *(
-        f"ALTER TABLE folders ALTER {column} SET STATISTICS 0"
-        for column in ("cwd_key", "git_origin_url", "words")
-    ),
     "ALTER TABLE folders ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
     "CREATE POLICY administrators ON folders TO threadkeep_admin USING (true) WITH CHECK (true)",
     "CREATE POLICY readers ON folders FOR SELECT TO threadkeep_owner"

@@ -147,8 +147,8 @@ TABLES = (
         " INCLUDE (facet, recency_at_ms, created_at_ms, updated_at_ms, id, row_id) WHERE newest"
         for column in ("tokens_used", "size_bytes")
     ),
-    # A name or a note may be longer than a B-tree takes.
-    "CREATE INDEX ON threads USING hash (name) WHERE newest AND name IS NOT NULL",
+    # A name may be longer than a B-tree takes. One without the tenant would tell in plans of what others have named.
+    "CREATE INDEX ON threads (tenant_id, md5(name)) WHERE newest AND name IS NOT NULL",
     "CREATE INDEX ON threads (tenant_id, spawned_by) WHERE spawned_by IS NOT NULL",
     "CREATE INDEX ON threads (tenant_id, coalesce(parent_thread_id, forked_from_id), created_at_ms, id)"
     " WHERE coalesce(parent_thread_id, forked_from_id) IS NOT NULL",
@@ -226,17 +226,6 @@ OF_PARTITIONS = """
     END $$
 """
 """Nobody but administrators is granted anything on partitions; without policies, nobody sees anything in them."""
-PRIVATE = """
-    rollout_path cwd cwd_key title name preview fallback_preview first_user_message search_text
-    git_branch git_origin_url agent_nickname agent_role agent_path
-"""
-STATISTICS = (
-    *(f"ALTER TABLE threads ALTER {column} SET STATISTICS 0" for column in PRIVATE.split()),
-    "ALTER TABLE user_data ALTER value SET STATISTICS 0",
-)
-"""EXPLAIN tells whoever may read a view how many rows it expects of a value: by what is known of the values of all
-tenants, not by the rows that row security lets through. So nothing is known of what people have named and written;
-where an index has the column, the plans are the same."""
 PUT = ", ".join(("tenant_id", "machine_id", *NAMES, *LIVE.split(", ")[1:]))
 GRANTS = (
     "GRANT USAGE ON SCHEMA threadkeep TO threadkeep_machine, threadkeep_reader, threadkeep_admin",
@@ -277,7 +266,6 @@ def upgrade() -> None:
         *MARKS,
         *POLICIES,
         OF_PARTITIONS,
-        *STATISTICS,
         *GRANTS,
         *views(NAMES, USAGE),
     ):

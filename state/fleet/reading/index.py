@@ -207,7 +207,7 @@ def _resolve_steps(reference: str, query: Query) -> Steps[list[str]]:
     if not exact:
         if is_id_prefix(prefix := reference.lower()):
             conditions.append(("id >= ? AND id < ?", [prefix, f"{prefix}~"]))
-        conditions.append(("name = ?", [reference]))
+        conditions.append(("md5(name) = md5(?) AND name = ?", [reference, reference]))  # an index
     for condition, parameters in conditions:
         sql = f"SELECT id FROM threads WHERE {condition} ORDER BY id LIMIT {_MOST}"
         if rows := (yield (sql, parameters)):

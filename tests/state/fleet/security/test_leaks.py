@@ -19,6 +19,11 @@ from tests.state.fleet.security.attack import (
 )
 
 FOLDER = "/home/alice/nightingale"
+CHOSEN = (
+    *("facet", "source_kind", "model", "model_provider", "provider", "effort", "service_tier"),
+    *("key", "level"),
+)
+"""Columns of which plans tell how frequent values are."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,6 +36,9 @@ def _analyzed(shared_prey: Prey) -> None:
             push_thread(machine, id=id_, **texts)
             note = {"thread_id": id_, "key": "note", "value": SECRET}
             insert(machine, "user_data", shared_prey.who["victim"], **note)
+            document = {"month": "2026-11-01", "row_id": number, "position": 0, "text": SECRET}
+            document |= {"messages": SECRET.encode(), "digest": SECRET}
+            insert(machine, "documents", shared_prey.who["victim"], **document)
     run(shared_prey.fleet.admin, "ANALYZE")
 
 
@@ -68,24 +76,45 @@ def rows_expected(reader: "psycopg.Connection[Any]", query: str) -> float:
     return float(re.findall(r"rows=(\d+)", plan)[0])
 
 
-def test_plans_do_not_tell_which_texts_others_have(prey: Prey) -> None:
-    texts = (
-        "cwd cwd_key title name preview first_user_message git_branch git_origin_url rollout_path"
+def texts(schema: str) -> str:
+    """The query for all columns of a schema with texts, but of those that lists choose by."""
+    return (
+        "SELECT relname, attname FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid WHERE"
+        f" relnamespace = '{schema}'::regnamespace AND attnum > 0 AND relkind IN ('r', 'p', 'v')"
+        " AND atttypid IN ('text'::regtype, 'text[]'::regtype, 'varchar'::regtype,"
+        f" 'bytea'::regtype) AND NOT attname = ANY ('{{{', '.join(CHOSEN)}}}')"
     )
-    columns = [("threads", column) for column in texts.split()] + [("user_data", "value")]
+
+
+def test_plans_do_not_tell_which_texts_others_have(prey: Prey) -> None:
+    columns = run(prey.fleet.admin, texts("threadkeep_index"))
+    assert {("threads", "cwd"), ("documents", "messages")} < {*columns}
     for address in prey.readers:
         with psycopg.connect(address) as reader:
-            for table, column in columns:
-                query = f"SELECT 1 FROM threadkeep_index.{table} WHERE {column} ="
+            for view, column in columns:
+                query = f"SELECT 1 FROM threadkeep_index.{view} WHERE {column} ="
                 expected = {
                     rows_expected(reader, f"{query} '{text}'") for text in (SECRET, FOLDER, "none")
                 }
-                assert len(expected) == 1, column
+                assert len(expected) == 1, (view, column)
+
+
+def test_nothing_is_known_of_texts_but_those_that_lists_choose_by(prey: Prey) -> None:
+    """Also of tables that a machine may ask for plans of, and of each partition."""
+    of_texts = f"(tablename, attname) IN ({texts('threadkeep')})"
+    known = (
+        f"SELECT tablename, attname FROM pg_stats WHERE schemaname = 'threadkeep' AND {of_texts}"
+    )
+    assert run(prey.fleet.admin, known) == [("fleet_version", "version_num")]
+    counted = (
+        "SELECT attname FROM pg_stats WHERE tablename ~ '^documents_' AND attname = 'position'"
+    )
+    assert run(prey.fleet.admin, counted) != []  # else nothing was there to be known
 
 
 def test_what_was_filtered_away_is_not_counted_by_what_is_in_it(prey: Prey) -> None:
     with psycopg.connect(prey.stranger) as reader:
-        for column in ("title", "cwd", "git_branch"):
+        for column in ("title", "cwd", "git_branch", "name"):
             told = set()
             for text in (SECRET, FOLDER, "none"):
                 plan = reader.execute(
