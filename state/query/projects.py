@@ -125,10 +125,12 @@ def projects_steps(names: Sequence[str] = (), *, similar: bool = False) -> Steps
     aliases = dict((yield ALIASES_SQL, []))
     on_disk = yield from is_local_steps()
     indexed = yield from has_indexes_steps("ix_threads_cwd_recency_at", INDEX)
-    if indexed and names and not any(map(is_path, names)):
-        asked = FOLDERS_LIKE if similar else FOLDERS_CALLED
-        called = map(_like, names) if similar else itertools.chain(*map(_words, names))
-        folders = [key for (key,) in (yield asked, [json.dumps(sorted({*called}))])]
+    if indexed and names and (not on_disk or not any(map(is_path, names))):
+        if similar:
+            patterns = sorted({*map(_like, names)})
+            folders = [key for (key,) in (yield FOLDERS_LIKE, [json.dumps(patterns)])]
+        else:
+            folders = yield from _called_steps(names)
         if len(folders) > MOST_CALLED and not on_disk:
             if not similar:
                 raise InvalidQuery(_TOO_MANY.format(" or ".join(names)))
@@ -150,6 +152,27 @@ def projects_steps(names: Sequence[str] = (), *, similar: bool = False) -> Steps
     several = [key for key in newest if is_windows(key)]
     spelled = dict((yield _SPELLED, [json.dumps(several)])) if several else {}
     return Projects(newest, aliases, spelled, on_disk=on_disk)
+
+
+def _called_steps(names: Sequence[str]) -> Steps[list[str]]:
+    """The folders that ``names`` may choose. Of a path they are those below it, and those whose
+    path or origin has the name of its repository."""
+    called = [name for name in names if not is_path(name)]
+    paths = filter(is_path, names)
+    roots = sorted({cwd_key(each) for path in paths for each in spellings(path)})
+    folders: list[str] = []
+    if roots:
+        called += [origin_place(url) for _, _, url in (yield ORIGINS, [json.dumps(roots)]) if url]
+        for root in roots:
+            for begin, end in (
+                (root, f"{root}\0"),
+                (f"{root.rstrip('/')}/", f"{root.rstrip('/')}0"),
+            ):
+                folders += yield from different_steps("cwd_key", begin, end, MOST_CALLED + 1)
+    words = sorted({*itertools.chain(*map(_words, filter(None, called)))})
+    if words:
+        folders += [key for (key,) in (yield FOLDERS_CALLED, [json.dumps(words)])]
+    return folders
 
 
 class Projects:

@@ -39,6 +39,7 @@ PLACES = (
 )
 """Folders and origins."""
 NAMES = ("api", "Api", "API", "acme/api", "sub", "web", "tool", "two", "a:b", "\u00c4pfel", "ann")
+PATHS = ("/home/ann", "/home/ann/src/api", "C:\\Work\\Api", "/home/bob/web-2", "/home/eve/a:b", "/")
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_a_name_chooses_the_folders_that_it_chooses_of_all(folders: Fleet, place
     with closing(Opened()) as opened, closing(sqlite3.connect(placed)) as local:
         index = opened.fleet(placed, folders.reader())
         every = run_steps(projects_steps(), local)
-        for name in NAMES:
+        for name in (*NAMES, *PATHS):
             named = opened.run(lambda name=name: index.read(lambda: projects_steps([name])))  # type: ignore[misc]
             assert named.chosen([name]) == every.chosen([name]), name
             assert named.chosen([name]), name
