@@ -44,10 +44,13 @@ def command(
     as_json: JsonOption = False,
 ) -> int:
     """Push threads that have changed into a fleet. Ctrl-C is safe: the next push goes on."""
+    from functools import partial
+
     from cli.push.wanted import wanted
 
     here = locations(context)
-    asked = wanted(url, level, take_over=take_over, everything=everything)
+    read = partial(wanted, url, level, take_over=take_over, everything=everything)
+    asked = read()
     if dry_run:
         from cli.push.plan import show_plan
 
@@ -55,7 +58,7 @@ def command(
     if watch:
         from cli.push.watch import push_and_watch
 
-        return push_and_watch(here, asked, as_json=as_json)
+        return push_and_watch(here, read, as_json=as_json)
     from cli.push.once import push_once
 
     return push_once(here, asked, as_json=as_json)

@@ -3,11 +3,13 @@
 import asyncio
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from cli import errors
 from cli.arguments.locations import Locations
+from cli.errors import WrongUsage
 from cli.push.wanted import Wanted, document, options_for, say_anew, say_lowered, sentence
 from cli.runtime.open_index import catch_up_fulltext, with_index
 from cli.terminal import output
@@ -22,7 +24,7 @@ from state.errors import (
 )
 from state.fleet.push.batch import LEVELS
 from state.fleet.push.outbox import any_waiting_steps
-from state.fleet.push.push import push
+from state.fleet.push.push import Pushed, push
 from state.watch.changes import SeenThreads
 from state.watch.watcher import AGAIN_S, Watcher
 
@@ -43,8 +45,9 @@ _PASSING: Final = (
 )
 
 
-def push_and_watch(here: Locations, wanted: Wanted, *, as_json: bool) -> int:
-    """Push what changes until an interrupt. Returns the exit status."""
+def push_and_watch(here: Locations, read: Callable[[], Wanted], *, as_json: bool) -> int:
+    """Push what changes until an interrupt, as ``read`` says before each push. Returns the exit
+    status."""
 
     def terminated(*_: object) -> None:
         raise KeyboardInterrupt
@@ -53,7 +56,7 @@ def push_and_watch(here: Locations, wanted: Wanted, *, as_json: bool) -> int:
     try:
         while True:
             try:
-                with_index(here, lambda index: _watch(index, wanted, as_json))
+                with_index(here, lambda index: _watch(index, read, as_json))
             except IndexMissing:
                 output.say("The index was removed or replaced. Opening it again.")
             except IndexBusy as busy:
@@ -63,12 +66,11 @@ def push_and_watch(here: Locations, wanted: Wanted, *, as_json: bool) -> int:
         return errors.INTERRUPTED
 
 
-async def _watch(index: "ThreadIndex", wanted: Wanted, as_json: bool) -> None:
-    options = await options_for(index, wanted)
+async def _watch(index: "ThreadIndex", read: Callable[[], Wanted], as_json: bool) -> None:
     watcher = Watcher(index, SeenThreads(), on_trouble=_say_trouble)
     tasks = [
         asyncio.create_task(watcher.run()),
-        asyncio.create_task(_Pushing(index, watcher, wanted.address, options, as_json).run()),
+        asyncio.create_task(_Pushing(index, watcher, read, as_json).run()),
     ]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -87,18 +89,17 @@ class _Pushing:
     take as many."""
 
     def __init__(
-        self,
-        index: "ThreadIndex",
-        watcher: Watcher,
-        address: str,
-        options: "PushOptions",
-        as_json: bool,
+        self, index: "ThreadIndex", watcher: Watcher, read: Callable[[], Wanted], as_json: bool
     ) -> None:
         self._index = index
         self._watcher = watcher
-        self._address = address
-        self._options = options
+        self._read = read
         self._as_json = as_json
+        self._seen: Wanted | None = None
+        """What was wanted when it was looked at last."""
+        self._pushed: Wanted | None = None
+        """What was wanted at the last push that did not fail."""
+        self._options: tuple[Wanted, PushOptions] | None = None
         self._pause_s = _LOOK_S
         self._trouble = ""
 
@@ -106,26 +107,53 @@ class _Pushing:
         """Push all, and then what changes, for ever. What passes is tried again, less and less
         often."""
         await self._watcher.ready.wait()
-        first = True
+        self._settled()
         while True:
-            if self._options.level != LEVELS[0]:
-                await catch_up_fulltext(self._index)
-            if first or await self._index.database.query(any_waiting_steps()):
-                try:
-                    await self._push()
-                except _PASSING as error:
-                    self._tell_trouble(error)
-                else:
-                    if first:
-                        output.say(f"Watching {self._index.home}. Ctrl-C ends it.")
-                    first = False
+            if wanted := self._settled():
+                await self._push_what_waits(wanted)
             await asyncio.sleep(self._pause_s)
 
-    async def _push(self) -> None:
-        done = await push(self._index, self._address, self._options)
-        self._options = replace(self._options, everything=False)
+    def _settled(self) -> Wanted | None:
+        """What is wanted now. None if the user's file is wrong, or has just changed: then it may be
+        half written, and what it does not name yet would be pushed."""
+        try:
+            wanted = self._read()
+        except WrongUsage as error:
+            self._seen, self._pause_s = None, _LOOK_S
+            self._tell(error, "Nothing is pushed until that is right.")
+            return None
+        if wanted != self._seen:
+            self._seen, self._pause_s = wanted, _LOOK_S
+            return None
+        return wanted
+
+    async def _push_what_waits(self, wanted: Wanted) -> None:
+        if self._options is None or self._options[0] != wanted:
+            self._options = wanted, await options_for(self._index, wanted)
+        options = self._options[1]
+        first = self._pushed is None
+        if not first:
+            options = replace(options, everything=False)
+        if options.level != LEVELS[0]:
+            await catch_up_fulltext(self._index)
+        # What is left out from now on is taken back, though no thread has changed.
+        due = self._pushed != wanted or self._trouble
+        if not due and not await self._index.database.query(any_waiting_steps()):
+            return
+        try:
+            done = await push(self._index, wanted.address, options)
+        except _PASSING as error:
+            self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
+            self._tell(error, "It is tried again.")
+            return
+        self._pushed = wanted
+        self._say(done)
+        if first:
+            output.say(f"Watching {self._index.home}. Ctrl-C ends it.")
+
+    def _say(self, done: Pushed) -> None:
         if self._trouble:
-            output.say("The fleet is there again.")
+            output.say("Pushing again.")
         self._pause_s, self._trouble = _LOOK_S, ""
         if not (done.threads or done.deleted):
             if done.refused:  # the same threads again, which nothing has changed yet
@@ -138,10 +166,9 @@ class _Pushing:
             say_lowered(done)
             say_anew(done)
 
-    def _tell_trouble(self, error: Exception) -> None:
-        self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
+    def _tell(self, error: Exception, then: str) -> None:
         if str(error) != self._trouble:
-            output.say(f"Not pushed yet: {error}. It is tried again.")
+            output.say(f"Not pushed yet: {error}. {then}")
         self._trouble = str(error)
 
 

@@ -247,3 +247,28 @@ def test_watch_pushes_what_changes(cli: Cli, fleet: Fleet) -> None:
         assert process.wait(PATIENCE_S) == errors.INTERRUPTED
     assert len(titles(fleet)) == 4
     assert watching.said == [f"Watching {cli.home}. Ctrl-C ends it.\n"]
+
+
+def test_watch_takes_what_the_file_says_now(cli: Cli, fleet: Fleet) -> None:
+    started = Cli(cli.home, cli.base, cli.extra).start(
+        "push", "--watch", "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    with started as process:
+        watching = Watching(process)
+        assert watching.next()["threads"] == 3
+        watching.until_said("Watching ")
+        configure(cli, '[exclude]\nfolders = ["/w/1"]\n')
+        assert watching.next()["deleted"] == 1
+        configure(cli, "[exclude]\nfolders = [\n")
+        watching.until_said("Nothing is pushed until that is right.")
+        write_rollout(cli.home, 3, cwd="/w/3")
+        write_rollout(cli.home, 4, cwd="/w/4")
+        configure(cli, '[exclude]\nfolders = ["/w/1", "/w/4"]\n')
+        watching.until_said("Pushing again.")
+        while thread_id(3) not in titles(fleet):
+            watching.next()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE_S) == errors.INTERRUPTED
+    assert sorted(titles(fleet)) == [thread_id(number) for number in (0, 2, 3)]
+    told = [line for line in watching.said if line.startswith("Not pushed yet: ")]
+    assert len(told) == 1
