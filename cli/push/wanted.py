@@ -170,7 +170,7 @@ def say_anew(done: Pushed) -> None:
     if done.anew:
         output.say(
             "All threads were pushed anew: the index was restored, rebuilt, copied or pushed into"
-            " another fleet, or the fleet was restored."
+            f" another fleet, or {done.machine} was revoked for a time, or the fleet was restored."
         )
         output.say(
             f"If two computers push as {done.machine}, add a machine for one: threadkeep fleet"

@@ -159,6 +159,29 @@ def test_all_is_pushed_again_after_a_prune(cli: Cli, fleet: Fleet) -> None:
     assert "3 rollouts" in cli.run("fleet", "prune", *words, env={VARIABLE: fleet.admin}).err
 
 
+def test_a_machine_that_is_let_in_again_pushes_all(cli: Cli, fleet: Fleet) -> None:
+    admin = {VARIABLE: fleet.admin}
+    role = f"{fleet.database}_default_laptop"
+    clone = cli.base / "clone"
+    cli.run("push")
+    shutil.copytree(cli.index.parent, clone)
+    cli.run("fleet", "machine", "revoke", "laptop", env=admin)
+    words = ("--machine", "laptop", "--older-than", "0d", "--yes")
+    cli.run("fleet", "prune", *words, env=admin)
+    assert titles(fleet) == {}
+    write_rollout(cli.home, 3)
+    cli.run("fleet", "machine", "add", "laptop", "--role", role, "--no-password", env=admin)
+    ran = cli.run("push")
+    assert ran.err.startswith("Pushed 4 threads as laptop, in ")
+    assert "laptop was revoked for a time" in ran.err
+    assert len(titles(fleet)) == 4
+    assert "Nothing new" in cli.run("push").err
+    shutil.rmtree(cli.index.parent)
+    clone.rename(cli.index.parent)
+    ran = cli.run("push", status=errors.USAGE)
+    assert "a copy of this index pushes into the fleet as laptop, too" in ran.err
+
+
 def test_a_plan_has_all_threads_the_newest_first(cli: Cli) -> None:
     for number in range(3, 14):
         path = write_rollout(cli.home, number)

@@ -221,8 +221,11 @@ def _let_in_again(
         "UPDATE threadkeep.logins SET revoked_at = NULL, reads = %s WHERE role_name = %s",
         [reads or kind == READER, role],
     )
+    # Its threads may have been pruned meanwhile. The next push finds an epoch that it does not
+    # know, and pushes all; by the key, a copy of its index is still told apart.
     connection.execute(
         "UPDATE threadkeep.machines SET revoked_at = NULL,"
+        " epoch = epoch + (epoch_key <> '')::integer,"
         " user_name = coalesce(nullif(%s, ''), user_name) WHERE role_name = %s",
         [user, role],
     )
