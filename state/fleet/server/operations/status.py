@@ -7,7 +7,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.rows import dict_row
 
-from state.checks.findings import WARNING, Finding, Findings, kinds
+from state.checks.findings import NOTE, WARNING, Finding, Findings, kinds
 from state.fleet.server import schema
 from state.fleet.server.admin.setup import check_current, revision
 from state.fleet.server.connect import administering, server_version
@@ -23,6 +23,7 @@ _FEW_DEAD: Final = 10_000
 KINDS: Final = kinds(
     (WARNING, None, "fleet_silent fleet_never_pushed fleet_behind"),
     (WARNING, "threadkeep fleet upgrade", "fleet_month"),
+    (NOTE, "threadkeep fleet upgrade", "fleet_earlier_month"),
     (WARNING, None, "fleet_dead_rows"),
 )
 
@@ -177,13 +178,20 @@ def _of_tables(tables: list[Table]) -> list[Finding]:
 
 
 def _of_months(connection: Connection, today: datetime.date) -> list[Finding]:
-    """The months that have rows or begin soon, and no partitions."""
-    lacking = {each.month for each in lacking_months(connection, following(today, -1), today)}
-    if not lacking:
-        return []
-    months = ", ".join(f"{month:%Y-%m}" for month in sorted(lacking))
-    message = f"Months without partitions of their own cannot go as a whole: {months}."
-    return [Finding(KINDS["fleet_month"], message)]
+    """The months that begin soon or have rows, and no partitions. Those before this one are found
+    as soon as a machine with older threads than others has pushed: nothing is wrong with that."""
+    this = today.replace(day=1)
+    lacking = sorted({each.month for each in lacking_months(connection, following(this, -1), this)})
+    parts = {
+        "fleet_month": [month for month in lacking if month >= this],
+        "fleet_earlier_month": [month for month in lacking if month < this],
+    }
+    message = "Months without partitions of their own cannot go as a whole: {}."
+    return [
+        Finding(KINDS[code], message.format(", ".join(f"{month:%Y-%m}" for month in months)))
+        for code, months in parts.items()
+        if months
+    ]
 
 
 _MACHINES: Final = """

@@ -55,7 +55,20 @@ def test_status_names_machines_sizes_and_what_is_wrong(fleet: Fleet) -> None:
             "fleet_silent": 1,
             "fleet_behind": 1,
             "fleet_month": 1,
+            "fleet_earlier_month": 1,
         }
-        create_months(admin, NOW.date(), NOW.date() - datetime.timedelta(days=31))
+        create_months(admin, NOW.date(), NOW.date())
         after = fleet_status(fleet.admin, NOW)
-        assert "fleet_month" not in after.findings.by_code
+        assert not {"fleet_month", "fleet_earlier_month"} & {*after.findings.by_code}
+
+
+def test_threads_of_earlier_months_are_no_reason_to_fail(fleet: Fleet) -> None:
+    fleet.machine("laptop")
+    with psycopg.connect(fleet.admin, autocommit=True) as admin:
+        create_months(admin, NOW.date())
+        put_thread(admin, "laptop", created=420, updated=1)
+        found = fleet_status(fleet.admin, NOW).findings
+        assert dict(found.by_code) == {"fleet_earlier_month": 1}
+        assert found.clean
+        create_months(admin, NOW.date())
+        assert not fleet_status(fleet.admin, NOW).findings.total
