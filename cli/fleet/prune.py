@@ -88,14 +88,16 @@ def _sum(found: "Pruned", rule: "Rule") -> str:
     """What it is, in words."""
     threads = plural(found.threads, "thread")
     parts = [
-        *([plural(len(found.partitions), "whole partition")] if found.partitions else []),
         *([threads] if rule.level is None else []),
-        plural(found.documents, "document"),
+        *([plural(found.documents, "document")] if rule.level != "raw" else []),
         f"{plural(found.rollouts, 'rollout')} ({amount(found.rollout_bytes)}B)",
         *([plural(found.tombstones, "tombstone")] if found.tombstones else []),
     ]
     listed = ", ".join(parts)
-    return listed if rule.level is None else f"{listed} of {threads}, which stay in lists"
+    if rule.level is not None:
+        listed += f" of {threads}, which stay in lists"
+    whole = len(found.partitions)
+    return f"{listed}; whole partitions: {whole:,}" if whole else listed
 
 
 def _report(found: "Pruned", rule: "Rule", *, as_json: bool, dry_run: bool) -> int:

@@ -1,7 +1,7 @@
 """``threadkeep fleet status``: how a fleet is doing, for administrators."""
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from cli.arguments.options import JsonOption
@@ -12,9 +12,10 @@ from cli.terminal.table import Cell, Column, table
 from cli.terminal.text import age, amount, iso, one_line, plural
 
 if TYPE_CHECKING:
-    from state.fleet.server.operations.status import FleetStatus, Machine, Table
+    from state.fleet.server.operations.status import FleetStatus, Machine, Reader, Table
 
 _SHOWN_MACHINES: Final = 20
+_SHOWN_NAMES: Final = 20
 _SHOWN_QUERY: Final = 160
 
 
@@ -46,6 +47,7 @@ def _print(found: "FleetStatus", now: datetime.datetime) -> None:
         more = len(active) - _SHOWN_MACHINES
         if more > 0:
             output.say(f"… and {plural(more, 'machine')} more: --json shows them")
+    output.lines(_of_names(found))
     output.lines(["", *table(_TABLE_COLUMNS, [*map(_table_row, found.tables)])])
     output.line("")
     if found.slowest is None:
@@ -64,6 +66,22 @@ def _print(found: "FleetStatus", now: datetime.datetime) -> None:
         output.line("")
         findings.report(found.findings, "--json shows them")
     output.say(findings.summary(found.findings))
+
+
+def _of_names(found: "FleetStatus") -> Iterator[str]:
+    """The lines of those who are in no table: whoever reads, and whoever was revoked."""
+    readers = [each for each in found.readers if each.revoked_at is None]
+    yield ""
+    yield f"Readers: {_names(readers)}"
+    for what, logins in (("machines", found.machines), ("readers", found.readers)):
+        if revoked := [each for each in logins if each.revoked_at is not None]:
+            yield f"Revoked {what}: {_names(revoked)}"
+
+
+def _names(logins: "Sequence[Machine | Reader]") -> str:
+    names = [f"{settled(each.tenant)}/{settled(each.name)}" for each in logins[:_SHOWN_NAMES]]
+    more = len(logins) - len(names)
+    return ", ".join([*names, *([f"and {more:,} more"] if more else [])]) or "none"
 
 
 _MACHINE_COLUMNS: Final = (
@@ -138,6 +156,15 @@ def _document(found: "FleetStatus") -> dict[str, Any]:
                 "revokedAt": _time(machine.revoked_at),
             }
             for machine in found.machines
+        ],
+        "readers": [
+            {
+                "tenant": reader.tenant,
+                "name": reader.name,
+                "createdAt": _time(reader.created_at),
+                "revokedAt": _time(reader.revoked_at),
+            }
+            for reader in found.readers
         ],
         "tables": [
             {

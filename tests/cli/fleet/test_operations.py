@@ -49,12 +49,32 @@ def test_status_and_prune(fleet: Fleet, cli: Cli) -> None:
         )
         raw = cli.run(*old, "--level", "raw", "--yes", "--json", env=env).json
         assert (raw["threads"], raw["documents"], raw["rollouts"]) == (1, 0, 1)
-        assert "1 whole partition, 1 thread, 0 documents" in cli.run(*old, "--yes", env=env).err
+        assert cli.run(*old, "--yes", env=env).err == (
+            "Removed from the fleet: 1 thread, 1 document, 0 rollouts (0B); whole partitions: 1.\n"
+        )
         assert "There is nothing to remove." in cli.run(*old, "--yes", env=env).err
         assert counts(admin)["threads"] == 1
         unknown = cli.run(*old, "--machine", "desktop", "--yes", env=env, status=3).err
         assert unknown.startswith("threadkeep: the fleet has no machine desktop\n")
         assert "give text or raw" in cli.run(*old, "--level", "metadata", env=env, status=2).err
+
+
+def test_status_names_readers_and_who_is_revoked(fleet: Fleet, cli: Cli) -> None:
+    assert "\nReaders: none\n" in cli.run("fleet", "status", fleet.admin, status=1).out
+    for name in ("laptop", "desktop"):
+        fleet.machine(name)
+    for name in ("dash", "gone"):
+        fleet.reader(name, tenant="lab")
+    named = f"lab/{fleet.database}_lab"
+    revoke = ("reader", "revoke", f"{fleet.database}_lab_gone", "--tenant", "lab")
+    for words in (("machine", "revoke", "desktop"), revoke):
+        cli.run("fleet", *words, fleet.admin)
+    out = cli.run("fleet", "status", fleet.admin, status=1).out
+    assert f"\nReaders: {named}_dash\n" in out
+    assert "\nRevoked machines: default/desktop\n" in out
+    assert f"\nRevoked readers: {named}_gone\n" in out
+    told = cli.run("fleet", "status", "--json", fleet.admin, status=1).json["readers"]
+    assert [each["revokedAt"] is None for each in told] == [True, False]
 
 
 def test_status_cuts_no_name_for_the_sake_of_a_version(fleet: Fleet, cli: Cli) -> None:

@@ -6,7 +6,7 @@ a run is cut off stays removed, and the next run goes on.
 """
 
 import datetime
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -69,7 +69,7 @@ class Pruned:
     """That no rollout was made of."""
     tombstones: int = 0
     partitions: list[str] = field(default_factory=list)
-    """Removed as a whole. What was in them is not in the other numbers."""
+    """Removed as a whole. What was in them is in the other numbers, too."""
     busy: list[str] = field(default_factory=list)
     """Partitions that were in use for too long; their rows, and those of later months, were removed
     in batches."""
@@ -165,15 +165,21 @@ def _prune_partition(
             (younger,) = connection.execute(_YOUNGER[partition.table], values).fetchone() or (True,)
             if younger:
                 return True
+            gone: Sequence[int] = (0, 0)  # which are counted later, as they stay
             if not dry_run:
-                if partition.table == "pieces":
-                    connection.execute(_ROLLOUTS_OF_MONTH, values[:2])
+                row = connection.execute(_OF_MONTH[partition.table], values[:2]).fetchone()
+                gone = row or gone
                 connection.execute(f"SET LOCAL ROLE {schema.OWNER}")
                 connection.execute(sql.SQL("DROP TABLE {}").format(name))
     except psycopg.errors.LockNotAvailable:
         done.busy.append(partition.name)
         return False
     done.partitions.append(partition.name)
+    if partition.table == "pieces":
+        done.rollouts += gone[0]
+        done.rollout_bytes += gone[1]
+    else:
+        done.documents += gone[0]
     return True
 
 
@@ -299,7 +305,12 @@ _YOUNGER: Final = {
     " ON t.tenant_id = r.tenant_id AND t.machine_id = r.machine_id AND t.id = r.thread_id"
     " WHERE r.month >= %s AND r.month < %s AND t.updated_at_ms >= %s)",
 }
-_ROLLOUTS_OF_MONTH: Final = "DELETE FROM threadkeep.rollouts WHERE month >= %s AND month < %s"
+# What goes with a partition: its documents, or the rollouts that its pieces are of.
+_OF_MONTH: Final = {
+    "documents": "SELECT count(*) FROM threadkeep.documents WHERE month >= %s AND month < %s",
+    "pieces": "WITH gone AS (DELETE FROM threadkeep.rollouts WHERE month >= %s AND month < %s"
+    " RETURNING size_bytes) SELECT count(*), coalesce(sum(size_bytes), 0)::bigint FROM gone",
+}
 _WHERE: Final = (
     " FROM threadkeep.threads t WHERE t.tenant_id = %(tenant)s AND NOT t.deleted"
     " AND (%(machine)s::int IS NULL OR t.machine_id = %(machine)s)"

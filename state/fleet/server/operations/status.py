@@ -51,13 +51,23 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
+class Reader:
+    """A login that reads all threads of a tenant, and pushes none."""
+
+    tenant: str
+    name: str
+    created_at: datetime.datetime
+    revoked_at: datetime.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """What a table takes, with all its partitions."""
 
     name: str
     partitions: int
     rows: int
-    """As of the last ANALYZE or VACUUM."""
+    """As PostgreSQL estimates it."""
     dead: int
     table_bytes: int
     """With what is stored beside it."""
@@ -85,6 +95,7 @@ class FleetStatus:
     threads: int
     """About so many, copies included."""
     machines: list[Machine]
+    readers: list[Reader]
     tables: list[Table]
     slowest: list[SlowQuery] | None
     """None: pg_stat_statements is not there."""
@@ -120,6 +131,7 @@ def fleet_status(address: str, now: datetime.datetime) -> FleetStatus:
             int(size),
             sum(table.rows for table in tables if table.name == "threads"),
             machines,
+            _readers(connection),
             tables,
             slowest,
             findings,
@@ -129,6 +141,10 @@ def fleet_status(address: str, now: datetime.datetime) -> FleetStatus:
 def _machines(connection: Connection) -> list[Machine]:
     with connection.cursor(row_factory=dict_row) as cursor:
         return [Machine(**row) for row in cursor.execute(_MACHINES)]
+
+
+def _readers(connection: Connection) -> list[Reader]:
+    return [Reader(*row) for row in connection.execute(_READERS)]
 
 
 def _tables(connection: Connection) -> list[Table]:
@@ -200,9 +216,17 @@ _MACHINES: Final = """
     FROM threadkeep.machines m JOIN threadkeep.tenants t USING (tenant_id)
     ORDER BY m.pushed_at DESC NULLS LAST, t.name, m.name
 """
+_READERS: Final = """
+    SELECT t.name, l.role_name, l.created_at, l.revoked_at
+    FROM threadkeep.logins l JOIN threadkeep.tenants t USING (tenant_id)
+    WHERE l.machine_id IS NULL ORDER BY t.name, l.role_name
+"""
+# What has gone since the last ANALYZE or VACUUM, as by a prune, only n_live_tup knows. After a
+# crash it is 0.
 _TABLES: Final = """
     SELECT c.relname, count(part.oid) FILTER (WHERE part.oid <> c.oid),
-        coalesce(sum(coalesce(nullif(greatest(part.reltuples, 0), 0), s.n_live_tup)), 0)::bigint,
+        coalesce(sum(CASE WHEN s.n_live_tup + s.n_dead_tup > 0 THEN s.n_live_tup
+            ELSE greatest(part.reltuples, 0) END), 0)::bigint,
         coalesce(sum(s.n_dead_tup), 0)::bigint,
         coalesce(sum(pg_table_size(part.oid)), 0)::bigint,
         coalesce(sum(pg_indexes_size(part.oid)), 0)::bigint

@@ -128,7 +128,8 @@ def test_months_without_anything_younger_go_as_a_whole(fleet: Fleet, admin: Conn
         assert gone == set(done.partitions)
         assert f"documents_{month_of(days_ago(130)):%Y_%m}" in gone
         assert f"documents_{month_of(days_ago(80)):%Y_%m}" not in gone
-        assert (done.threads, done.documents, done.rollouts) == (2, 1, 1)
+        assert (done.threads, done.documents, done.rollouts) == (2, 2, 2)
+        assert done.rollout_bytes == 200
         assert counts(admin) == ALL
         # A push of that month goes into the default partition, and from there where it belongs.
         put_thread(admin, "one", created=130, updated=1)

@@ -1,12 +1,14 @@
 """What administrators are told of a fleet."""
 
 import datetime
+import time
 
 import psycopg
 
 from state.fleet.server.operations.partitions import create_months
 from state.fleet.server.operations.status import fleet_status
 from tests.state.fleet.operations.rows import NOW, put_thread
+from tests.support.effort import PATIENCE_S
 from tests.support.postgres.cluster import Fleet
 
 
@@ -60,6 +62,20 @@ def test_status_names_machines_sizes_and_what_is_wrong(fleet: Fleet) -> None:
         create_months(admin, NOW.date(), NOW.date())
         after = fleet_status(fleet.admin, NOW)
         assert not {"fleet_month", "fleet_earlier_month"} & {*after.findings.by_code}
+
+
+def test_threads_are_not_counted_that_are_gone(fleet: Fleet) -> None:
+    fleet.machine("laptop")
+    with psycopg.connect(fleet.admin, autocommit=True) as admin:
+        with admin.transaction():
+            for _ in range(3):
+                put_thread(admin, "laptop", created=1, updated=1)
+            admin.execute("ANALYZE threadkeep.threads")
+        admin.execute("DELETE FROM threadkeep.threads WHERE row_id % 3 > 0")
+    end = time.monotonic() + PATIENCE_S  # a session tells what it has done when it ends
+    while fleet_status(fleet.admin, NOW).threads != 1:
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_threads_of_earlier_months_are_no_reason_to_fail(fleet: Fleet) -> None:
