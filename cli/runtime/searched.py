@@ -106,8 +106,9 @@ async def in_fleet(index: "ThreadIndex", search: "Search", count: int, wants_ids
         searched.unsaid = unsaid
         searched.notes.append(
             f"Messages of {up_to(unsaid, counted.most)} of {up_to(counted.listed, counted.most)}"
-            " threads are not in the fleet, as their machines push at level metadata: these are"
-            " found by name, title and preview."
+            " threads are not searched, as they were pushed at level metadata: these are found by"
+            " name, title and preview. Of copies on several machines the newest counts; --machine"
+            " NAME searches those of one."
         )
     if searched.found.stopped:
         cursor = searched.found.next_cursor
