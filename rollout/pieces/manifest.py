@@ -16,9 +16,6 @@ DIGEST_BYTES: Final = 32
 _VERSION: Final = 1
 _HEADER: Final = struct.Struct(">B8sQ")
 _ENTRY: Final = struct.Struct(f">I{DIGEST_BYTES}s")
-HEADER_BYTES: Final = _HEADER.size
-ENTRY_BYTES: Final = _ENTRY.size
-SIZE_BYTES: Final = ENTRY_BYTES - DIGEST_BYTES
 """A stored manifest is a header, and for each piece its size and its digest."""
 
 

@@ -4,6 +4,8 @@ from alembic import op
 
 from migrations.fleet.f0001_push import FIXED_PATH, functions
 from migrations.fleet.f0001_reading import MARKS, OF_THREAD, views
+from migrations.fleet.f0001_removal import NAMES as OF_REMOVAL
+from migrations.fleet.f0001_removal import REMOVAL
 
 revision = "f0001"
 down_revision = None
@@ -177,7 +179,8 @@ FUNCTIONS = (
     $$ BEGIN RETURN (SELECT machine_id FROM threadkeep.logins WHERE role_name = session_user AND revoked_at IS NULL); END $$
     """,
     *functions([*COLUMNS, ("spawned_by", "text?")]),
-    "GRANT EXECUTE ON FUNCTION push_threads TO threadkeep_machine",
+    *REMOVAL,
+    f"GRANT EXECUTE ON FUNCTION push_threads, {', '.join(OF_REMOVAL)} TO threadkeep_machine",
     "GRANT EXECUTE ON FUNCTION my_tenant(), my_machine() TO threadkeep_owner, threadkeep_machine, threadkeep_reader",
     "CREATE TRIGGER forget_deleted AFTER DELETE ON threads REFERENCING OLD TABLE AS gone"
     " FOR EACH STATEMENT EXECUTE FUNCTION forget_deleted()",
@@ -233,7 +236,9 @@ GRANTS = (
     "GRANT ALL ON ALL SEQUENCES IN SCHEMA threadkeep TO threadkeep_admin",
     # Whether another machine has a newer copy is not for this one to know.
     f"GRANT SELECT (row_id, {PUT}) ON threads TO threadkeep_machine",
-    f"GRANT SELECT, INSERT, UPDATE, DELETE ON {', '.join(OF_MACHINES[1:])} TO threadkeep_machine",
+    # Who may update, delete from or truncate a table as a whole may lock it, too, and so stop everybody.
+    f"GRANT SELECT, INSERT ON {', '.join(OF_MACHINES[1:])} TO threadkeep_machine",
+    "GRANT UPDATE (thread_id, month, size_bytes, mtime_ns, pieces) ON rollouts TO threadkeep_machine",
     "GRANT SELECT, UPDATE (epoch, epoch_key, former_key, former_sequence, host, sequence, pushed_at, level, version, pending) ON machines TO threadkeep_machine",
 )
 
@@ -245,7 +250,7 @@ OWNERS = (
         f"ALTER FUNCTION {name} OWNER TO threadkeep_admin"
         for name in (
             *("my_tenant", "my_machine", "mark_in_order"),
-            *("choose_newest", "push_threads", "forget_deleted"),
+            *("choose_newest", "push_threads", "forget_deleted", *OF_REMOVAL),
         )
     ),
     "REVOKE CREATE ON SCHEMA threadkeep FROM threadkeep_admin",

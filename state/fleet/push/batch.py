@@ -107,9 +107,9 @@ async def send_batch(
         await content.prepare(connection, batch.threads)
     async with connection.transaction():
         numbers, gone, lowered = await _send_rows(connection, machine, batch, level)
-        await _withdraw(connection, machine, [*gone, *lowered], messages=False)
+        await _withdraw(connection, [*gone, *lowered], messages=False)
         held = level in LEVELS[1:]
-        await _withdraw(connection, machine, [*gone, *([] if held else lowered)], rollouts=False)
+        await _withdraw(connection, [*gone, *([] if held else lowered)], rollouts=False)
         threads = [each._replace(row_id=numbers[each.id]) for each in batch.threads]
         for content in contents:
             await content.send(connection, threads)
@@ -229,7 +229,7 @@ async def sweep(
             (id_, row_id, created_at_ms)
             for id_, row_id, _, created_at_ms, _ in await pushed.fetchall()
         ]
-        await _withdraw(connection, machine, gone)
+        await _withdraw(connection, gone)
     return len(gone)
 
 
@@ -239,7 +239,6 @@ def _unnest(kinds: Sequence[str]) -> str:
 
 async def _withdraw(
     connection: "Connection",
-    machine: Machine,
     threads: Sequence[Gone],
     *,
     messages: bool = True,
@@ -251,8 +250,7 @@ async def _withdraw(
     if messages:
         months = {month_of(created_at_ms) for _, _, created_at_ms in threads}
         await connection.execute(
-            f"DELETE FROM threadkeep.documents WHERE tenant_id = {machine.tenant_id}"
-            f" AND machine_id = {machine.machine_id} AND month = ANY(%s) AND row_id = ANY(%s)",
+            "SELECT threadkeep.remove_documents(%s::date[], %s::bigint[])",
             [[*months], [row_id for _, row_id, _ in threads]],
         )
     if rollouts:

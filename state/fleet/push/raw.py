@@ -18,7 +18,7 @@ from rollout.pieces.joining import compressed
 from rollout.pieces.manifest import BadPiece, Manifest, Piece
 from state.db.sql import AMONG, listed
 from state.db.steps import Steps
-from state.fleet.server.pieces import COUNTS, UNUSED, of_threads, stored_digest
+from state.fleet.server.pieces import COUNTS, of_threads, stored_digest
 from state.thread_index import ThreadIndex
 
 if TYPE_CHECKING:
@@ -74,10 +74,10 @@ _PUT_ROLLOUTS: Final = (
     " mtime_ns = excluded.mtime_ns, pieces = excluded.pieces"
 )
 _STILL_THERE: Final = "SELECT count(*) FROM threadkeep.rollouts WHERE path = ANY(%s)"
-_REMOVE_ROLLOUTS: Final = "DELETE FROM threadkeep.rollouts WHERE path = ANY(%s)"
-_FORGET: Final = (
-    "DELETE FROM threadkeep.rollouts WHERE thread_id = ANY(%s) RETURNING thread_id, month"
+_REMOVE_ROLLOUTS: Final = (
+    "SELECT thread_id, month FROM threadkeep.remove_rollouts(%s::text[], %s::text[])"
 )
+_REMOVE_UNUSED: Final = "SELECT threadkeep.remove_unused_pieces(%s::text[], %s::date[])"
 
 
 class _Known(NamedTuple):
@@ -165,7 +165,7 @@ class RawContent:
             if file.thread_id in ids and _is_new(self._known.get(path), file, manifest)
         ]
         if gone:
-            await connection.execute(_REMOVE_ROLLOUTS, [gone])
+            await connection.execute(_REMOVE_ROLLOUTS, [gone, []])
         if changed:
             await connection.execute(_NEW_ROLLOUTS)
             async with connection.cursor().copy("COPY new_rollouts FROM STDIN") as copy:
@@ -262,8 +262,8 @@ def _removed(what: str) -> Exception:
 
 async def forget(connection: "psycopg.AsyncConnection[Any]", thread_ids: Sequence[str]) -> None:
     """Remove all rollouts of threads, with their pieces, in the caller's transaction."""
-    rows = await (await connection.execute(_FORGET, [[*thread_ids]])).fetchall()
-    await _remove_unused(connection, set(rows))
+    rows = await connection.execute(_REMOVE_ROLLOUTS, [[], [*thread_ids]])
+    await _remove_unused(connection, set(await rows.fetchall()))
 
 
 async def _remove_unused(
@@ -271,7 +271,7 @@ async def _remove_unused(
 ) -> None:
     """Remove the pieces of threads, each with a month, that no manifest names."""
     if of:
-        await connection.execute(UNUSED, of_threads(of))
+        await connection.execute(_REMOVE_UNUSED, [*map(list, zip(*sorted(of), strict=True))])
 
 
 async def _known(

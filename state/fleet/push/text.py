@@ -57,10 +57,7 @@ _PUT: Final = (
     " SELECT month, threadkeep.my_tenant(), threadkeep.my_machine(), row_id, position, text,"
     " messages, digest FROM new_documents ORDER BY row_id, position"
 )
-_REMOVE: Final = (
-    "DELETE FROM threadkeep.documents d USING unnest(%s::bigint[], %s::integer[])"
-    " AS gone (row_id, position) WHERE d.row_id = gone.row_id AND d.position = gone.position"
-)
+_REMOVE: Final = "SELECT threadkeep.remove_documents(%s::date[], %s::bigint[], %s::integer[])"
 
 
 class _Document(NamedTuple):
@@ -98,7 +95,7 @@ class TextContent:
         rows = await connection.execute(_KNOWN, [[each.row_id for each in threads]])
         async for row_id, position, *stored in rows:
             known.setdefault(row_id, {})[position] = tuple(stored)
-        gone: list[tuple[int, int]] = []
+        gone: list[tuple[date, int, int]] = []
         changed: list[tuple[date, int, int, _Document]] = []
         for thread in threads:
             documents = self._documents.get(thread.id)
@@ -110,10 +107,9 @@ class TextContent:
                     del left[position]
                 else:
                     changed.append((thread.month, thread.row_id, position, document))
-            gone += ((thread.row_id, position) for position in left)
+            gone += ((month, thread.row_id, position) for position, (month, _) in left.items())
         if gone:
-            row_ids, positions = zip(*gone, strict=True)
-            await connection.execute(_REMOVE, [[*row_ids], [*positions]])
+            await connection.execute(_REMOVE, [[*column] for column in zip(*gone, strict=True)])
         if changed:
             await connection.execute(_NEW)
             copying = "COPY new_documents FROM STDIN (FORMAT binary)"

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any, Final
 from uuid import UUID
 
-from rollout.pieces.manifest import DIGEST_BYTES, ENTRY_BYTES, HEADER_BYTES, SIZE_BYTES, Piece
+from rollout.pieces.manifest import DIGEST_BYTES, Piece
 
 FIRST: Final = "decode(replace(t.id, '-', ''), 'hex')"
 LAST: Final = f"{FIRST} || decode(repeat('ff', {DIGEST_BYTES}), 'hex')"
@@ -14,25 +14,12 @@ _OF: Final = (
     "unnest(%s::text[], %s::date[], %s::bytea[], %s::bytea[]) AS of(id, month, first, last)"
 )
 _ARE_OF: Final = "p.month = of.month AND p.digest >= of.first AND p.digest <= of.last"
-UNUSED: Final = (
-    f"WITH of AS MATERIALIZED (SELECT * FROM {_OF}),"
-    " named AS MATERIALIZED (SELECT of.id, of.month,"
-    f" substring(r.pieces FROM i FOR {DIGEST_BYTES}) AS digest"
-    " FROM of JOIN threadkeep.rollouts r ON r.thread_id = of.id AND r.month = of.month"
-    f" CROSS JOIN generate_series({HEADER_BYTES + SIZE_BYTES + 1}, octet_length(r.pieces),"
-    f" {ENTRY_BYTES}) i)"
-    " DELETE FROM threadkeep.pieces p USING of"
-    f" WHERE {_ARE_OF}"
-    " AND NOT EXISTS (SELECT 1 FROM named n WHERE n.id = of.id AND n.month = of.month"
-    " AND n.digest = substring(p.digest FROM 17))"
-)
-"""Removes the pieces of threads that no manifest of theirs names. It takes what :func:`of_threads`
-gives: where names begin and end is not computed there, as policies let no SQL index serve what is
-compared with the result of a function."""
 COUNTS: Final = (
     f"SELECT of.id, of.month, (SELECT count(*) FROM threadkeep.pieces p WHERE {_ARE_OF}) FROM {_OF}"
 )
-"""How many pieces threads have; with the same parameters."""
+"""How many pieces threads have. It takes what :func:`of_threads` gives: where names begin and end
+is not computed there, as policies let no SQL index serve what is compared with the result of a
+function."""
 
 
 def of_threads(of: Iterable[tuple[str, date]]) -> list[list[Any]]:

@@ -77,9 +77,12 @@ _UNSAFE: Final = {
     "function": "finds what others have put into its way: it has no search_path of its own",
     "trigger": "is off",
 }
-_WRITTEN: Final = ("SELECT", "INSERT", "UPDATE", "DELETE")
-_NOT_MINE: Final = {"machine_id", "tenant_id", "name", "user_name", "role_name", "revoked_at"}
-"""The columns of its own row in ``machines`` that a machine never writes."""
+_NOT_MINE: Final = {
+    "machines": {"machine_id", "tenant_id", "name", "user_name", "role_name", "revoked_at"},
+    "rollouts": {"machine_id", "tenant_id", "path"},
+}
+"""Where a machine changes its own rows, and the columns that it never writes there. It may change
+no table as a whole: whoever may update all of one, or delete from it, may lock it, too."""
 
 _CALLED: Final = {
     "push_threads": schema.MACHINE,
@@ -143,13 +146,14 @@ def _is_allowed(kind: str, name: str, part: str | None, privilege: str, to: str)
         return privilege == "SELECT"
     if to == schema.READER:
         return kind == "view" and in_schema != schema.NAME and privilege == "SELECT"
-    if kind != "table" or table in ("logins", "tenants") or privilege not in _WRITTEN:
+    if kind != "table" or table in ("logins", "tenants"):
         return False
-    if table == "threads":  # of which it writes by push_threads alone
-        return privilege == "SELECT" and part not in (None, "newest")
-    if table == "machines" and privilege != "SELECT":
-        return privilege == "UPDATE" and part is not None and part not in _NOT_MINE
-    return True
+    if privilege == "SELECT":
+        return table != "threads" or part not in (None, "newest")
+    if privilege == "INSERT":  # of threads it writes by push_threads alone
+        return table not in ("threads", "machines")
+    of_others = _NOT_MINE.get(table)
+    return privilege == "UPDATE" and of_others is not None and part not in {None, *of_others}
 
 
 def _needed(connection: "psycopg.Connection[Any]") -> Iterator[tuple[str, str, str, str]]:

@@ -168,7 +168,10 @@ def test_marks_have_the_times_of_their_threads_whatever_a_machine_says(
     machine = fleet.machine("laptop")
     put_index(fleet, "laptop", index)
     with psycopg.connect(machine, autocommit=True) as hostile:
-        assert hostile.execute("UPDATE threadkeep.user_data SET recency_at_ms = 1").rowcount
+        own = "tenant_id, machine_id, thread_id"
+        put = f"INSERT INTO threadkeep.user_data ({own}, key, set_at_ms, recency_at_ms)"
+        made = f"{put} SELECT DISTINCT {own}, 'mine', 1, 1 FROM threadkeep.user_data"
+        assert hostile.execute(made).rowcount
     with psycopg.connect(fleet.admin) as admin:
         assert admin.execute(
             "SELECT count(*) FROM threadkeep.user_data u JOIN threadkeep.threads t"

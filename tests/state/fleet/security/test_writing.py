@@ -1,5 +1,7 @@
 """A machine writes its own rows and no others, whatever it sends; a reader writes nothing."""
 
+from uuid import UUID
+
 import psycopg
 import pytest
 
@@ -34,6 +36,9 @@ FORBIDDEN = (
     "SELECT newest FROM threadkeep.threads",
     "SELECT threadkeep.choose_newest(1, '{}')",
     "UPDATE threadkeep.user_data SET machine_id = 1",
+    "UPDATE threadkeep.user_data SET value = 'x'",
+    "UPDATE threadkeep.rollouts SET path = 'x'",
+    *(f"DELETE FROM threadkeep.{table}" for table in OF_MACHINES[1:]),
     "UPDATE threadkeep.documents SET tenant_id = 2",
     "UPDATE threadkeep.machines SET machine_id = DEFAULT",
     "UPDATE threadkeep.machines SET tenant_id = 2",
@@ -78,14 +83,66 @@ def test_rows_of_others_are_neither_changed_nor_deleted(prey: Prey) -> None:
     for whose in ("victim", "elsewhere"):
         tenant, machine = prey.who[whose]
         theirs = f"WHERE tenant_id = {tenant} AND machine_id = {machine}"
-        changes = {"thread_usage": "model", "user_data": "value", "rollouts": "thread_id"}
-        for table, column in changes.items():
-            update = f"UPDATE threadkeep.{table} SET {column} = 'x' {theirs}"
-            assert changed(prey.mallory, update) == 0
-        for table in OF_MACHINES[1:]:
-            assert changed(prey.mallory, f"DELETE FROM threadkeep.{table} {theirs}") == 0
+        update = f"UPDATE threadkeep.rollouts SET thread_id = 'x' {theirs}"
+        assert changed(prey.mallory, update) == 0
         assert changed(prey.mallory, f"UPDATE threadkeep.machines SET sequence = 99 {theirs}") == 0
     refused(prey.mallory, "DELETE FROM threadkeep.machines")
+
+
+def removals(prey: Prey, whose: str) -> dict[str, str]:
+    """What removes the contents of the thread of a machine from each table, as that machine."""
+    own = f"FROM threadkeep.threads WHERE id = '{IDS[whose]}'"
+    ((row_id,),) = run(prey.fleet.admin, f"SELECT row_id {own}")
+    return {
+        "documents": f"threadkeep.remove_documents('{{1970-01-01}}', '{{{row_id}}}')",
+        "rollouts": f"threadkeep.remove_rollouts('{{{whose}}}', '{{{IDS[whose]}}}')",
+        "pieces": f"threadkeep.remove_unused_pieces('{{{IDS[whose]}}}', '{{2026-11-01}}')",
+    }
+
+
+def test_contents_of_others_are_not_removed(shared_prey: Prey) -> None:
+    prey = shared_prey
+    for whose in ("victim", "elsewhere"):
+        with psycopg.connect(getattr(prey, whose), autocommit=True) as owner:
+            insert(owner, "pieces", prey.who[whose], digest=UUID(IDS[whose]).bytes + b"x")
+            insert(owner, "rollouts", prey.who[whose], path=whose)
+        before = prey.everything()
+        for call in removals(prey, whose).values():
+            run(prey.mallory, f"SELECT {call}")
+            run(prey.revoked, f"SELECT {call}")
+            refused(prey.snoop, f"SELECT {call}")
+        assert prey.everything() == before
+        for table, call in removals(prey, whose).items():
+            run(getattr(prey, whose), f"SELECT {call}")
+            left = prey.everything().get(f"threadkeep.{table}", [])
+            removed = 2 if table == "rollouts" else 1  # by its path, and by its thread
+            assert len(left) == len(before[f"threadkeep.{table}"]) - removed
+
+
+ABOVE_ROW_EXCLUSIVE = (
+    "SHARE UPDATE EXCLUSIVE",
+    "SHARE",
+    "SHARE ROW EXCLUSIVE",
+    "EXCLUSIVE",
+    "ACCESS EXCLUSIVE",
+)
+
+
+def test_nobody_locks_a_table_that_others_need(prey: Prey) -> None:
+    everything = [*views(prey.fleet), *relations(prey.fleet, "rp")]
+    for address in (prey.mallory, prey.revoked, *prey.readers):
+        with psycopg.connect(address) as connection:
+            for mode in ABOVE_ROW_EXCLUSIVE:
+                for relation in everything:
+                    with (
+                        pytest.raises(psycopg.errors.InsufficientPrivilege),
+                        connection.transaction(),
+                    ):
+                        connection.execute(f"LOCK TABLE {relation} IN {mode} MODE NOWAIT")
+            if address == prey.mallory:  # a view of its own is no way around that
+                connection.execute("CREATE TEMPORARY VIEW v AS TABLE threadkeep.rollouts")
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute("LOCK TABLE v IN SHARE MODE NOWAIT")
 
 
 def test_what_a_machine_may_not_do(prey: Prey) -> None:
@@ -125,9 +182,9 @@ def test_what_belongs_to_a_thread_of_others_is_shown_nowhere(prey: Prey) -> None
     name = "SELECT name FROM threadkeep_index.threads WHERE id = %s"
     with psycopg.connect(prey.snoop) as snoop:
         assert snoop.execute(name, [VICTIM]).fetchall() == [("x",)]
+    own = f"row_id = {row_id} AND machine_id = {prey.who['mallory'][1]}"
     for table in tables[1:]:
-        gone = f"DELETE FROM threadkeep.{table} WHERE row_id = {row_id}"
-        assert changed(prey.mallory, gone) == 1
+        assert changed(prey.fleet.admin, f"DELETE FROM threadkeep.{table} WHERE {own}") == 1
 
 
 def test_documents_for_a_thread_of_others_are_shown_nowhere(prey: Prey) -> None:
@@ -136,10 +193,10 @@ def test_documents_for_a_thread_of_others_are_shown_nowhere(prey: Prey) -> None:
     )
     before = run(prey.snoop, "SELECT * FROM threadkeep_index.documents ORDER BY 1, 2, 3, 4, 5")
     with psycopg.connect(prey.mallory, autocommit=True) as connection:
-        wrong = {"row_id": row_id, "position": 5, "digest": "bad"}
+        wrong = {"row_id": row_id, "position": 5, "digest": "bad", "month": "1970-01-01"}
         insert(connection, "documents", prey.who["mallory"], **wrong)
     after = run(prey.snoop, "SELECT * FROM threadkeep_index.documents ORDER BY 1, 2, 3, 4, 5")
-    assert changed(prey.mallory, "DELETE FROM threadkeep.documents WHERE digest = 'bad'") == 1
+    run(prey.mallory, f"SELECT threadkeep.remove_documents('{{1970-01-01}}', '{{{row_id}}}')")
     assert after == before
 
 
@@ -177,6 +234,4 @@ def test_who_was_revoked_writes_nothing(prey: Prey) -> None:
         for who in ((tenant, machine), (tenant, None), (None, None)):
             with pytest.raises(no):
                 insert(connection, "rollouts", who)
-        for table in OF_MACHINES[1:]:
-            assert connection.execute(f"DELETE FROM threadkeep.{table}").rowcount == 0
         assert connection.execute("UPDATE threadkeep.machines SET pending = 9").rowcount == 0
