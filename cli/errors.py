@@ -155,6 +155,9 @@ damaged   FleetLoginRevoked  ask the administrator; threadkeep fleet machine add
 damaged   FleetLoginUnknown  ask the administrator for threadkeep fleet machine add or reader add
 damaged   FleetDenied        give the address with another user: machines push, readers read, and a
                              superuser, or who set the fleet up, does the rest
+damaged   FleetNotReadable   give the address with the login of a reader, or have the administrator
+                             let this machine read: threadkeep fleet machine revoke NAME, and then
+                             threadkeep fleet machine add NAME --reads
 not_found FleetDatabaseMissing createdb NAME makes one, as a user that may, such as postgres
 not_found FleetMissing       threadkeep fleet init sets one up, as an administrator of PostgreSQL
 too_new   FleetTooNew        update threadkeep; what changes here meanwhile is pushed later

@@ -563,6 +563,12 @@ class FleetDenied(FleetError):
     text = "the fleet does not allow it: {}"
 
 
+class FleetNotReadable(FleetError):
+    """The login is that of a machine that only pushes."""
+
+    text = "{} may push into the fleet, and may not read it"
+
+
 class FleetDatabaseMissing(FleetError):
     """The server has no such database."""
 

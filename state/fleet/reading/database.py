@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from state.db.database import Database
 from state.db.steps import Result, Steps, Work
-from state.errors import FleetBusy, FleetLost, InvalidQuery, StateError
+from state.errors import FleetBusy, FleetLost, FleetNotReadable, InvalidQuery, StateError
 from state.fleet.reading.dialect import (
     BY_VALUES,
     INDEXES,
@@ -183,6 +183,8 @@ class FleetDatabase(Database):
         connection = await stack.enter_async_context(connected(self.address))
         try:
             login = await log_in(connection)
+            if not login.reads:
+                raise FleetNotReadable(connection.info.user)
         except BaseException:
             await _closed(stack)
             raise
@@ -234,7 +236,8 @@ def _load_as_sqlite_does(connection: "psycopg.AsyncConnection[Any]") -> None:
 async def open_fleet_database(path: Path, address: str) -> AsyncGenerator[FleetDatabase]:
     """The fleet at ``address``, closed on the way out; beside ``path``, the index of this machine,
     are its user's prices. Raises what :func:`state.fleet.server.connect.connected` and
-    :func:`state.fleet.server.connect.log_in` do."""
+    :func:`state.fleet.server.connect.log_in` do, and FleetNotReadable for a machine that only
+    pushes."""
     database = FleetDatabase(path, address)
     try:
         await database.open()

@@ -39,7 +39,8 @@ _SILENCE_S: Final = 600.0
 is alive and waits for a server that is gone."""
 _LOCK_PATIENCE: Final = "10s"
 _WHO: Final = (
-    "SELECT version_num, threadkeep.my_tenant(), threadkeep.my_machine(), pg_backend_pid()"
+    "SELECT version_num, threadkeep.my_tenant(), threadkeep.my_machine(), pg_backend_pid(),"
+    f" has_schema_privilege(to_regnamespace('{schema.VIEWS}'), 'USAGE') IS TRUE"
     " FROM threadkeep.fleet_version"
 )
 
@@ -53,6 +54,8 @@ class Login(NamedTuple):
     is_direct: bool
     """Whether the process that answers is the one that was connected to: no pooler gives each
     transaction another, so what is prepared in it stays."""
+    reads: bool
+    """Whether it may read the fleet: a machine may only if it was let."""
 
 
 @asynccontextmanager
@@ -166,7 +169,7 @@ async def log_in(connection: "psycopg.AsyncConnection[Any]") -> Login:
     check_revision(row[0])
     if row[1] is None:
         raise FleetLoginUnknown(connection.info.user)
-    return Login(row[1], row[2], row[3] == connection.info.backend_pid)
+    return Login(row[1], row[2], row[3] == connection.info.backend_pid, row[4])
 
 
 def check_server(connection: "psycopg.AsyncConnection[Any] | psycopg.Connection[Any]") -> None:

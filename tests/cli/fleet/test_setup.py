@@ -175,6 +175,14 @@ def test_only_administrators_administer(fleet: Fleet, cli: Cli) -> None:
             assert ran.json["error"]["kind"] == "fleet_denied", words
 
 
+def test_a_machine_that_only_pushes_is_told_how_it_may_read(fleet: Fleet, cli: Cli) -> None:
+    address = fleet.machine("writer")
+    for words in (["list"], ["search", "x"]):
+        error = cli.run(*words, "--fleet", address, status=7).err
+        assert "writer may push into the fleet, and may not read it\n" in error
+        assert "machine add NAME --reads" in error
+
+
 def test_who_is_unknown_to_postgres_is_told_how_to_become_known(fleet: Fleet, cli: Cli) -> None:
     address = fleet.cluster.address(fleet.database, "nobody_of_this_name")
     error = cli.run("fleet", "check", address, "--json", status=7).json["error"]

@@ -15,6 +15,7 @@ import pytest
 
 from cli.errors import outcome
 from state import errors
+from state.fleet.reading.database import open_fleet_database
 from state.fleet.server import connect, schema
 from state.fleet.server.admin import setup
 from state.fleet.server.admin.logins import MACHINE, let_in, revoke
@@ -101,6 +102,17 @@ def test_who_is_let_in_and_is_nobody_here(fleet: Fleet) -> None:
         logged_in(fleet.cluster.address(fleet.database, name))
     with pytest.raises(errors.FleetMissing, match="postgres"):
         logged_in(fleet.cluster.address("postgres", name))
+
+
+def test_a_machine_that_was_not_let_read_is_told_so(fleet: Fleet, tmp_path: Path) -> None:
+    async def read(address: str) -> int:
+        async with open_fleet_database(tmp_path / "index", address) as database:
+            return database.scope.tenant_id
+
+    name = f"{fleet.database}_default_one"
+    with pytest.raises(errors.FleetNotReadable, match=f"^{name} may push into the fleet"):
+        asyncio.run(read(fleet.machine("one")))
+    assert asyncio.run(read(fleet.machine("two", reads=True))) == 1
 
 
 def test_an_open_connection_of_a_revoked_machine_is_nobodys(fleet: Fleet) -> None:
