@@ -7,6 +7,7 @@ anew, and at its end what is left of earlier ones is marked as deleted.
 
 import os
 import platform
+import re
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -18,6 +19,9 @@ from state.fleet.server.connect import check_revision, check_server, log_in
 if TYPE_CHECKING:
     import psycopg
 
+_MACHINE_ID: Final = Path("/etc/machine-id")
+_NAME: Final = "^[^ :]+ "
+"""The name of a host in a place that has the host's id, too, and is the same by any name."""
 _TOLD: Final = {
     "pushed_at": "now()",
     "pending": "%(pending)s",
@@ -28,7 +32,8 @@ _TOLD: Final = {
 _HELLO: Final = (
     "UPDATE threadkeep.machines SET "
     + ", ".join(
-        f"{name} = CASE WHEN host IN ('', %(place)s) THEN {value} ELSE {name} END"
+        f"{name} = CASE WHEN regexp_replace(host, '{_NAME}', '') IN ('', %(place)s)"
+        f" THEN {value} ELSE {name} END"
         for name, value in _TOLD.items()
     )
     + " WHERE machine_id = threadkeep.my_machine() RETURNING tenant_id, machine_id, name, epoch,"
@@ -78,7 +83,7 @@ async def say_hello(
     check_server(connection)
     row = None
     try:
-        told = {"pending": waiting, "level": level, "version": version, "place": place}
+        told = {"pending": waiting, "level": level, "version": version, "place": _known_as(place)}
         row = await (await connection.execute(_HELLO, told)).fetchone()
     except (psycopg.errors.SyntaxErrorOrAccessRuleViolation, psycopg.errors.InvalidName):
         await log_in(connection)  # which says what is wrong
@@ -91,19 +96,25 @@ async def say_hello(
 
 
 def place_of(index: Path) -> str:
-    """Where an index is: its host, by a name that stays the same, and its path."""
+    """Where an index is: its host, by its name and an id that stays when that changes, and its
+    path."""
     try:
-        host = Path("/etc/machine-id").read_text("ascii").strip()[:12]
+        host = _MACHINE_ID.read_text("ascii").strip()[:12]
     except (OSError, ValueError):
         host = ""
     name = platform.node().partition(".")[0]
     return f"{name} {host}".strip() + f":{os.path.realpath(index)}"
 
 
+def _known_as(place: str) -> str:
+    """A place without the name of its host, if it has the host's id."""
+    return re.sub(_NAME, "", place)
+
+
 def continues(here: Membership, machine: Machine, place: str) -> bool:
     """Whether the fleet has what this index has pushed, and nothing else."""
     return (
-        machine.place == place == here.place
+        _known_as(machine.place) == _known_as(place) == _known_as(here.place)
         and here.epoch == machine.epoch
         and _has_pushed(here, machine.epoch_key, machine.sequence)
     )
@@ -117,13 +128,13 @@ def check_not_taken(here: Membership, machine: Machine, place: str) -> None:
     newer one has been replaced; one that comes all the same is alive beside it."""
     if not machine.epoch_key:
         return
-    if machine.place == place:
+    if _known_as(machine.place) == _known_as(place):
         if _has_pushed(here, machine.former_key, machine.former_sequence):
             raise MachineTaken(machine.name)
         return
-    host, _, path = machine.place.partition(":")
-    if host != place.partition(":")[0] or Path(path).exists():
-        raise MachineTaken(machine.name, f"{path} on {host.partition(' ')[0]}")
+    host, _, path = _known_as(machine.place).partition(":")
+    if host != _known_as(place).partition(":")[0] or Path(path).exists():
+        raise MachineTaken(machine.name, f"{path} on {re.split('[ :]', machine.place)[0]}")
 
 
 def _has_pushed(here: Membership, key: str, sequence: int) -> bool:

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from state.errors import FleetError, FleetTooNew, FleetTooOld, MachineTaken
+from state.fleet.push import machine
 from state.fleet.push import rows as pushed_rows
 from state.fleet.push.exclusions import Exclusions
 from state.fleet.push.plan import plan_push
@@ -260,11 +261,30 @@ def test_a_copied_index_is_another_one(
     assert held(fleet, "one") == kept(small)
 
 
+@pytest.mark.parametrize("named", [True, False], ids=["id", "name"])
 def test_another_host_is_another_machine(
-    home: Path, small: Path, fleet: Fleet, address: str, monkeypatch: pytest.MonkeyPatch
+    named: bool,
+    home: Path,
+    small: Path,
+    fleet: Fleet,
+    address: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """By its id, whatever its name; without one, by its name."""
+    host = tmp_path / "machine-id"
+    monkeypatch.setattr(machine, "_MACHINE_ID", host)
+    if named:
+        host.write_text("0123456789abcdef\n")
     pushed(home, small, address)
     monkeypatch.setattr(platform, "node", lambda: "another")
+    if named:
+        write(home, 8)
+        sync(home, small)
+        done = pushed(home, small, address, version="renamed")
+        assert (done.threads, done.new_epoch) == (1, False)
+        assert asked(fleet, "SELECT version FROM threadkeep.machines") == [("renamed",)]
+        host.write_text("fedcba9876543210\n")
     with pytest.raises(MachineTaken):
         pushed(home, small, address)
     done = pushed(home, small, address, take_over=True)
