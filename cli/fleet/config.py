@@ -5,13 +5,14 @@ import re
 import tomllib
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import unquote
 
 from cli.errors import WrongUsage
 
 VARIABLE: Final = "THREADKEEP_FLEET"
 _PASSWORD: Final = re.compile(r"\b(ssl)?password\s*=", re.IGNORECASE)
-_PASSWORDS: Final = frozenset({"password", "sslpassword"})
+_IN_URL: Final = re.compile(r"://[^/?#\s]*?:[^/?#\s]+@")
+"""Also of a URL that is given as the name of a database."""
 
 
 def address(given: str | None) -> str:
@@ -59,10 +60,5 @@ def read_config() -> dict[str, Any]:
 
 
 def _has_password(text: str) -> bool:
-    if "://" not in text:
-        return _PASSWORD.search(text) is not None
-    try:
-        parts = urlsplit(text)
-        return bool(parts.password) or not _PASSWORDS.isdisjoint(parse_qs(parts.query))
-    except ValueError:
-        return _PASSWORD.search(text) is not None
+    patterns = (_PASSWORD, _IN_URL)
+    return any(each.search(form) for each in patterns for form in (text, unquote(text)))

@@ -197,10 +197,22 @@ def test_the_address_is_configured_or_given_without_a_password(cli: Cli, tmp_pat
         "postgresql://me:secret@host/db",
         "postgresql://host/db?password=secret",
         "host=host password = secret",
+        "dbname=postgresql://me:secret@host/db",
+        "host=host dbname='postgres://host/db?sslpassword=secret'",
+        "postgresql://host/db?dbname=postgresql%3A%2F%2Fme%3Asecret%40host%2Fdb",
+        "postgresql://host/db?%70assword=secret",
+        "postgresql://:secret@host/db",
+        "postgresql://me:secret%2F1@host/db",
+        "postgresql://host:1,host:2/db?dbname=postgresql://me:secret@host/db",
     ):
         error = cli.run("fleet", "check", url, status=2).err
         assert "has a password in it" in error
         assert "secret" not in error
+    for url in (
+        "postgresql://me@127.0.0.1:1,127.0.0.1:1/a:b@c",
+        "host=127.0.0.1 port=1 user=a:b@c",
+    ):
+        cli.run("fleet", "check", url, status=5)
     config = tmp_path / "config" / "threadkeep" / "fleet.toml"
     config.parent.mkdir(parents=True)
     config.write_text('url = "postgresql://127.0.0.1:1/db"\n')
