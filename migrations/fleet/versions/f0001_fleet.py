@@ -31,6 +31,8 @@ FACET = (
     " || '|' || source_kind || '|' || model_provider)"
 )
 USAGE = ["input", "cached_input", "cache_write", "output", "reasoning", "total", "responses"]
+FIRST_HOUR, LAST_HOUR = -17_259_888, 70_389_527
+"""Of the years 1 to 9999, in whole hours since 1970."""
 LIVE = "machine_id, revision, epoch, deleted, level, pushed_at, spawned_by"
 
 
@@ -45,6 +47,18 @@ def _declared(columns: str) -> str:
 
 
 TEXT = 'text COLLATE "C"'
+MOST = 10**15
+"""No count of what an honest index has is greater. Sums of so many rows as there are stay exact."""
+IS_MONTH = "CHECK (month BETWEEN '0001-01-01' AND '9999-12-01' AND extract(day FROM month) = 1)"
+# Python, which administrators read them with, knows no other times.
+IS_TIME = "CHECK (pushed_at BETWEEN '2000-01-01 00:00+00' AND '9999-12-01 00:00+00')"
+IS_LEVEL = "level IN ('metadata', 'text', 'raw')"
+
+
+def _counts(*names: str) -> str:
+    return ", ".join(f"CHECK ({name} BETWEEN 0 AND {MOST})" for name in names)
+
+
 # A key that others' rows could collide with would tell of them, so each begins with whose it is.
 TABLES = (
     f"CREATE TABLE tenants (tenant_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name {TEXT} NOT NULL UNIQUE)",
@@ -57,7 +71,10 @@ TABLES = (
         epoch bigint NOT NULL DEFAULT 0, epoch_key {TEXT} NOT NULL DEFAULT '', host {TEXT} NOT NULL DEFAULT '',
         former_key {TEXT} NOT NULL DEFAULT '', former_sequence bigint NOT NULL DEFAULT 0, sequence bigint NOT NULL DEFAULT 0, pushed_at timestamptz, level {TEXT} NOT NULL DEFAULT '',
         version {TEXT} NOT NULL DEFAULT '', pending bigint NOT NULL DEFAULT 0,
-        UNIQUE (tenant_id, name)
+        UNIQUE (tenant_id, name),
+        {IS_TIME}, CHECK (level = '' OR {IS_LEVEL}), {_counts("epoch", "former_sequence", "sequence", "pending")},
+        CHECK (length(version) <= 200), CHECK (length(host) <= 10000),
+        CHECK (length(epoch_key) <= 200 AND length(former_key) <= 200)
     )
     """,
     f"""
@@ -77,8 +94,9 @@ TABLES = (
         level {TEXT} NOT NULL, pushed_at timestamptz NOT NULL DEFAULT now(),
         PRIMARY KEY (tenant_id, id, machine_id),
         UNIQUE (tenant_id, row_id, machine_id),
-        CHECK (facet = {FACET}), CHECK (archived IN (0, 1)), CHECK (tokens_used >= 0),
-        CHECK (NOT (newest AND deleted)), CHECK (length(id) = 36)
+        CHECK (facet = {FACET}), CHECK (archived IN (0, 1)), CHECK (NOT (newest AND deleted)),
+        CHECK (id ~ '^[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$'), CHECK ({IS_LEVEL}),
+        {_counts("tokens_used", "size_bytes", "epoch", "revision")}
     ) PARTITION BY HASH (tenant_id)
     """,
     f"""
@@ -93,7 +111,8 @@ TABLES = (
         tenant_id integer NOT NULL, machine_id integer NOT NULL, row_id bigint NOT NULL, hour bigint NOT NULL,
         {_declared("model text, provider text, effort text, service_tier text, long_context bigint")},
         {_declared(", ".join(f"{name} bigint" for name in USAGE))},
-        PRIMARY KEY (tenant_id, row_id, machine_id, hour, model, provider, effort, service_tier, long_context)
+        PRIMARY KEY (tenant_id, row_id, machine_id, hour, model, provider, effort, service_tier, long_context),
+        CHECK (hour BETWEEN {FIRST_HOUR} AND {LAST_HOUR}), CHECK (long_context IN (0, 1)), {_counts(*USAGE)}
     ) PARTITION BY HASH (tenant_id)
     """,
     f"""
@@ -108,14 +127,16 @@ TABLES = (
         month date NOT NULL, tenant_id integer NOT NULL, machine_id integer NOT NULL,
         row_id bigint NOT NULL, position integer NOT NULL,
         text {TEXT} NOT NULL, messages bytea NOT NULL, digest {TEXT} NOT NULL,
-        PRIMARY KEY (tenant_id, row_id, machine_id, position, month)
+        PRIMARY KEY (tenant_id, row_id, machine_id, position, month),
+        {IS_MONTH}
     ) PARTITION BY RANGE (month)
     """,
-    """
+    f"""
     CREATE TABLE pieces (
         month date NOT NULL, tenant_id integer NOT NULL, machine_id integer NOT NULL,
         digest bytea NOT NULL, size integer NOT NULL, data bytea NOT NULL,
-        PRIMARY KEY (month, tenant_id, machine_id, digest)
+        PRIMARY KEY (month, tenant_id, machine_id, digest),
+        {IS_MONTH}
     ) PARTITION BY RANGE (month)
     """,
     "ALTER TABLE pieces ALTER data SET STORAGE EXTERNAL",  # it is compressed already
@@ -124,7 +145,8 @@ TABLES = (
         tenant_id integer NOT NULL, machine_id integer NOT NULL, path {TEXT} NOT NULL,
         thread_id {TEXT} NOT NULL, month date NOT NULL, size_bytes bigint NOT NULL,
         mtime_ns bigint NOT NULL, pieces bytea NOT NULL,
-        PRIMARY KEY (tenant_id, machine_id, path)
+        PRIMARY KEY (tenant_id, machine_id, path),
+        {IS_MONTH}
     )
     """,
     "CREATE INDEX ON rollouts (tenant_id, thread_id)",

@@ -112,6 +112,9 @@ class RowReader:
         if any(sent[name] != row[name] for name in _TITLES):
             preview = sent["preview"] or sent["fallback_preview"]
             sent["search_text"] = search_text(sent["name"], sent["title"], preview)
+        # A rollout may tell any number; one that no thread can use is shown as the most.
+        if type(sent["tokens_used"]) is int:
+            sent["tokens_used"] = min(sent["tokens_used"], schema.MOST)
         if sent["git_origin_url"]:
             sent["git_origin_url"] = _CREDENTIALS.sub("", sent["git_origin_url"])
         return tuple(sent[name] for name in _COLUMNS[1:])

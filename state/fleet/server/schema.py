@@ -25,6 +25,8 @@ ADMIN: Final = "threadkeep_admin"
 MACHINE: Final = "threadkeep_machine"
 READER: Final = "threadkeep_reader"
 ROLES: Final = (OWNER, ADMIN, MACHINE, READER)
+MOST: Final = 10**15
+"""The fleet takes no greater count of tokens, nor any that is below 0."""
 METADATA: Final = "metadata"
 """The level of threads of which there are only rows."""
 

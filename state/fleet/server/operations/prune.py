@@ -15,7 +15,6 @@ from typing import Any, Final, NamedTuple, TypeVar
 import psycopg
 from psycopg import sql
 
-from rollout.files.layout import parse_uuid
 from state.errors import FleetLoginNotFound
 from state.fleet.server import schema
 from state.fleet.server.admin.setup import check_current
@@ -226,12 +225,9 @@ def _batch(
             documents = connection.execute(_DOCUMENTS, {**of, "months": months}).rowcount
         rollouts = connection.execute(_ROLLOUTS, of).fetchall()
         places = {*zip(months, machines, ids, strict=True), *(each[:3] for each in rollouts)}
-        named = [each for each in places if parse_uuid(each[2]) == each[2]]
-        if named:
-            lists = zip(*named, strict=True)
-            names = ("months", "machines", "ids")
-            pieces = dict(zip(names, map(list, lists), strict=True))
-            connection.execute(_PIECES, {**of, **pieces})
+        names = ("months", "machines", "ids")
+        pieces = dict(zip(names, map(list, zip(*places, strict=True)), strict=True))
+        connection.execute(_PIECES, {**of, **pieces})
         if rule.level is None:
             connection.execute(_THREADS, of)
         else:

@@ -1,23 +1,16 @@
 """The functions that look past row security tell nobody of others, and use the index."""
 
-import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from rollout.search.terms import terms_of
 from state.fleet.push.batch import month_of
-from state.fleet.reading.fulltext.relevance import rank
-from state.fleet.reading.index import open_fleet
 from state.fleet.server.operations.partitions import create_months
-from state.fulltext.relevance import Ranking
-from state.query.model import Query
 from tests.support.postgres.cluster import Cluster, Fleet, new_fleet
 
 OWN = {
@@ -263,20 +256,6 @@ def test_a_title_that_many_have_is_left_to_the_walk(own_tenants: Fleet) -> None:
         for term, rows in (("matter", None), ("secret", 10), ("absent", 0)):
             (found,) = reader.execute(asked, {**given, "terms": [term]}).fetchone() or ([],)
             assert found is None if rows is None else len(found) == rows
-
-
-def test_a_month_that_python_has_no_date_for_harms_nobody(
-    own_tenants: Fleet, tmp_path: Path
-) -> None:
-    with own_tenants.administered() as admin:
-        admin.execute(DOCUMENT.replace("threadkeep.month_of(created_at_ms)", "'infinity'"))
-
-    async def ranked() -> Ranking:
-        reader = own_tenants.reader(tenant="one")
-        async with open_fleet(tmp_path, tmp_path / "index.sqlite3", reader) as index:
-            return await rank(index, tuple(terms_of("secret of nobody")), Query())
-
-    assert asyncio.run(ranked()).threads == []
 
 
 def test_nobody_analyzes_the_keys_of_documents(fleet: Fleet) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -31,7 +32,7 @@ def _analyzed(shared_prey: Prey) -> None:
     """The planner knows the values of all tenants, and some are frequent."""
     with psycopg.connect(shared_prey.victim) as machine:
         for number in range(40):
-            id_ = f"{number:036}"
+            id_ = str(UUID(int=number))
             texts = {"title": SECRET, "cwd": FOLDER, "cwd_key": FOLDER, "git_branch": SECRET}
             push_thread(machine, id=id_, **texts)
             note = {"thread_id": id_, "key": "note", "value": SECRET}

@@ -19,7 +19,7 @@ from tests.state.fleet.security.attack import (
 )
 
 VICTIM, MINE, ELSEWHERE = IDS["victim"], IDS["mallory"], IDS["elsewhere"]
-NEW = "f" * 36
+NEW = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 Machine = psycopg.Connection[Any]
 
 
