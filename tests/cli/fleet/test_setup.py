@@ -48,6 +48,14 @@ def test_a_fleet_is_set_up_once(cluster: Cluster, empty: str, cli: Cli) -> None:
     assert again["schemaBefore"] == again["schema"] == schema.HEAD
     assert "is up to date" in cli.run("fleet", "upgrade", env=env).err
     assert cli.run("fleet", "check", env=env).err == "No problems found.\n"
+    with psycopg.connect(cluster.address(empty)) as admin:
+        may = (
+            "SELECT has_database_privilege(rolname, current_database(), 'TEMPORARY') FROM pg_roles"
+        )
+        ours = (
+            f"{may} WHERE rolname IN ('threadkeep_machine', 'threadkeep_reader') ORDER BY rolname"
+        )
+        assert admin.execute(ours).fetchall() == [(True,), (False,)]
 
 
 def test_a_migration_that_fails_leaves_nothing(cluster: Cluster, empty: str, cli: Cli) -> None:

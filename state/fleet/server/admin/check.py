@@ -98,7 +98,6 @@ def _check_database(connection: "Connection") -> Iterator[Finding]:
         (schema.MACHINE, "CONNECT"),
         (schema.READER, "CONNECT"),
         (schema.MACHINE, "TEMPORARY"),
-        (schema.READER, "TEMPORARY"),
     ):
         if not _one(
             connection,

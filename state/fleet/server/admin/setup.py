@@ -22,6 +22,13 @@ _PLACE: Final = (
     " WHERE extname = %s"
 )
 
+_EXHAUSTING: Final = (
+    "SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace"
+    " AND (proname ~ '^pg_(try_)?advisory_(xact_)?lock'"
+    " OR proname IN ('lo_creat', 'lo_create', 'lo_from_bytea'))"
+)
+"""What nobody needs here, and by which any login could fill the memory for locks, or the disk."""
+
 
 @dataclass(frozen=True, slots=True)
 class SetUp:
@@ -108,6 +115,7 @@ def _upgraded(connection: "psycopg.Connection[Any]", before: str | None) -> SetU
         connection.execute(
             "INSERT INTO threadkeep.tenants (name) VALUES (%s) ON CONFLICT DO NOTHING", [TENANT]
         )
+    _bound_logins(connection)
     info = connection.info
     return SetUp(info.dbname, server_version(info.server_version), before, schema.HEAD)
 
@@ -131,6 +139,25 @@ def _migrate(connection: "psycopg.Connection[Any]") -> None:
     except sa.exc.DBAPIError as error:
         raise (error.orig or error) from None  # the one is the cause of the other already
     connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+
+
+def _bound_logins(connection: "psycopg.Connection[Any]") -> None:
+    """Take from all logins of the database, as far as this user may, what would stop the others:
+    locks and large objects without bounds, and the temporary tables that only machines need."""
+    owns, is_superuser = connection.execute(
+        "SELECT pg_has_role(datdba, 'USAGE'), rolsuper FROM pg_database, pg_roles"
+        " WHERE datname = current_database() AND rolname = current_user"
+    ).fetchone() or (False, False)
+    if owns:
+        database = sql.Identifier(connection.info.dbname)
+        for statement in (
+            "GRANT TEMPORARY ON DATABASE {} TO threadkeep_machine",
+            "REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC",
+        ):
+            connection.execute(sql.SQL(statement).format(database))
+    if is_superuser:
+        names = ", ".join(name for (name,) in connection.execute(_EXHAUSTING).fetchall())
+        connection.execute(f"REVOKE EXECUTE ON FUNCTION {names} FROM PUBLIC")
 
 
 def _make_extension(connection: "psycopg.Connection[Any]") -> None:

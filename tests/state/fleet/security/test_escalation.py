@@ -185,12 +185,16 @@ def test_functions_of_ours_are_nobodys_until_they_are_granted(prey: Prey) -> Non
                 assert path.endswith("pg_temp"), name
 
 
-def test_large_objects_of_others_are_theirs(prey: Prey) -> None:
-    ((number,),) = run(prey.victim, "SELECT lo_from_bytea(0, 'Project Nightingale')")
-    for address in (prey.mallory, *prey.readers):
-        for call in (f"lo_get({number})", f"lo_unlink({number})", f"lo_put({number}, 0, 'x')"):
-            refused(address, f"SELECT {call}")
-    run(prey.victim, f"SELECT lo_unlink({number})")
+WAYS = ("advisory", "try_advisory", "advisory_xact", "try_advisory_xact")
+
+
+def test_nobody_fills_the_memory_for_locks_or_the_disk(prey: Prey) -> None:
+    for address in (prey.mallory, prey.revoked, *prey.readers):
+        for call in (
+            *(f"pg_{way}_lock{kind}(1)" for way in WAYS for kind in ("", "_shared")),
+            *("lo_create(0)", "lo_creat(-1)", "lo_from_bytea(0, 'x')"),
+        ):
+            assert "permission denied for function" in refused(address, f"SELECT {call}")
 
 
 def test_nobody_makes_anything_in_our_schemas(prey: Prey) -> None:
