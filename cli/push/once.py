@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Final
 
 from cli import errors
 from cli.arguments.locations import Locations
-from cli.push.wanted import Wanted, document, options_for, say_anew, say_lowered, sentence
+from cli.push.wanted import (
+    Wanted,
+    document,
+    options_for,
+    say_anew,
+    say_lowered,
+    say_usual_level,
+    sentence,
+)
 from cli.runtime.open_index import catch_up, catch_up_fulltext, with_index
 from cli.terminal import output
 from cli.terminal.progress import progress
@@ -44,6 +52,7 @@ def push_once(here: Locations, wanted: Wanted, *, as_json: bool) -> int:
         output.say(f"{sentence(done)}, in {seconds:.2f} s.")
         say_lowered(done)
         say_anew(done)
+        say_usual_level(wanted)
     for id_, reason in [*done.refused.items()][:_MOST_REFUSED]:
         output.say(f"PostgreSQL does not take {id_}: {one_line(reason)}.")
     if done.refused:

@@ -52,7 +52,11 @@ def _lines(plan: Plan, level: str, *, everything: bool) -> list[str]:
         LEVELS[1]: f"{rows}, and the messages of these threads",
         LEVELS[2]: f"{rows}, and the messages and {rollouts} of these threads",
     }[level]
-    lines = [f"A push would send {sent}."]
+    lines = []
+    if plan.threads:
+        lines.append(f"A push would send {sent}.")
+    elif not (plan.gone or plan.taken_back):
+        lines.append("Nothing new to push.")
     shown = plan.sent[:_MOST_SHOWN]
     if plan.everything and not everything:
         lines.append("This index has not pushed into this fleet yet, or not at this level.")

@@ -35,6 +35,8 @@ class Wanted(NamedTuple):
     exclusions: Exclusions
     take_over: bool
     everything: bool
+    usual_level: str | None = None
+    """That of the user's file, if another one is asked for."""
 
 
 def wanted(
@@ -45,11 +47,14 @@ def wanted(
     if unknown := found.keys() - _KEYS:
         keys = ", ".join(sorted(_KEYS))
         raise WrongUsage(f"{config.path()} has {min(unknown)}, which is unknown", f"it has {keys}")
-    level = level or found.get("level")
-    if level is not None and level not in LEVELS:
-        raise WrongUsage(f"there is no level {level}", f"take one of {', '.join(LEVELS)}")
+    usual = found.get("level")
+    level = level or usual
+    for each in (level, usual):
+        if each is not None and each not in LEVELS:
+            raise WrongUsage(f"there is no level {each}", f"take one of {', '.join(LEVELS)}")
     exclusions = _exclusions(found.get("exclude", {}))
-    return Wanted(address, level, exclusions, take_over, everything)
+    other = usual if usual != level else None
+    return Wanted(address, level, exclusions, take_over, everything, other)
 
 
 def _exclusions(found: Any) -> Exclusions:
@@ -146,12 +151,29 @@ def sentence(done: Pushed) -> str:
     """What a push has done, in words."""
     if not (done.threads or done.deleted or done.excluded or done.refused):
         return f"Nothing new to push as {done.machine}"
-    parts = [f"Pushed {plural(done.threads, 'thread')} as {done.machine}"]
+    parts = [f"Pushed {plural(done.threads, 'thread')} as {done.machine} at level {done.level}"]
     if done.deleted:
         parts.append(f"took {done.deleted:,} back")
     if done.excluded:
         parts.append(f"left {done.excluded:,} out")
     return ", ".join(parts)
+
+
+def say_usual_level(asked: Wanted) -> None:
+    """Say that the next push is at another level, if it is."""
+    if asked.level is None or asked.usual_level is None:
+        return
+    lower, higher = sorted((asked.level, asked.usual_level), key=LEVELS.index)
+    what = " and ".join(
+        name
+        for at, name in zip(LEVELS[1:], ("messages", "rollouts"), strict=True)
+        if LEVELS.index(lower) < LEVELS.index(at) <= LEVELS.index(higher)
+    )
+    does = f"takes the {what} back" if asked.level == higher else f"pushes the {what} again"
+    output.say(
+        f"{config.path()} has level {asked.usual_level}, so the next push without --level {does}."
+        f' For {asked.level} each time, put level = "{asked.level}" there.'
+    )
 
 
 def say_lowered(done: Pushed) -> None:

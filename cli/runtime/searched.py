@@ -108,7 +108,8 @@ async def in_fleet(index: "ThreadIndex", search: "Search", count: int, wants_ids
             f"Messages of {up_to(unsaid, counted.most)} of {up_to(counted.listed, counted.most)}"
             " threads are not searched, as they were pushed at level metadata: these are found by"
             " name, title and preview. Of copies on several machines the newest counts; --machine"
-            " NAME searches those of one."
+            " NAME searches those of one. threadkeep push --level text on a machine pushes its"
+            " messages."
         )
     if searched.found.stopped:
         cursor = searched.found.next_cursor

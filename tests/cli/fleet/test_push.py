@@ -45,7 +45,7 @@ def test_push_says_what_it_did(cli: Cli, fleet: Fleet) -> None:
     assert thread_id(2) in plan.lines[2]
     assert "ghp_" not in plan.out
     assert titles(fleet) == {}
-    assert cli.run("push").err.startswith("Pushed 3 threads as laptop, in ")
+    assert cli.run("push").err.startswith("Pushed 3 threads as laptop at level metadata, in ")
     assert sorted(titles(fleet)) == [thread_id(number) for number in range(3)]
     assert "ghp_" not in repr(titles(fleet))
     write_rollout(cli.home, 3)
@@ -75,10 +75,10 @@ def test_of_two_computers_that_cannot_be_told_apart_one_is_refused(cli: Cli, fle
     assert note not in cli.run("push").err
     shutil.copytree(cli.index.parent, clone)
     write_rollout(cli.home, 3)
-    assert cli.run("push").err.startswith("Pushed 1 thread as laptop, in ")
+    assert cli.run("push").err.startswith("Pushed 1 thread as laptop at level metadata, in ")
     change_places()
     ran = cli.run("push")  # as an index does that was restored
-    assert ran.err.startswith("Pushed 4 threads as laptop, in ")
+    assert ran.err.startswith("Pushed 4 threads as laptop at level metadata, in ")
     assert note in ran.err
     change_places()
     write_rollout(cli.home, 4)
@@ -87,10 +87,10 @@ def test_of_two_computers_that_cannot_be_told_apart_one_is_refused(cli: Cli, fle
     assert "threadkeep fleet machine add" in ran.err
     assert "1 thread waits" in cli.run("status").out
     change_places()
-    assert cli.run("push").err.startswith("Pushed 1 thread as laptop, in ")
+    assert cli.run("push").err.startswith("Pushed 1 thread as laptop at level metadata, in ")
     change_places()
     desktop = {VARIABLE: fleet.machine("desktop")}
-    assert cli.run("push", env=desktop).err.startswith("Pushed 5 threads as desktop, in ")
+    assert cli.run("push", env=desktop).err.startswith("Pushed 5 threads as desktop at level ")
     assert not cli.run("push", "--take-over", "--json").json["anew"]
     change_places()
     cli.run("push", status=errors.USAGE)
@@ -172,7 +172,7 @@ def test_a_machine_that_is_let_in_again_pushes_all(cli: Cli, fleet: Fleet) -> No
     write_rollout(cli.home, 3)
     cli.run("fleet", "machine", "add", "laptop", "--role", role, "--no-password", env=admin)
     ran = cli.run("push")
-    assert ran.err.startswith("Pushed 4 threads as laptop, in ")
+    assert ran.err.startswith("Pushed 4 threads as laptop at level metadata, in ")
     assert "laptop was revoked for a time" in ran.err
     assert len(titles(fleet)) == 4
     assert "Nothing new" in cli.run("push").err
@@ -232,8 +232,10 @@ def test_an_address_in_the_file_is_a_text(tmp_path: Path) -> None:
 def test_the_level_stays_until_another_one_is_given(cli: Cli, fleet: Fleet) -> None:
     assert cli.run("push", "--level", "text", "--json").json["level"] == "text"
     assert cli.run("push").err.startswith("Nothing new to push as laptop, in ")
+    assert "next push" not in cli.run("push", "--level", "raw").err
     write_rollout(cli.home, 3)
-    assert cli.run("push", "--json").json["level"] == "text"
+    assert "at level raw, in" in cli.run("push").err
+    assert "rollouts of 4 threads were" in cli.run("push", "--level", "text").err
     # The same fleet under another name: what one name was pushed at says nothing of the other.
     other = f"{cli.extra[VARIABLE]} application_name=x"
     ran = cli.run("push", other)
@@ -244,6 +246,26 @@ def test_the_level_stays_until_another_one_is_given(cli: Cli, fleet: Fleet) -> N
     configure(cli, 'level = "text"\n')
     done = cli.run("push", other, "--json").json
     assert (done["level"], done["lowered"]) == ("text", 4)
+
+
+def test_a_level_that_the_next_push_takes_back_is_told(cli: Cli) -> None:
+    configure(cli, 'level = "metadata"\n')
+    for level, what in (("text", "messages"), ("raw", "messages and rollouts")):
+        err = cli.run("push", "--level", level).err
+        assert f"so the next push without --level takes the {what} back." in err
+        assert f'put level = "{level}" there' in err
+    assert "the messages of 3 threads were removed from the fleet" in cli.run("push").err
+    assert "next push" not in cli.run("push", "--level", "metadata").err
+    configure(cli, 'level = "raw"\n')
+    err = cli.run("push", "--level", "text").err
+    assert "so the next push without --level pushes the rollouts again." in err
+
+
+def test_a_plan_of_nothing_says_so(cli: Cli) -> None:
+    cli.run("push")
+    assert cli.run("push", "--dry-run").lines == ["Nothing new to push."]
+    configure(cli, '[exclude]\nfolders = ["/w/1"]\n')
+    assert cli.run("push", "--dry-run").lines[0] == "Left out by folder /w/1: 1 thread."
 
 
 def test_what_goes_wrong_is_told_by_status(cli: Cli) -> None:

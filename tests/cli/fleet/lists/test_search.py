@@ -74,6 +74,9 @@ def test_threads_without_messages_are_found_by_what_they_are_called(machines: Ma
     unsaid = [*by_machine.values()].count("desktop")
     ran = machines.cli.run("search", "--fleet", "migration", "--limit", "100")
     assert f"Messages of {unsaid} of {len(listed)} threads are not searched" in ran.err
+    assert "threadkeep push --level text on a machine pushes its messages." in " ".join(
+        ran.err.split()
+    )
     called = {thread["id"] for thread in listed if "migration" in thread["preview"].lower()}
     rows = [line.split("\t") for line in ran.lines]
     assert called <= {row[0] for row in rows}
