@@ -153,8 +153,9 @@ damaged   FleetCertificateRefused name in the address by sslrootcert who has sig
 damaged   FleetLoginRevoked  ask the administrator; threadkeep fleet machine add or reader add lets
                              it in again
 damaged   FleetLoginUnknown  ask the administrator for threadkeep fleet machine add or reader add
-damaged   FleetDenied        give the address with another user: machines push, readers read, and a
-                             superuser, or who set the fleet up, does the rest
+damaged   FleetDenied        name another user in the address: machines push, readers read, and an
+                             administrator does the rest, as in threadkeep fleet status
+                             postgresql://ADMINISTRATOR@HOST/DATABASE
 damaged   FleetNotReadable   give the address with the login of a reader, or have the administrator
                              let this machine read: threadkeep fleet machine revoke NAME, and then
                              threadkeep fleet machine add NAME --reads
@@ -271,6 +272,11 @@ def _fitting(error: RolloutError | errors.StateError, command: str | None) -> st
         return (
             "name another user in the address, or let PostgreSQL know you as an administrator:"
             " sudo -u postgres createuser --createdb --createrole $USER"
+        )
+    if type(error) is errors.FleetLoginRefused and "password authentication" in error.reason:
+        return (
+            "put the line that threadkeep fleet machine add or reader add printed last into"
+            " ~/.pgpass, and remove the older line of this user: the first one counts"
         )
     if isinstance(error, errors.ThreadInTrash):
         return f"to put it back: threadkeep trash restore {error.thread_id}"

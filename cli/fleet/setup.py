@@ -1,9 +1,12 @@
 """``threadkeep fleet init``, ``upgrade`` and ``check``: for administrators."""
 
+import shlex
+
 from cli import errors
 from cli.arguments.options import JsonOption
 from cli.fleet.options import UrlArgument
 from cli.terminal import findings, output
+from cli.terminal.text import plural
 
 
 def init(url: UrlArgument = None, as_json: JsonOption = False) -> int:
@@ -25,7 +28,7 @@ def _set_up(url: str | None, *, as_json: bool, first: bool) -> int:
 
     fleet = address(url)
     done = (initialize if first else upgrade)(fleet)
-    create_usual_months(fleet)
+    made = create_usual_months(fleet)
     if as_json:
         output.data(
             {
@@ -35,18 +38,22 @@ def _set_up(url: str | None, *, as_json: bool, first: bool) -> int:
                 "schemaBefore": done.before,
                 "schema": done.revision,
             },
-            changed=done.before != done.revision,
+            changed=done.before != done.revision or bool(made),
         )
         return errors.OK
     where = f"{done.database} (PostgreSQL {done.server}, schema {done.revision})"
-    if done.before == done.revision:
+    if done.before == done.revision and made and not first:
+        partitions = plural(len(made), "monthly partition")
+        output.say(f"The schema of the fleet in {where} is up to date. Made {partitions}.")
+    elif done.before == done.revision:
         output.say(f"The fleet in {where} is up to date.")
     elif done.before:
         output.say(f"Upgraded the fleet in {where} from {done.before}.")
     else:
         output.say(f"Set up a fleet in {where}.")
     if first:
-        output.say("To let a machine push: threadkeep fleet machine add NAME")
+        command = ["threadkeep", "fleet", "machine", "add", "NAME", *([url] if url else [])]
+        output.say(f"To let a machine push: {shlex.join(command)}")
     return errors.OK
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,7 +47,17 @@ def test_a_fleet_is_set_up_once(cluster: Cluster, empty: str, cli: Cli) -> None:
     assert first[1] == "To let a machine push: threadkeep fleet machine add NAME"
     again = cli.run("fleet", "init", "--json", env=env).json
     assert again["schemaBefore"] == again["schema"] == schema.HEAD
-    assert "is up to date" in cli.run("fleet", "upgrade", env=env).err
+    assert cli.run("fleet", "upgrade", env=env).err.endswith("is up to date.\n")
+    with psycopg.connect(cluster.address(empty)) as admin:
+        partition = (
+            "SELECT max(relname) FROM pg_class"
+            " WHERE relname ~ '^documents_[0-9_]+$' AND relkind IN ('r', 'p')"
+        )
+        ((name,),) = admin.execute(partition).fetchall()
+        admin.execute(f"DROP TABLE threadkeep.{name}")
+    assert "is up to date. Made 1 monthly partition." in cli.run("fleet", "upgrade", env=env).err
+    given = cli.run("fleet", "init", env["THREADKEEP_FLEET"]).err.splitlines()[1]
+    assert given.endswith(f"machine add NAME {shlex.quote(env['THREADKEEP_FLEET'])}")
     assert cli.run("fleet", "check", env=env).err == "No problems found.\n"
     with psycopg.connect(cluster.address(empty)) as admin:
         may = (
@@ -181,6 +192,15 @@ def test_only_administrators_administer(fleet: Fleet, cli: Cli) -> None:
         ):
             ran = cli.run("fleet", *words, "--json", status=7)
             assert ran.json["error"]["kind"] == "fleet_denied", words
+        assert "threadkeep fleet status postgresql://ADMINISTRATOR@" in ran.json["error"]["hint"]
+
+
+def test_an_older_line_of_a_login_is_named(fleet: Fleet, cli: Cli) -> None:
+    name = f"{fleet.database}_again"
+    cli.run("fleet", "machine", "add", name, fleet.admin)
+    url = fleet.cluster.url(fleet.database, name)
+    ran = cli.run("fleet", "status", url, "--json", env={"PGPASSWORD": "older"}, status=7)
+    assert "remove the older line of this user" in ran.json["error"]["hint"]
 
 
 def test_a_machine_that_only_pushes_is_told_how_it_may_read(fleet: Fleet, cli: Cli) -> None:
