@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import typer
 
 from cli.terminal import output
-from cli.terminal.cells import cut_folder, settled
+from cli.terminal.cells import cells, cut, cut_folder, settled
 from cli.terminal.table import Cell, Column, table
 from cli.terminal.text import age, amount, money
 
@@ -24,6 +24,17 @@ if TYPE_CHECKING:
 
 SHOWN: Final = ("age", "thread", "folder", "branch", "model", "tokens", "id")
 """The columns of a list, as far as there is room."""
+
+
+def _cut_machine(text: str, room: int) -> str:
+    """A machine in at most so many cells; how many others have a copy is kept."""
+    name, space, others = text.rpartition(" ")
+    kept = f"{space}{others}"
+    if not others.startswith("+") or cells(kept) + 2 > room:
+        return cut(text, room)
+    return cut(name, room - cells(kept)) + kept
+
+
 _AGES: Final = {"created_at": "created", "updated_at": "changed", "recency_at": "age"}
 _COLUMNS: Final = {
     "age": Column("age", worth=9),
@@ -41,7 +52,7 @@ _COLUMNS: Final = {
     "tags": Column("tags", 8, 24, worth=1),
     "status": Column("status", worth=1),
     "note": Column("note", 10, 40, worth=1),
-    "machine": Column("machine", 8, 20, worth=7, drops_same=True),
+    "machine": Column("machine", 8, 20, worth=7, drops_same=True, cut=_cut_machine),
     "user": Column("user", 6, 16, worth=6, drops_same=True),
 }
 OF_FLEET: Final = ("machine", "user")

@@ -100,3 +100,14 @@ def test_threads_have_the_columns_that_say_something() -> None:
         ["branch", "size", "cost"],
         ["main", "2.0kB", "—"],
     ]
+
+
+def test_how_many_machines_have_a_thread_is_kept_where_the_name_is_cut() -> None:
+    rows = [
+        row(1, machine="laptop-of-ada", machines=["laptop-of-ada", "b"], user="a"),
+        row(2, machine="desktop", machines=["desktop"], user="a"),
+    ]
+    columns = ("age", "thread", "machine")
+    for room in (28, 40, 60, 100):
+        first = [*ThreadTable(columns=columns).lines(rows, room)][1]
+        assert " +1" in first, room
