@@ -10,6 +10,8 @@ from state.query.projects import project_steps
 from state.thread_index import ThreadIndex
 
 _MOST: Final = 1000
+_MOST_MACHINES: Final = 10_000
+"""More, as of one that is not among them nothing is listed."""
 _VALUES: Final = (
     "SELECT {0} FROM threads WHERE {0} <> '' GROUP BY {0} ORDER BY max(recency_at_ms) DESC, {0}"
     " LIMIT ?"
@@ -29,7 +31,7 @@ async def known_machines(index: ThreadIndex) -> Known:
         return Known()
     from state.fleet.machines import names_steps
 
-    machines, users = await index.read(lambda: names_steps(_MOST))
+    machines, users = await index.read(lambda: names_steps(_MOST_MACHINES))
     return Known(machines=machines, users=users)
 
 

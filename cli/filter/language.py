@@ -50,6 +50,10 @@ class Known(NamedTuple):
     """... and users."""
 
 
+class _UnknownOwnerError(ValueError):
+    """The fleet has no such machine or user, so no threads of it."""
+
+
 class Word(NamedTuple):
     """A filter that can be typed."""
 
@@ -153,6 +157,8 @@ def parse(text: str, now_s: float, known: Known | None = None) -> Filter:
             more = filters._replace(**{name: _added(filters, name, given[name]) for name in given})
             more.query(now_s)
         except (typer.BadParameter, StateError, ValueError) as error:
+            if isinstance(error, _UnknownOwnerError):
+                of_fleet["included_ids"] = ()
             problems.append(f"{'-' * token.minus}{token.name}: {_reason(error)}")
         else:
             filters, archived = more, archived_now
@@ -194,7 +200,7 @@ def _values(word: Word, token: Token, known: Known | None, *, typed: bool) -> li
         if not known.machines:
             raise ValueError("only a fleet has machines and users: add --fleet")
         if not (same or begun):
-            raise ValueError(f"the fleet has no {word.name} {value}")
+            raise _UnknownOwnerError(f"the fleet has no {word.name} {value}")
         return same or begun[:1]
     if begun and not same and word.name == "tag":  # a thread must have all of several
         raise ValueError(f"{', '.join(begun[:3])}{', …' if len(begun) > 3 else ''}?")

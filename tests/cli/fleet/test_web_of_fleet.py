@@ -82,8 +82,11 @@ def test_a_machine_is_a_filter_and_completed(both: Faces) -> None:
     async def look(client: Web) -> None:
         assert len(rows((await client.get("/?q=machine:laptop")).text)) == COUNT
         assert len(rows((await client.get("/?q=user:me")).text)) == COUNT
-        unknown = (await client.get("/?q=machine:desktop+")).text
-        assert "machine: the fleet has no machine desktop" in unknown
+        for word in ("machine:desktop", "user:ada", "user:ada+prompt"):
+            unknown = (await client.get(f"/?q={word}+")).text
+            name, _, value = word.partition("+")[0].partition(":")
+            assert f"{name}: the fleet has no {name} {value}" in unknown
+            assert not rows(unknown)
         offered = (await client.get("/complete?q=machine:la&at=10")).json()["completions"]
         assert [each["token"] for each in offered] == ["machine:laptop"]
 
