@@ -213,7 +213,7 @@ class ActingApp(ActionKeys, App[Picked | None]):
     def action_keys(self) -> None:
         from cli.browse.words.help import HelpScreen
 
-        self.push_screen(HelpScreen("picker", self.own_keys))
+        self.push_screen(HelpScreen("picker", self.own_keys, fleet=self.here.fleet is not None))
 
     def action_undo(self) -> None:
         async def undo(_app: ActingApp, _ids: Sequence[str]) -> None:

@@ -179,8 +179,12 @@ class ReaderFrame(ThreadScreen):
         text.append(" " * max(width - cells(last) - len(right), 0))
         text.append(right, "not bold")
         self._status.update(text)
-        fleet = isinstance(self.app, ActingApp) and self.app.here.fleet is not None
-        self._keys.update(line_of("reader", self._own_keys, width, fleet=fleet))
+        self._keys.update(line_of("reader", self._own_keys, width, fleet=self.is_of_fleet))
+
+    @property
+    def is_of_fleet(self) -> bool:
+        """Whether the thread is one of a fleet."""
+        return isinstance(self.app, ActingApp) and self.app.here.fleet is not None
 
     def _percent(self) -> str:
         most = self.turns.max_scroll_y

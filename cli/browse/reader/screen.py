@@ -261,7 +261,7 @@ class ReaderScreen(ReaderFrame):
     def action_keys(self) -> None:
         from cli.browse.words.help import HelpScreen
 
-        self.app.push_screen(HelpScreen("reader", self._own_keys))
+        self.app.push_screen(HelpScreen("reader", self._own_keys, fleet=self.is_of_fleet))
 
     # Searching
 

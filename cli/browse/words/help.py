@@ -9,7 +9,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from cli.browse.words.keys import OwnKeys, Place, actions_of, keys_of, shown
+from cli.browse.words.keys import OwnKeys, Place, actions_of, is_refused_by_fleet, keys_of, shown
 from cli.filter.language import WORDS
 
 
@@ -27,9 +27,9 @@ class HelpScreen(ModalScreen[None]):
     }
     """
 
-    def __init__(self, place: Place, own: OwnKeys) -> None:
+    def __init__(self, place: Place, own: OwnKeys, *, fleet: bool = False) -> None:
         super().__init__()
-        self._text = help_text(place, own)
+        self._text = help_text(place, own, fleet=fleet)
 
     def compose(self) -> ComposeResult:
         with VerticalScroll() as box:
@@ -38,13 +38,16 @@ class HelpScreen(ModalScreen[None]):
             yield Static(self._text, markup=False)
 
 
-def help_text(place: Place, own: OwnKeys) -> Text:
-    """All keys of a place, in groups; for the picker, the filters, too."""
+def help_text(place: Place, own: OwnKeys, *, fleet: bool = False) -> Text:
+    """All keys of a place, in groups; for the picker, the filters, too. In a ``fleet`` without what
+    it refuses."""
     sections: dict[str, list[tuple[str, str]]] = {}
     if place == "picker":
         lines = [(word.example, word.help) for word in WORDS]
         sections["Typed into the box"] = [*_WORDS, *lines]
     for action in actions_of(place):
+        if fleet and is_refused_by_fleet(action):
+            continue
         if own_ones := keys_of(action, own):
             line = ", ".join(map(shown, own_ones)), action.help
             sections.setdefault(action.group, []).append(line)

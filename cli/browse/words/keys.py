@@ -182,7 +182,7 @@ def line_of(
     line = Text(no_wrap=True, overflow="ellipsis")
     every = [action for action in actions_of(place) if action.brief and keys_of(action, own)]
     if fleet:
-        every = [each for each in every if each.group != "Change" and each.name not in _IN_CODEX]
+        every = [each for each in every if not is_refused_by_fleet(each)]
     for action in sorted(every, key=lambda each: each.name not in _ALWAYS):
         key = shown(keys_of(action, own)[0]).replace("Ctrl+", "^")
         brief = (others or {}).get(action.name, action.brief)
@@ -191,7 +191,13 @@ def line_of(
     return line
 
 
+def is_refused_by_fleet(action: Action) -> bool:
+    """Whether an action needs the thread's files here, or changes it."""
+    return action.name in _CHANGING or action.name in _WITH_FILES
+
+
+_CHANGING: Final = frozenset(row[0] for row in _CHANGES)
 _ALWAYS: Final = ("open", "keys", "back")
 """These come first in the line of keys: who knows them finds the others."""
-_IN_CODEX: Final = ("resume", "fork")
-"""These need the thread's files here."""
+_WITH_FILES: Final = ("resume", "fork", "edit")
+"""These need the thread's files, or those of its folder, here."""

@@ -2,9 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import get_args
 
 from cli.browse.app import BrowseApp
 from cli.browse.reader.screen import ReaderScreen
+from cli.browse.words.help import help_text
+from cli.browse.words.keys import Place
 from state.fleet.reading.index import open_fleet
 from tests.cli.browse.support import Picker, picking
 from tests.cli.fleet.faces import COUNT, MACHINE, Faces
@@ -69,6 +72,15 @@ def test_a_thread_is_fetched_and_read_and_changed_elsewhere(both: Faces) -> None
         assert "resume" not in picker.screen[-1]
 
     picked(both, look)
+
+
+def test_the_keys_that_a_fleet_refuses_are_not_explained() -> None:
+    for place in get_args(Place):
+        text = help_text(place, {}, fleet=True).plain
+        assert "Copy the command" in text
+        for refused in ("Ctrl+R", "Ctrl+T", "F2", "$EDITOR"):
+            assert refused not in text
+        assert "Ctrl+R" in help_text(place, {}).plain
 
 
 def said(picker: Picker) -> str:
