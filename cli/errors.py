@@ -141,6 +141,8 @@ busy*     FleetUnavailable   see that PostgreSQL runs there: pg_isready -d ADDRE
                              here meanwhile is pushed later
 busy*     FleetBusy          try again in a moment; the administrator can raise max_connections, or
                              put PgBouncer in front
+busy*     FleetHeld          try again in a moment; the administrator sees in pg_stat_activity who
+                             has a transaction open
 busy*     FleetLost          run the same command again; it goes on where this one ended
 busy*     FleetReadOnly      name the primary, or both servers and target_session_attrs=read-write
 busy*     FleetFull          its administrator has to free some space; what changes here meanwhile

@@ -509,9 +509,15 @@ class FleetUnavailable(FleetError):
 
 
 class FleetBusy(FleetUnavailable):
-    """PostgreSQL has no connection to spare, or others hold what is needed for too long."""
+    """PostgreSQL has no connection to spare, or a statement takes too long."""
 
     text = "the fleet is busy: {}"
+
+
+class FleetHeld(FleetUnavailable):
+    """Another login holds rows or a table that are needed, and does not let go for long."""
+
+    text = "somebody else holds what is needed in the fleet: {}"
 
 
 class FleetLost(FleetUnavailable):

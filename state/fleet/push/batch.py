@@ -99,13 +99,18 @@ async def send_batch(
     batch: Batch,
     level: str,
     contents: Sequence[Content],
+    *,
+    patience_ms: int | None = None,
 ) -> tuple[int, int]:
     """Send a batch: how many threads are marked as deleted by it, and how many have a lower level
-    than before. Raises PushOvertaken if the fleet has another batch meanwhile; nothing is written
-    then."""
+    than before. Waits for threads that others hold as long as the login does by itself, or for
+    ``patience_ms``. Raises PushOvertaken if the fleet has another batch meanwhile; nothing is
+    written then."""
     for content in contents:
         await content.prepare(connection, batch.threads)
     async with connection.transaction():
+        if patience_ms is not None:
+            await connection.execute(f"SET LOCAL lock_timeout = {patience_ms}")
         numbers, gone, lowered = await _send_rows(connection, machine, batch, level)
         await _withdraw(connection, [*gone, *lowered], messages=False)
         held = level in LEVELS[1:]

@@ -143,6 +143,7 @@ class _Push:
         self._place = place_of(self._database.path)
         self._reader = RowReader(options.exclusions, options.redact)
         self._size = min(_FIRST_BATCH, options.most_in_batch)
+        self._patience_ms: int | None = None
 
     async def run(self) -> Pushed:
         """Push everything that is noted when it begins."""
@@ -247,10 +248,13 @@ class _Push:
                 deleted, lowered = await send_batch(
                     *(self._connection, self._machine, batch),
                     *(self._options.level, self._options.contents),
+                    patience_ms=self._patience_ms,
                 )
                 break
             except Exception as error:
                 tries += 1
+                if failures.is_held(error):
+                    self._patience_ms = failures.PATIENCE_MS
                 match failures.remedy(error, tries, len(batch.ids)):
                     case Remedy.AGAIN:
                         await asyncio.sleep(failures.pause_s(tries))

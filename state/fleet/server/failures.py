@@ -20,7 +20,7 @@ _BY_STATE: Final[dict[str, type[errors.FleetError]]] = {
     "42501": errors.FleetDenied,
     "53100": errors.FleetFull,
     "53300": errors.FleetBusy,
-    "55P03": errors.FleetBusy,
+    "55P03": errors.FleetHeld,
     "57014": errors.FleetBusy,
     "57P": errors.FleetLost,
 }

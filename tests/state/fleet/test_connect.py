@@ -291,7 +291,7 @@ def test_nothing_but_the_error_tells_of_a_connection_that_is_lost(
     [
         (psycopg.errors.DiskFull("could not extend file"), errors.FleetFull),
         (psycopg.errors.DeadlockDetected("deadlock detected"), errors.FleetBusy),
-        (psycopg.errors.LockNotAvailable("canceling statement"), errors.FleetBusy),
+        (psycopg.errors.LockNotAvailable("canceling statement"), errors.FleetHeld),
         (psycopg.errors.TooManyConnections("too many clients"), errors.FleetBusy),
         (
             psycopg.errors.IdleInTransactionSessionTimeout("terminating connection"),
