@@ -296,7 +296,8 @@ _MACHINES: Final = (
 )
 _YOUNGER: Final = {
     "documents": "SELECT EXISTS (SELECT 1 FROM threadkeep.documents d JOIN threadkeep.threads t"
-    " USING (tenant_id, row_id) WHERE d.month >= %s AND d.month < %s AND t.updated_at_ms >= %s)",
+    " USING (tenant_id, machine_id, row_id) WHERE d.month >= %s AND d.month < %s"
+    " AND t.updated_at_ms >= %s)",
     "pieces": "SELECT EXISTS (SELECT 1 FROM threadkeep.rollouts r JOIN threadkeep.threads t"
     " ON t.tenant_id = r.tenant_id AND t.machine_id = r.machine_id AND t.id = r.thread_id"
     " WHERE r.month >= %s AND r.month < %s AND t.updated_at_ms >= %s)",
