@@ -125,9 +125,9 @@ class Killed(Exception):
 
 
 def _dying(work: Callable[..., Awaitable[object]], before: bool) -> Callable[..., object]:
-    async def dying(*arguments: object) -> None:
+    async def dying(*arguments: object, **options: object) -> None:
         if not before:
-            await work(*arguments)
+            await work(*arguments, **options)
         raise Killed
 
     return dying
