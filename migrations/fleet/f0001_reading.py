@@ -1,12 +1,14 @@
 """What f0001 makes for readers: views, and marks that are in the order of lists."""
 
+from migrations.fleet.f0001_push import FIXED_PATH
+
 _OF_THREAD = ("recency_at_ms", "created_at_ms", "updated_at_ms", "facet")
 OF_THREAD = "recency_at_ms bigint, created_at_ms bigint, updated_at_ms bigint, facet text"
 """What user data has of its thread, so that an index has the threads with a mark in the order of lists."""
 MARKS = (
     # A push sends all marks of a thread with each change of it.
     f"""
-    CREATE FUNCTION mark_in_order() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    CREATE FUNCTION mark_in_order() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER {FIXED_PATH} AS $$
     BEGIN
         SELECT {", ".join(_OF_THREAD)} INTO {", ".join(f"NEW.{name}" for name in _OF_THREAD)} FROM threadkeep.threads
         WHERE tenant_id = NEW.tenant_id AND id = NEW.thread_id AND machine_id = NEW.machine_id;

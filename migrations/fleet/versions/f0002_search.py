@@ -8,11 +8,11 @@ policies, each at one tenant, which must be that of the login.
 from alembic import op
 
 from migrations.fleet import f0002_folders as folders
+from migrations.fleet.f0001_push import FIXED_PATH
 
 revision = "f0002"
 down_revision = "f0001"
 
-FIXED_PATH = "SET search_path = pg_catalog, pg_temp"
 # The trigrams of a text with any letters beside it are those that it has both alone and between letters
 # that it does not have itself.
 TRIGRAMS = """
