@@ -278,11 +278,15 @@ def test_what_goes_wrong_is_told_by_status(cli: Cli) -> None:
     assert "last error: the fleet cannot be reached" in out
 
 
-def test_watch_pushes_what_changes(cli: Cli, fleet: Fleet) -> None:
-    started = Cli(cli.home, cli.base, cli.extra).start(
+def start_watch(cli: Cli) -> "subprocess.Popen[bytes]":
+    """A push of what changes, as a process of its own."""
+    return Cli(cli.home, cli.base, cli.extra).start(
         "push", "--watch", "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    with started as process:
+
+
+def test_watch_pushes_what_changes(cli: Cli, fleet: Fleet) -> None:
+    with start_watch(cli) as process:
         watching = Watching(process)
         assert watching.next()["threads"] == 3
         write_rollout(cli.home, 3)
@@ -295,10 +299,7 @@ def test_watch_pushes_what_changes(cli: Cli, fleet: Fleet) -> None:
 
 
 def test_watch_takes_what_the_file_says_now(cli: Cli, fleet: Fleet) -> None:
-    started = Cli(cli.home, cli.base, cli.extra).start(
-        "push", "--watch", "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    with started as process:
+    with start_watch(cli) as process:
         watching = Watching(process)
         assert watching.next()["threads"] == 3
         watching.until_said("Watching ")
